@@ -1,0 +1,125 @@
+"""Whether a serving runtime can load a version, told before any pod is started.
+
+Pure: flavors and pinned requirements against the packages that an administrator declares for
+the runtime. It installs nothing and never imports a model.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+COMPATIBLE = "Compatible"
+VERSION_MISMATCH = "VersionMismatch"
+MISSING_PACKAGE = "MissingPackage"
+UNKNOWN_FLAVOR = "UnknownFlavor"
+PACKAGES_UNKNOWN = "PackagesUnknown"
+
+FLAVORS = ("sklearn", "python_function")
+
+# Pickles of these are promised to load within a minor release only.
+_MINOR_MATTERS = frozenset({"scikit-learn", "xgboost", "lightgbm", "skops", "onnx"})
+# The server brings what these do, under another name.
+_SAME = {"mlflow": "mlflow-skinny"}
+_REQUIREMENT = re.compile(
+    r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(==|~=|>=|<=|<|>|!=)?\s*([0-9][^,;\s]*)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A serving runtime: its preset's name and what is installed in its image."""
+
+    name: str
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The Servable condition: status True, False or Unknown, with the fix in the message."""
+
+    status: str
+    reason: str
+    message: str
+
+
+def judge(flavors: Sequence[str], requirements: Sequence[str], *, runtime: Runtime) -> Verdict:
+    """Judge whether the runtime can serve a model of these flavors and requirements."""
+    if not set(flavors) & set(FLAVORS):
+        return Verdict(
+            "False",
+            UNKNOWN_FLAVOR,
+            f"the model has the flavors {', '.join(sorted(flavors)) or 'none'}, runtime"
+            f" {runtime.name} serves {' and '.join(FLAVORS)}: log the model with one of them",
+        )
+    if not runtime.packages:
+        return Verdict(
+            "Unknown",
+            PACKAGES_UNKNOWN,
+            f"runtime {runtime.name} does not say which packages it has: an administrator can"
+            f" list them under runtimes.{runtime.name}.packages",
+        )
+    return _judge_packages(requirements, runtime=runtime)
+
+
+def _judge_packages(requirements: Sequence[str], *, runtime: Runtime) -> Verdict:
+    installed = {_canonical(name): version for name, version in runtime.packages.items()}
+    missing: list[str] = []
+    mismatched: list[tuple[str, str, str]] = []
+    for line in requirements:
+        name, operator, pin = parse_requirement(line)
+        if not name:
+            continue
+        have = installed.get(name, installed.get(_SAME.get(name, ""), ""))
+        if not have:
+            missing.append(line.strip())
+        elif operator == "==" and not _agree(name, pin, have):
+            mismatched.append((name, pin, have))
+    if mismatched:
+        return _mismatch(mismatched, runtime=runtime)
+    if missing:
+        return Verdict(
+            "False",
+            MISSING_PACKAGE,
+            f"runtime {runtime.name} lacks {', '.join(missing)}: use a runtime whose image has"
+            f" {'it' if len(missing) == 1 else 'them'} (spec.runtime), or log the model with"
+            " pip_requirements that it needs to predict only",
+        )
+    return Verdict("True", COMPATIBLE, f"Runtime {runtime.name} has what the model was logged with")
+
+
+def _mismatch(mismatched: Sequence[tuple[str, str, str]], *, runtime: Runtime) -> Verdict:
+    told = ", ".join(f"{name} {pin} (runtime has {have})" for name, pin, have in mismatched)
+    pins = " ".join(f"{name}=={have}" for name, _, have in mismatched)
+    return Verdict(
+        "False",
+        VERSION_MISMATCH,
+        f"the model was logged with {told}: train it with {pins} (a Run with runtime"
+        f" {runtime.name} has them), or name a runtime with these releases in spec.runtime",
+    )
+
+
+def parse_requirement(line: str) -> tuple[str, str, str]:
+    """Split one line of requirements.txt into name, operator and version, each maybe empty."""
+    text = line.split("#", 1)[0].strip()
+    if not text or text.startswith("-"):
+        return "", "", ""
+    match = _REQUIREMENT.match(text)
+    if not match:
+        return "", "", ""
+    name, operator, version = match.groups()
+    return _canonical(name), operator or "", version or ""
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _agree(name: str, pin: str, have: str) -> bool:
+    digits = 2 if name in _MINOR_MATTERS else 1
+    return _release(pin)[:digits] == _release(have)[:digits]
+
+
+def _release(version: str) -> tuple[int, ...]:
+    numbers = re.match(r"\d+(?:\.\d+)*", version)
+    parts = tuple(int(n) for n in numbers.group().split(".")) if numbers else ()
+    return (*parts, 0, 0)
