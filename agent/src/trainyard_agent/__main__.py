@@ -1,0 +1,144 @@
+"""The agent's command line, as the pods that the operator makes call it.
+
+    fetch archive --namespace NS --digest sha256:… --into DIR
+    fetch git     --url URL --revision REV [--path P] [--credentials DIR] --into DIR
+    fetch model   --namespace NS --version NAME --into DIR
+    convert       --model DIR --out DIR [--allow FLAVOR]…
+    publish       --namespace NS --model DIR --fields FILE
+
+The tracking service's URL is TRAINYARD_TRACKING_URL (or MLFLOW_TRACKING_URI), its token the
+content of TRAINYARD_TOKEN_FILE, or TRAINYARD_TOKEN, or MLFLOW_TRACKING_TOKEN. Whatever comes
+of it is the container's termination message: {"commit"}, {"digest", …} or {"reason",
+"message"}.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trainyard_agent import archive, git, publish, source, termination
+from trainyard_agent.convert import convert
+from trainyard_agent.errors import AgentError
+from trainyard_agent.transport import Tracking
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        result: dict[str, Any] = options.run(options)
+    except AgentError as exc:
+        return _failed(exc)
+    except OSError as exc:
+        return _failed(AgentError(f"{exc.filename or 'the pod'}: {exc.strerror or exc}"))
+    termination.report(result)
+    return 0
+
+
+def _failed(exc: AgentError) -> int:
+    termination.report({"reason": exc.reason, "message": exc.message})
+    _say(f"{exc.reason}: {exc.message}")
+    return exc.exit_code
+
+
+def _fetch_archive(options: argparse.Namespace) -> dict[str, Any]:
+    entries = archive.fetch(_tracking(options), digest=options.digest, into=options.into, say=_say)
+    return {"entries": entries}
+
+
+def _fetch_git(options: argparse.Namespace) -> dict[str, Any]:
+    checkout = git.Checkout(
+        url=options.url,
+        revision=options.revision,
+        into=options.into,
+        path=options.path,
+        credentials=options.credentials,
+        say=_say,
+    )
+    return {"commit": git.fetch(checkout)}
+
+
+def _fetch_model(options: argparse.Namespace) -> dict[str, Any]:
+    size = source.fetch(_tracking(options), version=options.version, into=options.into, say=_say)
+    return {"size": size}
+
+
+def _convert(options: argparse.Namespace) -> dict[str, Any]:
+    fields = convert(options.model, out=options.out, allowed=options.allow)
+    _say(f"flavors: {', '.join(fields['flavors'])}")
+    return {"flavors": fields["flavors"]}
+
+
+def _publish(options: argparse.Namespace) -> dict[str, Any]:
+    fields = json.loads(options.fields.read_text())
+    return publish.publish(_tracking(options), options.model, fields=fields, say=_say)
+
+
+def _tracking(options: argparse.Namespace) -> Tracking:
+    service = os.environ.get("TRAINYARD_TRACKING_URL") or os.environ.get("MLFLOW_TRACKING_URI")
+    if not service:
+        raise AgentError("TRAINYARD_TRACKING_URL is not set", reason="ConfigMissing")
+    base = f"{service.rstrip('/')}/api/trainyard/v1/namespaces/{options.namespace}"
+    return Tracking(base=base, token=_token(), patience=options.patience, say=_say)
+
+
+def _token() -> str:
+    path = os.environ.get("TRAINYARD_TOKEN_FILE")
+    if path:
+        return Path(path).read_text().strip()
+    return os.environ.get("TRAINYARD_TOKEN") or os.environ.get("MLFLOW_TRACKING_TOKEN", "")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="trainyard_agent")
+    commands = parser.add_subparsers(required=True)
+    kinds = commands.add_parser("fetch").add_subparsers(required=True)
+    _add_fetches(kinds)
+    converting = commands.add_parser("convert")
+    converting.set_defaults(run=_convert)
+    converting.add_argument("--model", type=Path, required=True)
+    converting.add_argument("--out", type=Path, required=True)
+    converting.add_argument("--allow", action="append", default=[])
+    publishing = commands.add_parser("publish")
+    publishing.set_defaults(run=_publish)
+    _add_namespace(publishing)
+    publishing.add_argument("--model", type=Path, required=True)
+    publishing.add_argument("--fields", type=Path, required=True)
+    return parser
+
+
+def _add_fetches(kinds: Any) -> None:
+    archived = kinds.add_parser("archive")
+    archived.set_defaults(run=_fetch_archive)
+    _add_namespace(archived)
+    archived.add_argument("--digest", required=True)
+    cloned = kinds.add_parser("git")
+    cloned.set_defaults(run=_fetch_git)
+    cloned.add_argument("--url", required=True)
+    cloned.add_argument("--revision", required=True)
+    cloned.add_argument("--path", default="")
+    cloned.add_argument("--credentials", type=Path)
+    model = kinds.add_parser("model")
+    model.set_defaults(run=_fetch_model)
+    _add_namespace(model)
+    model.add_argument("--version", required=True)
+    for command in (archived, cloned, model):
+        command.add_argument("--into", type=Path, required=True)
+
+
+def _add_namespace(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--namespace", required=True)
+    command.add_argument("--patience", type=float, default=600.0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

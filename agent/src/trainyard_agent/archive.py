@@ -1,0 +1,47 @@
+"""Fetching the code of a Run from an archive that was uploaded by its digest.
+
+The archive is a tar.gz. It is unpacked with Python's `data` filter: nothing outside the
+folder, no devices, no owner, no set-uid bits.
+"""
+
+import tarfile
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from trainyard_agent.errors import SourceError
+from trainyard_agent.transport import Tracking
+
+
+def fetch(
+    tracking: Tracking, *, digest: str, into: Path, say: Callable[[str], None] = print
+) -> int:
+    """Download, verify and unpack the archive; return the number of its entries."""
+    with tempfile.TemporaryDirectory() as scratch:
+        target = Path(scratch) / "source.tar.gz"
+        size = tracking.download(f"/blobs/{digest}", target, digest=digest)
+        count = unpack(target, into=into)
+    say(f"unpacked {count} entries of {digest} ({size} bytes) to {into}")
+    return count
+
+
+def unpack(archive: Path, *, into: Path) -> int:
+    """Unpack a tar.gz and return the number of its entries.
+
+    Raises:
+        SourceError: It is no tar.gz, is cut short, or holds what may not be unpacked.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    count = 0
+    try:
+        with tarfile.open(archive, mode="r:gz") as tar:
+            for member in tar:
+                tar.extract(member, path=into, filter="data")
+                count += 1
+    except tarfile.FilterError as exc:
+        raise SourceError(
+            f"the archive holds an entry that may not be unpacked: {exc}", reason="UnsafePath"
+        ) from exc
+    except (tarfile.TarError, EOFError, OSError) as exc:
+        raise SourceError(f"the archive is no readable tar.gz: {exc}") from exc
+    return count

@@ -1,0 +1,80 @@
+"""Publishing a model: its files by their digests, its manifest last.
+
+The files were written by someone else's code: they are read as bytes and nothing else. What
+the manifest says is canonical JSON, so that the same files always give the same digest.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainyard_agent.errors import SourceError
+from trainyard_agent.paths import files_under
+from trainyard_agent.transport import CHUNK, Tracking
+
+SCHEMA_VERSION = 1
+_PARALLEL = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of the model, as the manifest lists it."""
+
+    path: str
+    size: int
+    digest: str
+
+
+def publish(
+    tracking: Tracking,
+    model: Path,
+    *,
+    fields: Mapping[str, Any],
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Upload what the store does not have yet and return the termination message."""
+    entries = [_entry(path, model) for path in files_under(model)]
+    if not entries:
+        raise SourceError("the model folder is empty", reason="SourceMissing")
+    say(f"publishing {len(entries)} files")
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        sent = sum(pool.map(lambda e: _upload(tracking, e, model), entries))
+    manifest = canonical_manifest(entries, fields)
+    digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+    tracking.upload(f"/models/{digest}", manifest, size=len(manifest))
+    say(f"published {digest}: {sent} of {len(entries)} files were new")
+    return {"digest": digest, "size": sum(e.size for e in entries), **fields}
+
+
+def canonical_manifest(entries: list[Entry], fields: Mapping[str, Any]) -> bytes:
+    """Encode the manifest: keys sorted, no spaces, files sorted by path, UTF-8."""
+    files = [
+        {"path": e.path, "size": e.size, "digest": e.digest}
+        for e in sorted(entries, key=lambda e: e.path)
+    ]
+    manifest = {"schemaVersion": SCHEMA_VERSION, "files": files, **fields}
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()
+
+
+def _entry(path: Path, model: Path) -> Entry:
+    hasher = hashlib.sha256()
+    size = 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            hasher.update(chunk)
+            size += len(chunk)
+    name = path.relative_to(model).as_posix()
+    return Entry(name, size, f"sha256:{hasher.hexdigest()}")
+
+
+def _upload(tracking: Tracking, entry: Entry, model: Path) -> bool:
+    blob = f"/blobs/{entry.digest}"
+    if tracking.exists(blob):
+        return False
+    tracking.upload(blob, model / entry.path, size=entry.size)
+    return True

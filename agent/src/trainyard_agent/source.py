@@ -1,0 +1,45 @@
+"""Fetching the files of a model version's source, as the tracking service resolves it."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from trainyard_agent.errors import SourceError
+from trainyard_agent.paths import inside
+from trainyard_agent.transport import Tracking
+
+_PARALLEL = 4
+
+
+def fetch(
+    tracking: Tracking, *, version: str, into: Path, say: Callable[[str], None] = print
+) -> int:
+    """Download every file of the version's source and return their size together.
+
+    Raises:
+        SourceError: The source is gone, is empty, or a file came short.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    base = f"/modelversions/{quote(version)}/source"
+    source = tracking.json(base)
+    files: list[dict[str, Any]] = source.get("files") or []
+    if not files:
+        raise SourceError(f"{source.get('uri', version)} holds no file", reason="SourceMissing")
+    targets = [(entry, inside(into, entry["path"])) for entry in files]
+
+    def download(entry: dict[str, Any], target: Path) -> int:
+        size = tracking.download(f"{base}/{quote(entry['path'])}", target)
+        if size != entry["size"]:
+            raise SourceError(
+                f"{entry['path']} came with {size} bytes, {entry['size']} were announced: was"
+                " it written to meanwhile?",
+                reason="SourceIncomplete",
+            )
+        return size
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        total = sum(pool.map(lambda pair: download(*pair), targets))
+    say(f"fetched {len(files)} files ({total} bytes) of {source.get('uri', version)}")
+    return total
