@@ -1,0 +1,58 @@
+"""The operator's expected failures. Anything else that is raised is a bug.
+
+    OperatorError(reason, message)
+    ├── Terminal            the user must change something; never tried again by itself
+    ├── Retry(after)        time mends it; tried again after `after`, or with back-off
+    │   └── NameTaken       another's object has the name that a child needs
+    ├── Conflict            the object changed (or is another by now) since it was read
+    ├── NotFound            there is no such object
+    └── LeaseLost           another replica leads: this process must end at once
+
+Raised by kube.py, tracking_client.py, effects.py and kinds; caught in reconcile.py alone, which
+turns Terminal and Retry into conditions. The message is for the user: what, where, and the fix.
+"""
+
+# ruff: noqa: N818  # they are outcomes (`raise Retry(…)`), and read better without "Error"
+
+from datetime import timedelta
+
+
+class OperatorError(Exception):
+    """An expected failure with a condition's reason and a sentence for the user."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class Terminal(OperatorError):
+    """The user must change something: do not try again until the resource changes."""
+
+
+class Retry(OperatorError):
+    """Time mends it.
+
+    Args:
+        after: When to look again; None leaves it to the queue's exponential back-off.
+    """
+
+    def __init__(self, reason: str, message: str, after: timedelta | None = None) -> None:
+        super().__init__(reason, message)
+        self.after = after
+
+
+class NameTaken(Retry):
+    """Another's object has the name that a child needs."""
+
+
+class Conflict(OperatorError):
+    """The object changed since it was read, or another holds the field (server-side apply)."""
+
+
+class NotFound(OperatorError):
+    """There is no such object."""
+
+
+class LeaseLost(OperatorError):
+    """Another replica leads."""

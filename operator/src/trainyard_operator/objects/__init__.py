@@ -1,0 +1,1 @@
+"""Pure builders of the children: one module per child object. They decide nothing."""
