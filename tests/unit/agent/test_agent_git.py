@@ -1,0 +1,183 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+from trainyard_agent.errors import SourceError
+from trainyard_agent.git import Checkout, fetch
+
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin:/usr/local/bin",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "t",
+    "GIT_AUTHOR_EMAIL": "t@example.org",
+    "GIT_COMMITTER_NAME": "t",
+    "GIT_COMMITTER_EMAIL": "t@example.org",
+}
+
+
+def git(folder: Path, *arguments: str) -> str:
+    environment = {**_ENVIRONMENT, "HOME": str(folder)}
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "repository"
+    (folder / "src").mkdir(parents=True)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    (folder / "src" / "train.py").write_text("print(1)\n")
+    git(folder, "add", "-A")
+    git(folder, "commit", "--quiet", "-m", "First")
+    git(folder, "tag", "v1")
+    (folder / "src" / "train.py").write_text("print(2)\n")
+    git(folder, "commit", "--quiet", "-am", "Second")
+    return folder
+
+
+def checkout(repository: Path, into: Path, revision: str = "main", **more: object) -> Checkout:
+    return Checkout(
+        url=f"file://{repository}",
+        revision=revision,
+        into=into,
+        say=lambda line: None,
+        sleep=lambda seconds: None,
+        **more,
+    )
+
+
+@pytest.mark.parametrize(
+    ("revision", "content"),
+    [
+        pytest.param("main", "print(2)\n", id="a branch"),
+        pytest.param("v1", "print(1)\n", id="a tag"),
+        pytest.param("refs/heads/main", "print(2)\n", id="a full reference"),
+    ],
+)
+def test_a_name_is_checked_out_and_its_commit_reported(
+    repository: Path, tmp_path: Path, revision: str, content: str
+) -> None:
+    commit = fetch(checkout(repository, tmp_path / "work", revision))
+
+    assert (tmp_path / "work/src/train.py").read_text() == content
+    assert commit == git(repository, "rev-parse", f"{revision}^{{commit}}")
+
+
+@pytest.mark.parametrize("length", [40, 8])
+def test_a_commit_is_found_whole_or_abbreviated(
+    repository: Path, tmp_path: Path, length: int
+) -> None:
+    wanted = git(repository, "rev-parse", "v1^{commit}")
+
+    assert fetch(checkout(repository, tmp_path / "work", wanted[:length])) == wanted
+
+
+def test_a_revision_that_is_not_there_is_told_with_those_that_are(
+    repository: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SourceError) as caught:
+        fetch(checkout(repository, tmp_path / "work", "nowhere"))
+
+    assert caught.value.reason == "RevisionNotFound"
+    assert "main, v1" in caught.value.message
+
+
+def test_a_path_that_is_not_there_is_told_with_those_that_are(
+    repository: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SourceError) as caught:
+        fetch(checkout(repository, tmp_path / "work", path="code"))
+
+    assert caught.value.reason == "PathNotFound"
+    assert "src" in caught.value.message
+
+
+def test_a_path_that_is_there_is_fine(repository: Path, tmp_path: Path) -> None:
+    assert fetch(checkout(repository, tmp_path / "work", path="src"))
+
+
+def test_a_path_that_leaves_the_repository_is_refused(repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(SourceError) as caught:
+        fetch(checkout(repository, tmp_path / "work", path="../.."))
+
+    assert caught.value.reason == "UnsafePath"
+
+
+def test_a_repository_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SourceError) as caught:
+        fetch(checkout(tmp_path / "nothing", tmp_path / "work"))
+
+    assert "spec.source.git.url" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("url", "revision"), [("--upload-pack=touch x", "main"), ("https://x", "--exec=x"), ("", "")]
+)
+def test_a_value_that_git_would_take_for_an_option_is_refused(
+    tmp_path: Path, url: str, revision: str
+) -> None:
+    with pytest.raises(SourceError) as caught:
+        fetch(Checkout(url=url, revision=revision, into=tmp_path / "work"))
+
+    assert caught.value.reason == "InvalidSpec"
+
+
+def test_a_server_that_refuses_connections_is_tried_again_and_then_told(tmp_path: Path) -> None:
+    pauses: list[float] = []
+
+    with pytest.raises(SourceError) as caught:
+        fetch(
+            Checkout(
+                url="http://127.0.0.1:9/x.git",
+                revision="main",
+                into=tmp_path / "work",
+                say=lambda line: None,
+                sleep=pauses.append,
+            )
+        )
+
+    assert len(pauses) >= 3
+    assert "127.0.0.1" in caught.value.message
+
+
+def test_a_password_written_into_the_url_is_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(SourceError) as caught:
+        fetch(
+            Checkout(
+                url="http://me:hunter2@127.0.0.1:9/x.git",
+                revision="main",
+                into=tmp_path / "work",
+                say=lambda line: None,
+                sleep=lambda seconds: None,
+            )
+        )
+
+    assert "hunter2" not in caught.value.message
+
+
+def test_a_secret_with_no_usable_key_is_told(repository: Path, tmp_path: Path) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+
+    with pytest.raises(SourceError) as caught:
+        fetch(checkout(repository, tmp_path / "work", credentials=credentials))
+
+    assert caught.value.reason == "ConfigMissing"
+
+
+@pytest.mark.parametrize("keys", [("username", "password"), ("token",), ("ssh-privatekey",)])
+def test_each_kind_of_credentials_is_taken(
+    repository: Path, tmp_path: Path, keys: tuple[str, ...]
+) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    for key in keys:
+        (credentials / key).write_text("secret")
+
+    assert fetch(checkout(repository, tmp_path / "work", credentials=credentials))

@@ -1,0 +1,297 @@
+import hashlib
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from trainyard_agent import source
+from trainyard_agent.errors import AgentError, SourceError, TransportError
+from trainyard_agent.publish import canonical_manifest, publish
+from trainyard_agent.transport import Tracking
+
+
+@dataclass
+class Service:
+    """A tracking service in memory: what it holds, what it was sent, when it is away."""
+
+    contents: dict[str, bytes] = field(default_factory=dict)
+    puts: list[str] = field(default_factory=list)
+    tokens: set[str] = field(default_factory=set)
+    away: int = 0
+    refuse: int = 0
+    cut: int = 0
+    url: str = ""
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: "_Server"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name there
+        pass
+
+    def do_GET(self) -> None:
+        if self._is_barred():
+            return
+        service = self.server.service
+        body = service.contents.get(self.path)
+        if body is None:
+            self._answer(404, json.dumps({"message": "no such thing"}).encode())
+        elif service.cut:
+            service.cut -= 1
+            self._answer(200, body[:-1], length=len(body))
+        else:
+            self._answer(200, body)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self._is_barred():
+            return
+        self.server.service.puts.append(self.path)
+        self.server.service.contents[self.path] = body
+        self._answer(201)
+
+    def _answer(self, code: int, body: bytes = b"", *, length: int | None = None) -> None:
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _is_barred(self) -> bool:
+        service = self.server.service
+        service.tokens.add(self.headers.get("Authorization", ""))
+        if service.away:
+            service.away -= 1
+            self._answer(503, b"{}")
+            return True
+        if service.refuse:
+            self._answer(service.refuse, json.dumps({"message": "not yours"}).encode())
+            return True
+        return False
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    def __init__(self, service: Service) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.service = service
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    service = Service()
+    server = _Server(service)
+    service.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield service
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def tracking(service: Service, said: list[str]) -> Tracking:
+    return Tracking(
+        service.url, "the-token", patience=5, say=said.append, sleep=lambda seconds: None
+    )
+
+
+def digest_of(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def test_a_download_carries_the_token_and_is_verified(
+    service: Service, tracking: Tracking, tmp_path: Path
+) -> None:
+    service.contents["/blobs/x"] = b"code"
+
+    size = tracking.download("/blobs/x", tmp_path / "x", digest=digest_of(b"code"))
+
+    assert size == 4
+    assert service.tokens == {"Bearer the-token"}
+
+
+def test_content_that_is_not_its_digest_is_refused(
+    service: Service, tracking: Tracking, tmp_path: Path
+) -> None:
+    service.contents["/blobs/x"] = b"other"
+
+    with pytest.raises(SourceError) as caught:
+        tracking.download("/blobs/x", tmp_path / "x", digest=digest_of(b"code"))
+
+    assert caught.value.reason == "DigestMismatch"
+
+
+def test_a_service_that_comes_back_is_waited_for_and_each_wait_is_told(
+    service: Service, tracking: Tracking, said: list[str], tmp_path: Path
+) -> None:
+    service.contents["/blobs/x"] = b"code"
+    service.away = 2
+
+    assert tracking.download("/blobs/x", tmp_path / "x") == 4
+    assert len(said) == 2
+    assert "trying again in 1 s" in said[1]
+
+
+def test_an_answer_that_is_cut_off_is_asked_for_again(
+    service: Service, tracking: Tracking, tmp_path: Path
+) -> None:
+    service.contents["/blobs/x"] = b"code"
+    service.cut = 1
+
+    assert tracking.download("/blobs/x", tmp_path / "x", digest=digest_of(b"code")) == 4
+
+
+def test_a_service_that_stays_away_ends_the_patience(said: list[str], tmp_path: Path) -> None:
+    # Port 9 of the loopback: nobody listens.
+    nobody = Tracking(
+        "http://127.0.0.1:9", "t", patience=3, say=said.append, sleep=lambda seconds: None
+    )
+
+    with pytest.raises(TransportError) as caught:
+        nobody.download("/blobs/x", tmp_path / "x")
+
+    assert caught.value.reason == "TrackingUnavailable"
+    assert said
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        pytest.param(404, "SourceMissing", id="what is not there is missing"),
+        pytest.param(401, "TokenRefused", id="a bad token is refused"),
+        pytest.param(403, "TokenRefused", id="another's things are refused"),
+        pytest.param(422, "TrackingRefused", id="a bad request is told"),
+    ],
+)
+def test_an_answer_that_no_wait_mends_is_not_retried(
+    service: Service, tracking: Tracking, said: list[str], code: int, reason: str
+) -> None:
+    service.refuse = code
+
+    with pytest.raises(AgentError) as caught:
+        tracking.json("/modelversions/digits-1/source")
+
+    assert caught.value.reason == reason
+    assert "not yours" in caught.value.message
+    assert said == []
+
+
+class TestFetchingASource:
+    BASE = "/modelversions/digits-1/source"
+
+    def offer(self, service: Service, files: dict[str, bytes], **sizes: int) -> None:
+        listed = [{"path": p, "size": sizes.get(p, len(c))} for p, c in files.items()]
+        document = {"uri": "runs:/a/model", "files": listed}
+        service.contents[self.BASE] = json.dumps(document).encode()
+        for path, content in files.items():
+            service.contents[f"{self.BASE}/{path.replace(' ', '%20')}"] = content
+
+    def test_every_file_lands_in_its_place(
+        self, service: Service, tracking: Tracking, tmp_path: Path
+    ) -> None:
+        self.offer(service, {"MLmodel": b"flavors: {}", "data/my model.pkl": b"\x80"})
+
+        total = source.fetch(tracking, version="digits-1", into=tmp_path, say=lambda line: None)
+
+        assert total == 12
+        assert (tmp_path / "data/my model.pkl").read_bytes() == b"\x80"
+
+    def test_no_file_means_that_the_source_is_missing(
+        self, service: Service, tracking: Tracking, tmp_path: Path
+    ) -> None:
+        self.offer(service, {})
+
+        with pytest.raises(SourceError) as caught:
+            source.fetch(tracking, version="digits-1", into=tmp_path)
+
+        assert caught.value.reason == "SourceMissing"
+
+    def test_a_file_of_another_size_than_announced_is_refused(
+        self, service: Service, tracking: Tracking, tmp_path: Path
+    ) -> None:
+        self.offer(service, {"MLmodel": b"flavors: {}"}, MLmodel=99)
+
+        with pytest.raises(SourceError) as caught:
+            source.fetch(tracking, version="digits-1", into=tmp_path)
+
+        assert caught.value.reason == "SourceIncomplete"
+
+    @pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "a/../../b", "a\\b"])
+    def test_a_path_that_leaves_the_folder_is_refused(
+        self, service: Service, tracking: Tracking, tmp_path: Path, path: str
+    ) -> None:
+        self.offer(service, {path: b"x"})
+
+        with pytest.raises(SourceError) as caught:
+            source.fetch(tracking, version="digits-1", into=tmp_path / "model")
+
+        assert caught.value.reason == "UnsafePath"
+
+
+class TestPublishing:
+    FIELDS = {"flavors": {"sklearn": "1.7.2"}, "requirements": ["scikit-learn==1.7.2"]}
+
+    def model(self, folder: Path) -> Path:
+        (folder / "data").mkdir(parents=True)
+        (folder / "MLmodel").write_bytes(b"flavors: {}")
+        (folder / "data" / "model.pkl").write_bytes(b"\x80pickle")
+        return folder
+
+    def test_the_manifest_comes_last_under_its_own_digest(
+        self, service: Service, tracking: Tracking, tmp_path: Path
+    ) -> None:
+        model = self.model(tmp_path / "model")
+
+        told = publish(tracking, model, fields=self.FIELDS, say=lambda line: None)
+
+        manifest = service.contents[service.puts[-1]]
+        assert service.puts[-1] == f"/models/{told['digest']}"
+        assert told["digest"] == digest_of(manifest)
+        assert told["size"] == 18
+        assert [f["path"] for f in json.loads(manifest)["files"]] == ["MLmodel", "data/model.pkl"]
+
+    def test_publishing_again_sends_no_file_again_and_gives_the_same_digest(
+        self, service: Service, tracking: Tracking, tmp_path: Path
+    ) -> None:
+        model = self.model(tmp_path / "model")
+        first = publish(tracking, model, fields=self.FIELDS, say=lambda line: None)
+        service.puts.clear()
+
+        second = publish(tracking, model, fields=self.FIELDS, say=lambda line: None)
+
+        assert first == second
+        assert service.puts == [f"/models/{first['digest']}"]
+
+    def test_a_link_in_the_model_is_not_followed(self, tracking: Tracking, tmp_path: Path) -> None:
+        model = self.model(tmp_path / "model")
+        (model / "token").symlink_to("/etc/hostname")
+
+        with pytest.raises(SourceError) as caught:
+            publish(tracking, model, fields=self.FIELDS, say=lambda line: None)
+
+        assert caught.value.reason == "UnsafePath"
+
+    def test_an_empty_model_is_none(self, tracking: Tracking, tmp_path: Path) -> None:
+        with pytest.raises(SourceError) as caught:
+            publish(tracking, tmp_path, fields=self.FIELDS, say=lambda line: None)
+
+        assert caught.value.reason == "SourceMissing"
+
+    def test_the_canonical_manifest_has_sorted_keys_and_no_spaces(self) -> None:
+        manifest = canonical_manifest([], {"requirements": [], "flavors": {"b": "1", "a": "é"}})
+
+        assert manifest.decode() == (
+            '{"files":[],"flavors":{"a":"é","b":"1"},"requirements":[],"schemaVersion":1}'
+        )
