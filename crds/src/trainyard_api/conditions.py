@@ -1,0 +1,171 @@
+"""Conditions: their types and reasons, and how one is set. Pure.
+
+A reason is an interface: programs compare it, docs list it, so it is an enum here. Messages
+are made where the facts are.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from trainyard_api.meta import rfc3339
+
+Object = dict[str, Any]
+
+
+class ConditionType(StrEnum):
+    """Types of conditions, on all kinds."""
+
+    FINISHED = "Finished"
+    SUCCEEDED = "Succeeded"
+    RECORDED = "Recorded"
+    READY = "Ready"
+    PUBLISHED = "Published"
+    SERVABLE = "Servable"
+    AVAILABLE = "Available"
+    PROGRESSING = "Progressing"
+
+
+class WaitingReason(StrEnum):
+    """Why a Run is not Finished yet."""
+
+    PENDING = "Pending"
+    SUSPENDED = "Suspended"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    RETRYING = "Retrying"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    CONFIG_MISSING = "ConfigMissing"
+    UNSCHEDULABLE = "Unschedulable"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    TRACKING_UNAVAILABLE = "TrackingUnavailable"
+    JOB_NAME_TAKEN = "JobNameTaken"
+
+
+class FinalReason(StrEnum):
+    """How a Run, or an attempt of it, ended."""
+
+    COMPLETED = "Completed"
+    EXIT_CODE = "ExitCode"
+    OUT_OF_MEMORY = "OutOfMemory"
+    TIMED_OUT = "TimedOut"
+    CANCELLED = "Cancelled"
+    POD_LOST = "PodLost"
+    EVICTED = "Evicted"
+    PREEMPTED = "Preempted"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    INVALID_IMAGE_NAME = "InvalidImageName"
+    IMAGE_RUNS_AS_ROOT = "ImageRunsAsRoot"
+    CONFIG_MISSING = "ConfigMissing"
+    SOURCE_FAILED = "SourceFailed"
+    START_FAILED = "StartFailed"
+    INVALID_SPEC = "InvalidSpec"
+
+
+class RecordedReason(StrEnum):
+    """Whether the metrics and the log of a finished Run are kept."""
+
+    RECORDED = "Recorded"
+    RECORDING = "Recording"
+    LOG_INCOMPLETE = "LogIncomplete"
+    TRACKING_UNAVAILABLE = "TrackingUnavailable"
+
+
+class ExperimentReason(StrEnum):
+    """Whether an Experiment is Ready."""
+
+    RECORDED = "Recorded"
+    TRACKING_UNAVAILABLE = "TrackingUnavailable"
+    NAME_TAKEN = "NameTaken"
+
+
+class ModelReason(StrEnum):
+    """Whether a Model is Ready, which is whether its stages hold what is wanted."""
+
+    ALL_STAGES_HELD = "AllStagesHeld"
+    GATE_REFUSED = "GateRefused"
+    ALIAS_OWNED_ELSEWHERE = "AliasOwnedElsewhere"
+    VERSION_MISSING = "VersionMissing"
+    VERSION_NOT_PUBLISHED = "VersionNotPublished"
+    VERSION_REJECTED = "VersionRejected"
+
+
+class PublishedReason(StrEnum):
+    """Whether a ModelVersion is Published."""
+
+    PUBLISHED = "Published"
+    PUBLISHING = "Publishing"
+    SOURCE_INCOMPLETE = "SourceIncomplete"
+    SOURCE_MISSING = "SourceMissing"
+    FORMAT_NOT_ALLOWED = "FormatNotAllowed"
+    PUBLISH_FAILED = "PublishFailed"
+
+
+class ServableReason(StrEnum):
+    """Whether a runtime can serve a version."""
+
+    COMPATIBLE = "Compatible"
+    VERSION_MISMATCH = "VersionMismatch"
+    MISSING_PACKAGE = "MissingPackage"
+    UNKNOWN_FLAVOR = "UnknownFlavor"
+    PACKAGES_UNKNOWN = "PackagesUnknown"
+
+
+class ServingReason(StrEnum):
+    """Whether a Deployment is Available, and whether it is Progressing."""
+
+    AVAILABLE = "Available"
+    UPDATING = "Updating"
+    STARTING = "Starting"
+    COMPLETE = "Complete"
+    SCALED_TO_ZERO = "ScaledToZero"
+    MODEL_MISSING = "ModelMissing"
+    ALIAS_EMPTY = "AliasEmpty"
+    VERSION_MISSING = "VersionMissing"
+    VERSION_NOT_PUBLISHED = "VersionNotPublished"
+    NOT_SERVABLE = "NotServable"
+    RUNTIME_MISSING = "RuntimeMissing"
+    REJECTED = "Rejected"
+
+
+def set_condition(
+    conditions: Iterable[Object],
+    kind: str,
+    status: str,
+    reason: str,
+    message: str,
+    *,
+    generation: int,
+    now: datetime,
+) -> list[Object]:
+    """Return the conditions with one set, in their order; a new type comes last.
+
+    The transition time moves only when the status does, so that setting what holds already
+    changes nothing.
+    """
+    before = list(conditions)
+    index = next((i for i, each in enumerate(before) if each["type"] == kind), len(before))
+    old = before[index] if index < len(before) else {}
+    unmoved = old.get("status") == status and "lastTransitionTime" in old
+    condition = {
+        "type": str(kind),
+        "status": status,
+        "reason": str(reason),
+        "message": message,
+        "lastTransitionTime": old["lastTransitionTime"] if unmoved else rfc3339(now),
+        "observedGeneration": generation,
+    }
+    return [*before[:index], condition, *before[index + 1 :]]
+
+
+def find_condition(resource: Object, kind: str) -> Object | None:
+    """Return the condition of a type in a resource's status, or None."""
+    conditions = (resource.get("status") or {}).get("conditions") or []
+    return next((each for each in conditions if each["type"] == kind), None)
+
+
+def is_true(resource: Object, kind: str) -> bool:
+    """Tell whether a resource has the condition with status True."""
+    condition = find_condition(resource, kind)
+    return condition is not None and condition["status"] == "True"

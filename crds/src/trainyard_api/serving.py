@@ -1,0 +1,27 @@
+"""The contract between the operator and the model server: environment, port and paths.
+
+Standard library only. The operator writes these into the pod, the server reads them.
+"""
+
+from typing import Final
+
+MODEL_NAME_ENV: Final = "TRAINYARD_MODEL_NAME"
+MODEL_VERSION_ENV: Final = "TRAINYARD_MODEL_VERSION"
+MODEL_DIGEST_ENV: Final = "TRAINYARD_MODEL_DIGEST"
+MODEL_URL_ENV: Final = "TRAINYARD_MODEL_URL"
+"""Where the manifest of the digest is; its files are below `/files/`."""
+TOKEN_FILE_ENV: Final = "TRAINYARD_TOKEN_FILE"  # noqa: S105  # the name of a variable
+PORT_ENV: Final = "TRAINYARD_PORT"
+DRAIN_SECONDS_ENV: Final = "TRAINYARD_DRAIN_SECONDS"
+
+PORT: Final = 8080
+SERVICE_PORT: Final = 80
+CONTAINER: Final = "server"
+MODEL_DIRECTORY: Final = "/model"
+TOKEN_DIRECTORY: Final = "/var/run/trainyard"  # noqa: S105  # a path
+TOKEN_FILE: Final = f"{TOKEN_DIRECTORY}/token"
+DRAIN_SECONDS: Final = 15
+
+READY_PATH: Final = "/v2/health/ready"
+LIVE_PATH: Final = "/v2/health/live"
+METRICS_PATH: Final = "/metrics"
