@@ -16,11 +16,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from trainyard_operator.names import PROMOTER
 from trainyard_operator.policies import gates
 from trainyard_operator.policies.gates import Figures, Requirement
 
 HISTORY_LIMIT = 20
-PROMOTER = "trainyard-promoter"
 BY_TRAINYARD = "trainyard"
 
 VERSION_MISSING = "VersionMissing"

@@ -6,7 +6,8 @@ pointers.py sees the alias, whoever wrote it. It never takes an alias from anoth
 
 from dataclasses import dataclass
 
-from trainyard_operator.policies.pointers import PROMOTER, Refusal, Registry, Stage, refuse
+from trainyard_operator.names import PROMOTER
+from trainyard_operator.policies.pointers import Refusal, Registry, Stage, refuse
 
 
 @dataclass(frozen=True, slots=True)

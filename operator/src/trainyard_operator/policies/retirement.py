@@ -50,8 +50,3 @@ def retire(
 def is_retired(retired: Retired, number: int) -> bool:
     """Tell whether the version of this number may go."""
     return number in retired.numbers
-
-
-def next_number(retired: Retired, existing: Collection[int]) -> int:
-    """Return the number to try first for a new version."""
-    return max({0, retired.highest, *existing}) + 1

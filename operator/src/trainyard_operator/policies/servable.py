@@ -5,8 +5,8 @@ the runtime. It installs nothing and never imports a model.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 COMPATIBLE = "Compatible"
 VERSION_MISMATCH = "VersionMismatch"
@@ -19,18 +19,10 @@ FLAVORS = ("sklearn", "python_function")
 # Pickles of these are promised to load within a minor release only.
 _MINOR_MATTERS = frozenset({"scikit-learn", "xgboost", "lightgbm", "skops", "onnx"})
 # The server brings what these do, under another name.
-_SAME = {"mlflow": "mlflow-skinny"}
+_SAME = {"mlflow": "mlflow-skinny", "mlflow-skinny": "mlflow"}
 _REQUIREMENT = re.compile(
     r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(==|~=|>=|<=|<|>|!=)?\s*([0-9][^,;\s]*)?"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """A serving runtime: its preset's name and what is installed in its image."""
-
-    name: str
-    packages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +34,35 @@ class Verdict:
     message: str
 
 
-def judge(flavors: Sequence[str], requirements: Sequence[str], *, runtime: Runtime) -> Verdict:
+def judge(
+    flavors: Collection[str],
+    requirements: Sequence[str],
+    *,
+    runtime: str,
+    packages: Mapping[str, str],
+) -> Verdict:
     """Judge whether the runtime can serve a model of these flavors and requirements."""
     if not set(flavors) & set(FLAVORS):
         return Verdict(
             "False",
             UNKNOWN_FLAVOR,
             f"the model has the flavors {', '.join(sorted(flavors)) or 'none'}, runtime"
-            f" {runtime.name} serves {' and '.join(FLAVORS)}: log the model with one of them",
+            f" {runtime} serves {' and '.join(FLAVORS)}: log the model with one of them",
         )
-    if not runtime.packages:
+    if not packages:
         return Verdict(
             "Unknown",
             PACKAGES_UNKNOWN,
-            f"runtime {runtime.name} does not say which packages it has: an administrator can"
-            f" list them under runtimes.{runtime.name}.packages",
+            f"runtime {runtime} does not say which packages it has: an administrator can"
+            f" list them under runtimes.{runtime}.packages",
         )
-    return _judge_packages(requirements, runtime=runtime)
+    return _judge_packages(requirements, runtime=runtime, packages=packages)
 
 
-def _judge_packages(requirements: Sequence[str], *, runtime: Runtime) -> Verdict:
-    installed = {_canonical(name): version for name, version in runtime.packages.items()}
+def _judge_packages(
+    requirements: Sequence[str], *, runtime: str, packages: Mapping[str, str]
+) -> Verdict:
+    installed = {_canonical(name): version for name, version in packages.items()}
     missing: list[str] = []
     mismatched: list[tuple[str, str, str]] = []
     for line in requirements:
@@ -80,21 +80,21 @@ def _judge_packages(requirements: Sequence[str], *, runtime: Runtime) -> Verdict
         return Verdict(
             "False",
             MISSING_PACKAGE,
-            f"runtime {runtime.name} lacks {', '.join(missing)}: use a runtime whose image has"
+            f"runtime {runtime} lacks {', '.join(missing)}: use a runtime whose image has"
             f" {'it' if len(missing) == 1 else 'them'} (spec.runtime), or log the model with"
             " pip_requirements that it needs to predict only",
         )
-    return Verdict("True", COMPATIBLE, f"Runtime {runtime.name} has what the model was logged with")
+    return Verdict("True", COMPATIBLE, f"Runtime {runtime} has what the model was logged with")
 
 
-def _mismatch(mismatched: Sequence[tuple[str, str, str]], *, runtime: Runtime) -> Verdict:
+def _mismatch(mismatched: Sequence[tuple[str, str, str]], *, runtime: str) -> Verdict:
     told = ", ".join(f"{name} {pin} (runtime has {have})" for name, pin, have in mismatched)
     pins = " ".join(f"{name}=={have}" for name, _, have in mismatched)
     return Verdict(
         "False",
         VERSION_MISMATCH,
         f"the model was logged with {told}: train it with {pins} (a Run with runtime"
-        f" {runtime.name} has them), or name a runtime with these releases in spec.runtime",
+        f" {runtime} has them), or name a runtime with these releases in spec.runtime",
     )
 
 
