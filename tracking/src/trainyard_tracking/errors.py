@@ -1,0 +1,79 @@
+"""The errors of the tracking service, and how they look on the wire.
+
+TrackingError
+├── BadSettings        the installation is wrong; the process ends with the message
+└── Refused            one request is; has a status and MLflow's kind of error code
+    ├── Unauthenticated     401
+    ├── Forbidden           403
+    ├── NotFound            404
+    ├── Conflict            409
+    ├── TooLarge            413
+    ├── Unprocessable       422
+    └── Unavailable         503
+"""
+
+from typing import ClassVar
+
+
+class TrackingError(Exception):
+    """Anything that this service raises on purpose."""
+
+
+class BadSettings(TrackingError):  # noqa: N818  # reads as a reason, as Terminal and Retry do
+    """The environment of the process can't work."""
+
+
+class Refused(TrackingError):  # noqa: N818  # an answer, not a fault
+    """One request can't be done; the message says what to do instead."""
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "INVALID_PARAMETER_VALUE"
+
+
+class Unauthenticated(Refused):
+    """Nobody, or somebody we can't believe."""
+
+    status = 401
+    code = "UNAUTHENTICATED"
+
+
+class Forbidden(Refused):
+    """Known, but not allowed."""
+
+    status = 403
+    code = "PERMISSION_DENIED"
+
+
+class NotFound(Refused):
+    """No such thing in this namespace."""
+
+    status = 404
+    code = "RESOURCE_DOES_NOT_EXIST"
+
+
+class Conflict(Refused):
+    """Somebody was faster."""
+
+    status = 409
+    code = "RESOURCE_CONFLICT"
+
+
+class TooLarge(Refused):
+    """More than we take into memory."""
+
+    status = 413
+    code = "INVALID_PARAMETER_VALUE"
+
+
+class Unprocessable(Refused):
+    """The content is not what its name says."""
+
+    status = 422
+    code = "INVALID_PARAMETER_VALUE"
+
+
+class Unavailable(Refused):
+    """Something that we need is down; trying again is right."""
+
+    status = 503
+    code = "TEMPORARILY_UNAVAILABLE"

@@ -1,0 +1,48 @@
+"""Who is asking, as plain values; nothing here knows how it was found out."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """The code of one Run, by its run token."""
+
+    run_id: str
+    namespace: str
+    name: str
+    experiment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionIdentity:
+    """The publishing Job of one ModelVersion."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentIdentity:
+    """The serving pods of one Deployment; they read the models with these digests."""
+
+    namespace: str
+    name: str
+    digests: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user or service account of the cluster, by a token that the API server believes."""
+
+    username: str
+    uid: str
+    groups: tuple[str, ...]
+    extra: tuple[tuple[str, tuple[str, ...]], ...]
+    token: str
+
+    def __repr__(self) -> str:
+        return f"Person({self.username!r})"
+
+
+Identity = RunIdentity | VersionIdentity | DeploymentIdentity | Person

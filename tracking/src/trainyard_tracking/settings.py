@@ -1,0 +1,90 @@
+"""What the service is told by its environment, typed and checked once.
+
+Nothing else reads `TRAINYARD_*`; MLflow's own variables are made from this in mlflow_env.py.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainyard_tracking.errors import BadSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStoreSettings:
+    """Where files are kept; any S3 will do."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+    bucket: str
+    region: str
+    secure: bool
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.secure else 'http'}://{self.endpoint}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that an installation may choose."""
+
+    database_url: str
+    object_store: ObjectStoreSettings
+    verify_cert_file: Path
+    namespace: str
+    spool_dir: Path
+    port: int
+    log_level: str
+
+
+def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings from `env`.
+
+    Raises:
+        BadSettings: a required variable is missing or a value can't be read; names it.
+    """
+    return Settings(
+        database_url=env.get("TRAINYARD_DATABASE_URL", "sqlite:////data/mlflow.db"),
+        object_store=_object_store(env),
+        verify_cert_file=Path(_required(env, "TRAINYARD_VERIFY_CERT_FILE")),
+        namespace=env.get("TRAINYARD_NAMESPACE", "trainyard-system"),
+        spool_dir=Path(env.get("TRAINYARD_SPOOL_DIR", "/data/spool")),
+        port=_port(env.get("TRAINYARD_PORT", "5000")),
+        log_level=env.get("TRAINYARD_LOG_LEVEL", "info").lower(),
+    )
+
+
+def _object_store(env: Mapping[str, str]) -> ObjectStoreSettings:
+    scheme, _, rest = _required(env, "TRAINYARD_OBJECT_STORE_ENDPOINT").rpartition("://")
+    secure = scheme == "https" if scheme else _flag(env, "TRAINYARD_OBJECT_STORE_SECURE")
+    return ObjectStoreSettings(
+        endpoint=rest.rstrip("/"),
+        access_key=_required(env, "TRAINYARD_OBJECT_STORE_ACCESS_KEY"),
+        secret_key=_required(env, "TRAINYARD_OBJECT_STORE_SECRET_KEY"),
+        bucket=env.get("TRAINYARD_OBJECT_STORE_BUCKET", "trainyard"),
+        region=env.get("TRAINYARD_OBJECT_STORE_REGION", "us-east-1"),
+        secure=secure,
+    )
+
+
+def _required(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "")
+    if not value:
+        raise BadSettings(f"{name} is not set; set it in the Deployment of the tracking service")
+    return value
+
+
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    value = env.get(name, "false").lower()
+    if value not in {"true", "false", "1", "0"}:
+        raise BadSettings(f"{name} is {value!r}; use true or false")
+    return value in {"true", "1"}
+
+
+def _port(value: str) -> int:
+    if not value.isdecimal() or not 0 < int(value) < 65536:
+        raise BadSettings(f"TRAINYARD_PORT is {value!r}; use a number from 1 to 65535")
+    return int(value)

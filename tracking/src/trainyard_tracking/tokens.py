@@ -1,0 +1,92 @@
+"""Verifies the tokens that the operator mints: Ed25519 JWTs of Runs, versions and deployments.
+
+Holds only the public key. Whether a Run is still active is not in the token: see ledger.py.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from trainyard_api.contract import (
+    DEPLOYMENT_SUBJECT,
+    MODEL_VERSION_SUBJECT,
+    RUN_SUBJECT,
+    TOKEN_ALGORITHM,
+    TOKEN_AUDIENCE,
+    TOKEN_ISSUER,
+)
+from trainyard_tracking.errors import BadSettings, Unauthenticated
+from trainyard_tracking.identity import DeploymentIdentity, VersionIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class RunClaim:
+    """What a run token says; the ledger knows the rest."""
+
+    run_id: str
+    namespace: str
+    name: str
+
+
+Claim = RunClaim | VersionIdentity | DeploymentIdentity
+
+
+def read_public_key(path: Path) -> Ed25519PublicKey:
+    """Read the key that tokens are verified with from an X.509 certificate.
+
+    Raises:
+        BadSettings: the file is missing, is no certificate, or holds another kind of key.
+    """
+    try:
+        key = x509.load_pem_x509_certificate(path.read_bytes()).public_key()
+    except (OSError, ValueError) as exc:
+        raise BadSettings(
+            f"TRAINYARD_VERIFY_CERT_FILE {path} can't be read as a PEM certificate: {exc}"
+        ) from exc
+    if not isinstance(key, Ed25519PublicKey):
+        raise BadSettings(f"TRAINYARD_VERIFY_CERT_FILE {path} holds no Ed25519 key; make it anew")
+    return key
+
+
+def is_ours(token: str) -> bool:
+    """Tell our tokens from those of the API server, without believing either."""
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except jwt.InvalidTokenError:
+        return False
+    return claims.get("iss") == TOKEN_ISSUER
+
+
+def verify(token: str, key: Ed25519PublicKey) -> Claim:
+    """Verify one of our tokens.
+
+    Raises:
+        Unauthenticated: signature, issuer, audience or subject are not ours.
+    """
+    try:
+        claims = jwt.decode(
+            token,
+            key=key,
+            algorithms=[TOKEN_ALGORITHM],
+            audience=TOKEN_AUDIENCE,
+            issuer=TOKEN_ISSUER,
+            options={"require": ["sub", "iss", "aud"], "verify_iat": False},
+        )
+        return _claim(claims)
+    except (jwt.InvalidTokenError, KeyError, ValueError) as exc:
+        raise Unauthenticated(f"The token was not issued for this service: {exc}") from exc
+
+
+def _claim(claims: dict[str, Any]) -> Claim:
+    subject, namespace, name = str(claims["sub"]), str(claims["ns"]), str(claims["name"])
+    if subject.startswith(RUN_SUBJECT):
+        return RunClaim(subject.removeprefix(RUN_SUBJECT), namespace, name)
+    if subject.startswith(MODEL_VERSION_SUBJECT):
+        return VersionIdentity(namespace, name, subject.rpartition(":")[2])
+    if subject.startswith(DEPLOYMENT_SUBJECT):
+        return DeploymentIdentity(namespace, name, frozenset(map(str, claims["digests"])))
+    raise ValueError(f"subject {subject!r} is of no kind that is known here")

@@ -1,0 +1,138 @@
+"""Keeps what the API server says about one kind in memory, and up to date.
+
+Reads of the registry come from here, so they go on while the API server is away. A write's
+answer is put in at once (read your writes); an older event that comes later is ignored.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from trainyard_tracking.kube import Kube, KubeDown, KubeError, Object, resource_path
+
+_log = logging.getLogger(__name__)
+Key = tuple[str, str]
+
+_FIRST_WAIT = 0.5
+_LONGEST_WAIT = 15.0
+
+
+def revision(resource: Object) -> int:
+    """Give the resourceVersion as a number: since Kubernetes 1.35 they may be compared."""
+    version = str(resource.get("metadata", {}).get("resourceVersion", "0"))
+    return int(version) if version.isdecimal() else 0
+
+
+def _key(resource: Object) -> Key:
+    metadata = resource["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
+
+
+@dataclass(slots=True)
+class Cache:
+    """All objects of one kind, safe to read from any thread."""
+
+    plural: str
+    simplify: Callable[[Object], Object] = lambda resource: resource
+    synced: threading.Event = field(default_factory=threading.Event)
+    _objects: dict[Key, Object] = field(default_factory=dict)
+    _gone: dict[Key, int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, namespace: str, name: str) -> Object | None:
+        with self._lock:
+            return self._objects.get((namespace, name))
+
+    def list(self, namespace: str | None = None) -> list[Object]:
+        with self._lock:
+            return [
+                found
+                for (within, _), found in self._objects.items()
+                if namespace is None or within == namespace
+            ]
+
+    def put(self, resource: Object) -> None:
+        """Take in a resource unless something newer is known."""
+        key = _key(resource)
+        with self._lock:
+            known = self._objects.get(key)
+            newest = max(revision(known) if known else -1, self._gone.get(key, -1))
+            if revision(resource) >= newest:
+                self._objects[key] = self.simplify(resource)
+                self._gone.pop(key, None)
+
+    def remove(self, resource: Object) -> None:
+        """Forget a resource; `resource` is its last state."""
+        key = _key(resource)
+        with self._lock:
+            known = self._objects.get(key)
+            if known is None or revision(known) <= revision(resource):
+                self._objects.pop(key, None)
+                self._gone[key] = revision(resource)
+
+    def replace(self, listed: list[Object], at: int) -> None:
+        """Take in a whole list as of revision `at`; newer entries of our own writes stay."""
+        fresh = {_key(resource): self.simplify(resource) for resource in listed}
+        with self._lock:
+            for key, known in self._objects.items():
+                newer = revision(known) > at or revision(known) > revision(fresh.get(key, {}))
+                if newer and (key in fresh or revision(known) > at):
+                    fresh[key] = known
+            self._objects = fresh
+            self._gone = {key: gone for key, gone in self._gone.items() if gone > at}
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Fills a cache from the API server, in a thread of its own, until stopped."""
+
+    kube: Kube
+    cache: Cache
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        name = f"watch-{self.cache.plural}"
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def list_once(self) -> str:
+        """List everything; give the revision to watch from."""
+        found = self.kube.list(resource_path(self.cache.plural))
+        for item in found["items"]:
+            item.setdefault("metadata", {})
+        self.cache.replace(found["items"], revision(found))
+        self.cache.synced.set()
+        return str(found["metadata"]["resourceVersion"])
+
+    def _run(self) -> None:
+        wait = _FIRST_WAIT
+        since = ""
+        while not self._stop.is_set():
+            try:
+                since = since or self.list_once()
+                since = self._follow(since)
+                wait = _FIRST_WAIT
+            except (KubeDown, KubeError) as exc:
+                _log.warning("watching %s: %s; again in %.1f s", self.cache.plural, exc, wait)
+                if isinstance(exc, KubeError):
+                    since = ""
+                self._stop.wait(wait)
+                wait = min(wait * 2, _LONGEST_WAIT)
+
+    def _follow(self, since: str) -> str:
+        for event in self.kube.watch(resource_path(self.cache.plural), since):
+            if self._stop.is_set():
+                break
+            if event["type"] == "ERROR":
+                # Most often 410 Gone: our revision is too old, so list again.
+                return ""
+            resource = event["object"]
+            since = resource["metadata"]["resourceVersion"]
+            if event["type"] == "DELETED":
+                self.cache.remove(resource)
+            elif event["type"] != "BOOKMARK":
+                self.cache.put(resource)
+        return since
