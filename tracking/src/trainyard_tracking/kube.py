@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import httpx
 from kubernetes import config as kube_config
 from kubernetes.client import Configuration
-
 from trainyard_api.contract import GROUP, VERSION
+
 from trainyard_tracking.errors import BadSettings
 
 Object = dict[str, Any]
@@ -56,8 +56,6 @@ class Kube(Protocol):
     def patch(self, path: str, operations: list[Object], *, token: str | None = None) -> Object: ...
 
     def delete(self, path: str, *, token: str | None = None) -> Object: ...
-
-    def list(self, path: str) -> Object: ...
 
     def watch(self, path: str, resource_version: str) -> Iterator[Object]: ...
 
@@ -117,9 +115,6 @@ class HttpKube:
         self._theirs = httpx.Client(base_url=self.cluster.url, verify=plain, timeout=self.timeout)
 
     def get(self, path: str) -> Object:
-        return self._call("GET", path)
-
-    def list(self, path: str) -> Object:
         return self._call("GET", path)
 
     def create(self, path: str, body: Object, *, token: str | None = None) -> Object:

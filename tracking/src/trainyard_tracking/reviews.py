@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from trainyard_api.contract import GROUP
+
 from trainyard_tracking.errors import Unauthenticated, Unavailable
 from trainyard_tracking.identity import Person
 from trainyard_tracking.kube import Kube, KubeDown, KubeError, Object

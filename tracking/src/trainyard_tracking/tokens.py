@@ -10,15 +10,15 @@ from typing import Any
 import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from trainyard_api.contract import (
+    CLAIM_AUDIENCE,
+    CLAIM_ISSUER,
     DEPLOYMENT_SUBJECT,
     MODEL_VERSION_SUBJECT,
     RUN_SUBJECT,
-    TOKEN_ALGORITHM,
-    TOKEN_AUDIENCE,
-    TOKEN_ISSUER,
+    SIGNATURE_ALGORITHM,
 )
+
 from trainyard_tracking.errors import BadSettings, Unauthenticated
 from trainyard_tracking.identity import DeploymentIdentity, VersionIdentity
 
@@ -58,7 +58,7 @@ def is_ours(token: str) -> bool:
         claims = jwt.decode(token, options={"verify_signature": False})
     except jwt.InvalidTokenError:
         return False
-    return claims.get("iss") == TOKEN_ISSUER
+    return bool(claims.get("iss") == CLAIM_ISSUER)
 
 
 def verify(token: str, key: Ed25519PublicKey) -> Claim:
@@ -71,9 +71,9 @@ def verify(token: str, key: Ed25519PublicKey) -> Claim:
         claims = jwt.decode(
             token,
             key=key,
-            algorithms=[TOKEN_ALGORITHM],
-            audience=TOKEN_AUDIENCE,
-            issuer=TOKEN_ISSUER,
+            algorithms=[SIGNATURE_ALGORITHM],
+            audience=CLAIM_AUDIENCE,
+            issuer=CLAIM_ISSUER,
             options={"require": ["sub", "iss", "aud"], "verify_iat": False},
         )
         return _claim(claims)

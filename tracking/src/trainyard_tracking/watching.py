@@ -44,12 +44,12 @@ class Cache:
         with self._lock:
             return self._objects.get((namespace, name))
 
-    def list(self, namespace: str | None = None) -> list[Object]:
+    def within(self, namespace: str | None = None) -> list[Object]:
         with self._lock:
             return [
                 found
-                for (within, _), found in self._objects.items()
-                if namespace is None or within == namespace
+                for (where, _), found in self._objects.items()
+                if namespace is None or where == namespace
             ]
 
     def put(self, resource: Object) -> None:
@@ -100,7 +100,7 @@ class Watcher:
 
     def list_once(self) -> str:
         """List everything; give the revision to watch from."""
-        found = self.kube.list(resource_path(self.cache.plural))
+        found = self.kube.get(resource_path(self.cache.plural))
         for item in found["items"]:
             item.setdefault("metadata", {})
         self.cache.replace(found["items"], revision(found))

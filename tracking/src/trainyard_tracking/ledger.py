@@ -1,0 +1,126 @@
+"""Remembers which MLflow runs are Runs of the cluster, and until when their tokens are good.
+
+One small table beside MLflow's own, in the same database, mirrored in memory: a run token is
+checked on every request. Nothing about the content of a run is kept here.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import sqlalchemy as sa
+from trainyard_api.contract import TOKEN_GRACE_SECONDS
+
+from trainyard_tracking.errors import Forbidden, Unauthenticated
+from trainyard_tracking.identity import RunIdentity
+from trainyard_tracking.tokens import RunClaim
+
+_TABLE = sa.Table(
+    "trainyard_runs",
+    sa.MetaData(),
+    sa.Column("run_id", sa.String(32), primary_key=True),
+    sa.Column("namespace", sa.String(63), nullable=False),
+    sa.Column("name", sa.String(63), nullable=False),
+    sa.Column("experiment_id", sa.String(32), nullable=False),
+    sa.Column("finished_at", sa.BigInteger, nullable=True),
+    sa.Index("index_trainyard_runs_active", "namespace", "finished_at"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One Run; `finished_at` is in seconds since 1970."""
+
+    run_id: str
+    namespace: str
+    name: str
+    experiment_id: str
+    finished_at: int | None = None
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The table and its mirror; thread-safe."""
+
+    engine: sa.Engine
+    clock: Callable[[], float] = time.time
+    _entries: dict[str, Entry] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        _TABLE.metadata.create_all(self.engine, checkfirst=True)
+
+    def find(self, run_id: str) -> Entry | None:
+        kept = self._entries.get(run_id)
+        if kept is not None:
+            return kept
+        with self.engine.connect() as connection:
+            row = connection.execute(sa.select(_TABLE).where(_TABLE.c.run_id == run_id)).first()
+        if row is None:
+            return None
+        return self._keep(Entry(*row))
+
+    def open(self, entry: Entry) -> Entry:
+        """Add a Run; a Run that is there already stays as it is."""
+        with self._lock:
+            known = self.find(entry.run_id)
+            if known is not None:
+                return known
+            with self.engine.begin() as connection:
+                connection.execute(_TABLE.insert().values(**_row(entry)))
+            return self._keep(entry)
+
+    def close(self, run_id: str) -> None:
+        """Note that a Run has finished; the first time counts."""
+        with self._lock:
+            entry = self.find(run_id)
+            if entry is None or entry.finished_at is not None:
+                return
+            now = int(self.clock())
+            with self.engine.begin() as connection:
+                connection.execute(
+                    _TABLE.update().where(_TABLE.c.run_id == run_id).values(finished_at=now)
+                )
+            self._keep(replace(entry, finished_at=now))
+
+    def active(self, namespace: str) -> list[Entry]:
+        """List the unfinished Runs of a namespace."""
+        query = sa.select(_TABLE).where(
+            _TABLE.c.namespace == namespace, _TABLE.c.finished_at.is_(None)
+        )
+        with self.engine.connect() as connection:
+            return [Entry(*row) for row in connection.execute(query)]
+
+    def identify(self, claim: RunClaim) -> RunIdentity:
+        """Tell which Run a verified run token speaks for.
+
+        Raises:
+            Unauthenticated: the Run is unknown, or finished longer ago than the grace time.
+            Forbidden: the Run is of another namespace than the token says.
+        """
+        entry = self.find(claim.run_id)
+        if entry is None:
+            raise Unauthenticated(f"Run {claim.namespace}/{claim.name} is not recorded here")
+        if entry.namespace != claim.namespace:
+            raise Forbidden(f"Run {claim.run_id} is not in namespace {claim.namespace}")
+        closed = entry.finished_at
+        if closed is not None and self.clock() > closed + TOKEN_GRACE_SECONDS:
+            raise Unauthenticated(f"Run {claim.namespace}/{claim.name} has finished; its token too")
+        return RunIdentity(entry.run_id, entry.namespace, entry.name, entry.experiment_id)
+
+    def _keep(self, entry: Entry) -> Entry:
+        if len(self._entries) > 50_000:
+            self._entries.clear()
+        self._entries[entry.run_id] = entry
+        return entry
+
+
+def _row(entry: Entry) -> dict[str, object]:
+    return {
+        "run_id": entry.run_id,
+        "namespace": entry.namespace,
+        "name": entry.name,
+        "experiment_id": entry.experiment_id,
+        "finished_at": entry.finished_at,
+    }

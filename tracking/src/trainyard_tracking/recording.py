@@ -1,0 +1,288 @@
+"""Makes and ends MLflow runs for Runs of the cluster: the id is given, repeating is harmless.
+
+MLflow's own API makes up the run id, so this writes the row with MLflow's own models, inside
+the workspace of the namespace. Everything else goes through MLflow's store.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from mlflow.entities import LifecycleStage, Param, RunStatus, SourceType
+from mlflow.exceptions import MlflowException
+from mlflow.server.handlers import _get_tracking_store
+from mlflow.store.tracking.dbmodels.models import (
+    SqlExperiment,
+    SqlLatestMetric,
+    SqlLoggedModel,
+    SqlMetric,
+    SqlParam,
+    SqlRun,
+    SqlTag,
+)
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from mlflow.utils.uri import append_to_uri_path
+from mlflow.utils.workspace_context import ServerWorkspaceContext
+from sqlalchemy import func
+from sqlalchemy.exc import IntegrityError
+
+from trainyard_tracking.errors import Conflict, NotFound
+from trainyard_tracking.headline import headline
+
+Store = Any
+"""MLflow's SQL tracking store, which is untyped."""
+
+_MOST_METRICS = 1000
+_LOG_MODEL_HISTORY = "mlflow.log-model.history"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a Run wants recorded; times are in milliseconds since 1970."""
+
+    run_id: str
+    namespace: str
+    name: str
+    experiment: str
+    tags: Mapping[str, str]
+    start_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Where a run is recorded."""
+
+    run_id: str
+    experiment_id: str
+    artifact_uri: str
+
+
+@contextmanager
+def _workspace(namespace: str) -> Iterator[Store]:
+    with ServerWorkspaceContext(namespace):
+        yield _get_tracking_store()
+
+
+def experiment_id(namespace: str, name: str) -> str:
+    """Give the id of an experiment, making it if it is missing and restoring it if deleted."""
+    with _workspace(namespace) as store:
+        found = store.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(store.create_experiment(name))
+            except MlflowException:
+                # Somebody else made it in the same moment.
+                found = store.get_experiment_by_name(name)
+                if found is None:
+                    raise
+        if found.lifecycle_stage == LifecycleStage.DELETED:
+            store.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+
+def record(request: RunRequest) -> Recorded:
+    """Make the run with the given id; if it is there, say where.
+
+    Raises:
+        Conflict: the id is taken by a run of another namespace.
+    """
+    found = _find(request.run_id, request.namespace)
+    if found is not None:
+        return found
+    experiment = experiment_id(request.namespace, request.experiment)
+    with _workspace(request.namespace) as store:
+        try:
+            with store.ManagedSessionMaker(read_only=False) as session:
+                session.add(_new_run(store, request, experiment))
+        except (IntegrityError, MlflowException) as exc:
+            found = _find(request.run_id, request.namespace)
+            if found is None:
+                raise Conflict(f"Run id {request.run_id} is taken") from exc
+            return found
+    recorded = _find(request.run_id, request.namespace)
+    if recorded is None:
+        raise NotFound(f"Run {request.run_id} was deleted while it was made")
+    return recorded
+
+
+def _new_run(store: Store, request: RunRequest, experiment: str) -> Any:
+    root = store.get_experiment(experiment).artifact_location
+    run = SqlRun(
+        name=request.name,
+        artifact_uri=append_to_uri_path(root, request.run_id, "artifacts"),
+        run_uuid=request.run_id,
+        experiment_id=experiment,
+        source_type=SourceType.to_string(SourceType.UNKNOWN),
+        source_name="",
+        entry_point_name="",
+        user_id="",
+        status=RunStatus.to_string(RunStatus.RUNNING),
+        start_time=request.start_time,
+        source_version="",
+        lifecycle_stage=LifecycleStage.ACTIVE,
+    )
+    tags = {MLFLOW_RUN_NAME: request.name, **request.tags}
+    run.tags = [SqlTag(key=key, value=value) for key, value in tags.items()]
+    return run
+
+
+def _find(run_id: str, namespace: str) -> Recorded | None:
+    with _workspace(namespace) as store, store.ManagedSessionMaker(read_only=True) as session:
+        row = (
+            session.query(SqlRun.experiment_id, SqlRun.artifact_uri, SqlExperiment.workspace)
+            .join(SqlExperiment, SqlExperiment.experiment_id == SqlRun.experiment_id)
+            .filter(SqlRun.run_uuid == run_id)
+            .first()
+        )
+    if row is None:
+        return None
+    if row.workspace != namespace:
+        raise Conflict(f"Run id {run_id} is a run of another namespace")
+    return Recorded(run_id, str(row.experiment_id), row.artifact_uri)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a Run ended; `status` is MLflow's, `end_time` in milliseconds since 1970."""
+
+    status: str
+    end_time: int
+    parameters: Mapping[str, str]
+
+
+def finish(run_id: str, namespace: str, ending: Ending) -> dict[str, Any]:
+    """End the run and its running children; give what the Run's status shows.
+
+    Raises:
+        NotFound: no such run in the namespace.
+    """
+    if _find(run_id, namespace) is None:
+        raise NotFound(f"Run {run_id} is not recorded in namespace {namespace}")
+    with _workspace(namespace) as store:
+        with store.ManagedSessionMaker(read_only=False) as session:
+            _end(session, run_id, ending)
+        _log_missing_parameters(store, run_id, ending.parameters)
+    return outcome(run_id, namespace)
+
+
+def _end(session: Any, run_id: str, ending: Ending) -> None:
+    running = RunStatus.to_string(RunStatus.RUNNING)
+    children = _children(session, run_id)
+    own = session.query(SqlRun).filter(SqlRun.run_uuid == run_id)
+    own.update({"status": ending.status, "end_time": ending.end_time}, synchronize_session=False)
+    session.query(SqlRun).filter(SqlRun.run_uuid.in_(children), SqlRun.status == running).update(
+        {"status": ending.status, "end_time": ending.end_time}, synchronize_session=False
+    )
+
+
+def _log_missing_parameters(store: Store, run_id: str, parameters: Mapping[str, str]) -> None:
+    with store.ManagedSessionMaker(read_only=False) as session:
+        logged = {key for (key,) in session.query(SqlParam.key).filter_by(run_uuid=run_id)}
+        session.add_all(
+            SqlParam(run_uuid=run_id, key=param.key, value=param.value)
+            for param in (Param(key, value) for key, value in parameters.items())
+            if param.key not in logged
+        )
+
+
+def _children(session: Any, run_id: str) -> list[str]:
+    """List all descendants of a run."""
+    found: list[str] = []
+    level = [run_id]
+    while level:
+        rows = session.query(SqlTag.run_uuid).filter(
+            SqlTag.key == MLFLOW_PARENT_RUN_ID, SqlTag.value.in_(level)
+        )
+        level = [child for (child,) in rows if child not in found and child != run_id]
+        found += level
+    return found
+
+
+def descendants(run_id: str, namespace: str) -> list[str]:
+    """List the ids of the runs below a run."""
+    with _workspace(namespace) as store, store.ManagedSessionMaker(read_only=True) as session:
+        return _children(session, run_id)
+
+
+def outcome(run_id: str, namespace: str) -> dict[str, Any]:
+    """Give metrics, headline and models of a run."""
+    with _workspace(namespace) as store, store.ManagedSessionMaker(read_only=True) as session:
+        row = session.query(SqlRun.experiment_id).filter_by(run_uuid=run_id).one()
+        metrics = _metrics(session, run_id)
+        first = _first_logged(session, run_id)
+        models = _models(session, [run_id, *_children(session, run_id)])
+        models += _older_models(session, run_id)
+    return {
+        "metrics": metrics,
+        "metric": headline(first),
+        "models": models,
+        "experimentID": str(row.experiment_id),
+    }
+
+
+def summary(run_id: str, namespace: str) -> dict[str, Any]:
+    """Give what gates and a reader need to know of any run of the namespace.
+
+    Raises:
+        NotFound: no such run in the namespace.
+    """
+    with _workspace(namespace) as store:
+        try:
+            run = store.get_run(run_id)
+        except MlflowException as exc:
+            raise NotFound(f"Run {run_id} is not recorded in namespace {namespace}") from exc
+        experiment = store.get_experiment(run.info.experiment_id)
+    found = outcome(run_id, namespace)
+    return {
+        **found,
+        "params": dict(run.data.params),
+        "status": run.info.status,
+        "experiment": experiment.name,
+    }
+
+
+def _metrics(session: Any, run_id: str) -> dict[str, str]:
+    query = session.query(SqlLatestMetric).filter_by(run_uuid=run_id).limit(_MOST_METRICS)
+    return {row.key: "NaN" if row.is_nan else repr(row.value) for row in query}
+
+
+def _first_logged(session: Any, run_id: str) -> list[str]:
+    first = func.min(SqlMetric.timestamp)
+    query = session.query(SqlMetric.key).filter(SqlMetric.run_uuid == run_id)
+    return [key for (key,) in query.group_by(SqlMetric.key).order_by(first, SqlMetric.key)]
+
+
+def _models(session: Any, run_ids: list[str]) -> list[dict[str, str | None]]:
+    query = (
+        session.query(SqlLoggedModel)
+        .filter(SqlLoggedModel.source_run_id.in_(run_ids))
+        .filter(SqlLoggedModel.lifecycle_stage == LifecycleStage.ACTIVE)
+        .order_by(SqlLoggedModel.creation_timestamp_ms)
+    )
+    # The Run's own models come before those of its children, each in the order of logging.
+    found = sorted(query, key=lambda model: model.source_run_id != run_ids[0])
+    return [
+        {
+            "modelID": model.model_id,
+            "name": model.name,
+            "artifactPath": model.name,
+            "uri": f"models:/{model.model_id}",
+        }
+        for model in found
+    ]
+
+
+def _older_models(session: Any, run_id: str) -> list[dict[str, str | None]]:
+    """List the models that a client of MLflow 2 logged: it notes them in a tag."""
+    tag = session.query(SqlTag.value).filter_by(run_uuid=run_id, key=_LOG_MODEL_HISTORY).first()
+    try:
+        noted = json.loads(tag.value) if tag else []
+        paths = [str(entry["artifact_path"]) for entry in noted if not entry.get("model_id")]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+    return [
+        {"modelID": None, "name": path, "artifactPath": path, "uri": f"runs:/{run_id}/{path}"}
+        for path in dict.fromkeys(paths)
+    ]
