@@ -1,0 +1,93 @@
+"""The cluster itself: made by kind, under its own name, with its own kubeconfig."""
+
+import json
+from typing import Any
+
+import yaml
+
+from trainyard_cluster import paths, tools
+from trainyard_cluster.node import node_image
+from trainyard_cluster.provider import provider
+from trainyard_cluster.shell import console, output, run, step
+
+RAISED = [{"name": "kube-api-qps", "value": "1000"}, {"name": "kube-api-burst", "value": "2000"}]
+
+
+def config(*, built: bool, raise_limits: bool = False) -> dict[str, Any]:
+    """Return kind's configuration; *built*: for the node image built from Go modules."""
+    node = {
+        "role": "control-plane",
+        "extraPortMappings": [
+            {
+                "containerPort": 30080, "hostPort": paths.ENDPOINT_PORT,
+                "listenAddress": "127.0.0.1",
+            }
+        ],
+    }
+    cluster: dict[str, Any] = {
+        "kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node],
+    }
+    patches = []
+    if built:
+        # No kindnetd as a Go module: the image has a ptp configuration for its one node.
+        cluster["networking"] = {"disableDefaultCNI": True, "kubeProxyMode": "nftables"}
+        # The kubelet then tolerates what it may not do without CAP_SYS_RESOURCE.
+        cluster["featureGates"] = {"KubeletInUserNamespace": True}
+        patches.append(
+            {"kind": "KubeletConfiguration", "failCgroupV1": False, "failSwapOn": False}
+        )
+    if raise_limits:
+        raised = {"extraArgs": RAISED}
+        patches.append(
+            {"kind": "ClusterConfiguration", "controllerManager": raised, "scheduler": raised}
+        )
+    if patches:
+        cluster["kubeadmConfigPatches"] = [yaml.safe_dump(patch) for patch in patches]
+    return cluster
+
+
+def exists() -> bool:
+    """Say whether kind knows a cluster of our name, dead or alive."""
+    names = output(tools.kind(), "get", "clusters", env=provider().environment)
+    return paths.CLUSTER in names.split()
+
+
+def answers() -> bool:
+    """Say whether the cluster's API server is ready."""
+    if not paths.kubeconfig().exists():
+        return False
+    kubeconfig = f"--kubeconfig={paths.kubeconfig()}"
+    return output(tools.kubectl(), kubeconfig, "get", "--raw", "/readyz", timeout=10) == "ok"
+
+
+def up(*, raise_limits: bool = False) -> None:
+    """Make the cluster, unless it is there and well."""
+    if exists():
+        if answers():
+            return
+        console.print(
+            "  • The cluster is there but does not answer (was the machine restarted?): "
+            "it is made anew, what was in it is gone"
+        )
+        down()
+    image = node_image()
+    settings = config(built=image is not None, raise_limits=raise_limits)
+    with step("Cluster", takes="30 s"):
+        run(
+            tools.kind(), "create", "cluster", "--name", paths.CLUSTER,
+            "--kubeconfig", paths.kubeconfig(), "--config", "-", "--wait", "120s",
+            *(["--image", image] if image else []),
+            stdin=json.dumps(settings).encode(), env=provider().environment, log="cluster",
+            remedy=f"If port {paths.ENDPOINT_PORT} is taken, free it; then run this again.",
+        )
+
+
+def down() -> None:
+    """Delete the cluster and its kubeconfig; nothing else."""
+    with step("Delete the cluster", takes="10 s"):
+        run(
+            tools.kind(), "delete", "cluster", "--name", paths.CLUSTER,
+            "--kubeconfig", paths.kubeconfig(), env=provider().environment, log="cluster",
+            remedy="Run it again.",
+        )
+        paths.kubeconfig().unlink(missing_ok=True)
