@@ -89,6 +89,7 @@ class ModelReason(StrEnum):
     VERSION_MISSING = "VersionMissing"
     VERSION_NOT_PUBLISHED = "VersionNotPublished"
     VERSION_REJECTED = "VersionRejected"
+    VERSION_DELETING = "VersionDeleting"
 
 
 class PublishedReason(StrEnum):
@@ -100,6 +101,8 @@ class PublishedReason(StrEnum):
     SOURCE_MISSING = "SourceMissing"
     FORMAT_NOT_ALLOWED = "FormatNotAllowed"
     PUBLISH_FAILED = "PublishFailed"
+    MODEL_MISSING = "ModelMissing"
+    NUMBER_USED = "NumberUsed"
 
 
 class ServableReason(StrEnum):
@@ -127,6 +130,15 @@ class ServingReason(StrEnum):
     NOT_SERVABLE = "NotServable"
     RUNTIME_MISSING = "RuntimeMissing"
     REJECTED = "Rejected"
+    NOT_READY = "NotReady"
+    NAME_TAKEN = "NameTaken"
+    LOAD_FAILED = "LoadFailed"
+    OUT_OF_MEMORY = "OutOfMemory"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    CONFIG_MISSING = "ConfigMissing"
+    UNSCHEDULABLE = "Unschedulable"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
 
 
 def set_condition(

@@ -97,6 +97,8 @@ class Rejected(ApiModel):
     """Why, as one word."""
     message: str | None = None
     """Why, as a sentence."""
+    retry: int | None = None
+    """The spec.retry that it failed under."""
 
 
 class DeploymentStatus(Status):

@@ -24,6 +24,7 @@ StageName = Annotated[
     Field(max_length=63),
     Rule(_IS_ALIAS.format("self"), f"a stage is an alias, whose name {_ALIAS_RULE}"),
 ]
+Format = Annotated[str, Field(min_length=1, max_length=63)]
 Aliases = Annotated[dict[str, ModelVersionNumber], bounded(most=64)]
 
 
@@ -87,7 +88,8 @@ class ModelSpec(ApiModel):
     model_config = {
         "json_schema_extra": rules(
             Rule(
-                "self.?name == oldSelf.?name",
+                "has(self.name) == has(oldSelf.name)"
+                " && (!has(self.name) || self.name == oldSelf.name)",
                 "name is the model's name in MLflow and never changes: make another Model",
                 field_path=".name",
             ),
@@ -109,10 +111,9 @@ class ModelSpec(ApiModel):
     """What the model is, in Markdown."""
     tags: Tags | None = None
     """Tags of the registered model."""
-    allowed_formats: Annotated[
-        list[Annotated[str, Field(max_length=63)]], Field(max_length=32)
-    ] = []
-    """MLflow flavors of which a version must have one, such as sklearn, pyfunc, onnx; empty: any."""
+    allowed_formats: Annotated[list[Format], Field(max_length=32)] = []
+    """MLflow flavors of which a version must have one, such as sklearn, pyfunc or onnx; empty:
+    any."""
     aliases: (
         Annotated[
             Aliases,

@@ -132,11 +132,14 @@ class ModelVersion(Resource):
         max_name=MAX_VERSION_NAME,
         rules=(
             Rule(
-                "self.metadata.name == self.spec.model + '-' + string(self.spec.version)",
-                "a ModelVersion is named MODEL-VERSION: its name must be spec.model, a dash and"
-                " spec.version",
-                message_expression="'a ModelVersion is named MODEL-VERSION: rename it to '"
-                " + self.spec.model + '-' + string(self.spec.version)",
+                # Not by string(version): the API server can't tell how long that would get.
+                "self.metadata.name.startsWith(self.spec.model + '-')"
+                " && self.metadata.name.substring(size(self.spec.model)).matches("
+                "'^-[1-9][0-9]{0,8}$')"
+                " && int(self.metadata.name.substring(size(self.spec.model) + 1))"
+                " == self.spec.version",
+                "a ModelVersion is named by spec.model, a dash and spec.version, such as digits-2:"
+                " rename it, or mend its spec",
             ),
         ),
         columns=(

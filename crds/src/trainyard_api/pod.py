@@ -278,6 +278,9 @@ OverlayLabels = Annotated[
 ]
 
 
+PullSecrets = Annotated[list[LocalReference], map_list("name", max_items=16)]
+
+
 class PodTemplate(ApiModel):
     """What to add to the pods of the Run; all else in them is Trainyard's."""
 
@@ -309,9 +312,7 @@ class PodTemplate(ApiModel):
     """RuntimeClass of the pods."""
     service_account_name: ObjectName | None = None
     """ServiceAccount of the pods, for clouds' workload identity; its token is not mounted."""
-    image_pull_secrets: Annotated[list[LocalReference], map_list("name", max_items=16)] | None = (
-        None
-    )
+    image_pull_secrets: PullSecrets | None = None
     """Secrets to pull the image with."""
     volumes: Annotated[list[Volume], map_list("name", max_items=32)] | None = None
     """Volumes to add."""

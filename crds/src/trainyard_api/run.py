@@ -8,9 +8,9 @@ from pydantic import Field
 from trainyard_api.contract import DEFAULT_EXPERIMENT, RESERVED_ENV, RUNS
 from trainyard_api.meta import ApiModel, Resource, Status, Time
 from trainyard_api.pod import EnvFrom, EnvVar, PodTemplate, Resources
-from trainyard_api.schema import OPAQUE, Column, Definition, Rule, bounded, map_list, rules
+from trainyard_api.schema import SCALAR, Column, Definition, Rule, bounded, map_list, rules
 from trainyard_api.source import Source
-from trainyard_api.values import Duration, Name, ObjectName, RelativePath
+from trainyard_api.values import Duration, Name, RelativePath
 
 
 class RunPhase(StrEnum):
@@ -43,27 +43,44 @@ class Register(ApiModel):
     """Name or artifact path of the logged model; absent: the only one that the Run logged."""
 
 
-_IMMUTABLE = (
-    "experiment",
+_NEVER_CHANGES = (
+    "a Run never changes but for suspend, cancel and ttlSecondsAfterFinished: use a new name,"
+    " or `kubectl create` with generateName"
+)
+_ALWAYS_THERE = ("experiment", "command", "retry")
+_OPTIONAL = (
     "source",
-    "command",
     "args",
-    "parameters",
     "runtime",
     "image",
     "env",
     "envFrom",
     "resources",
     "podTemplate",
-    "retry",
     "timeout",
     "register",
 )
+
+
+def _unchanged(field: str, of: str = "self", before: str = "oldSelf") -> str:
+    return (
+        f"has({of}.{field}) == has({before}.{field})"
+        f" && (!has({of}.{field}) || {of}.{field} == {before}.{field})"
+    )
+
+
+# One rule for each field, so that the refusal names the field. Parameters have values of
+# several types, which CEL does not show: dyn() gets past its type checker, for equality and keys.
 _RULES = rules(
+    *(
+        Rule(f"self.{field} == oldSelf.{field}", _NEVER_CHANGES, field_path=f".{field}")
+        for field in _ALWAYS_THERE
+    ),
+    *(Rule(_unchanged(field), _NEVER_CHANGES, field_path=f".{field}") for field in _OPTIONAL),
     Rule(
-        " && ".join(f"self.?{field} == oldSelf.?{field}" for field in _IMMUTABLE),
-        "a Run never changes but for suspend, cancel and ttlSecondsAfterFinished: use a new name,"
-        " or `kubectl create` with generateName",
+        _unchanged("parameters", "dyn(self)", "dyn(oldSelf)"),
+        _NEVER_CHANGES,
+        field_path=".parameters",
     ),
     Rule(
         "!oldSelf.cancel || self.cancel",
@@ -75,6 +92,13 @@ _RULES = rules(
         "has(self.runtime) != has(self.image)",
         "set exactly one of runtime (an administrator's preset, such as sklearn) and image",
     ),
+    Rule(
+        "!has(dyn(self).parameters) || dyn(self).parameters.all(name,"
+        " name.matches('^[A-Za-z_][A-Za-z0-9_.-]*$') && size(name) <= 100)",
+        "a parameter's name begins with a letter, goes on with letters, digits, _, . and -, and"
+        " has at most 100 characters, because it becomes an argument --NAME=VALUE; rename it",
+        field_path=".parameters",
+    ),
 )
 _ENV_RULE = Rule(
     f"self.all(variable, !(variable.name in {list(RESERVED_ENV)}))",
@@ -82,8 +106,8 @@ _ENV_RULE = Rule(
     " remove them from env",
 )
 
-Words = Annotated[list[Annotated[str, Field(max_length=32768)]], Field(max_length=256)]
-Parameters = Annotated[dict[str, str | int | float | bool], OPAQUE, bounded(most=256)]
+Words = Annotated[list[Annotated[str, Field(max_length=16384)]], Field(max_length=256)]
+Parameters = Annotated[dict[str, Annotated[str | int | float | bool, SCALAR]], bounded(most=256)]
 
 
 class RunSpec(ApiModel):
@@ -101,7 +125,8 @@ class RunSpec(ApiModel):
     """Further arguments of the program, before the parameters."""
     parameters: Parameters | None = None
     """Parameters by name, each a string, number or boolean. They become arguments --NAME=VALUE,
-    environment variables TRAINYARD_PARAM_NAME, and MLflow params that the code did not log."""
+    environment variables TRAINYARD_PARAM_NAME, and MLflow params that the code did not log. A
+    whole number loses its fraction (1.0 arrives as 1): quote what must keep its spelling."""
     runtime: Name | None = None
     """An administrator's preset of image, resources and tolerations, such as sklearn."""
     image: (
@@ -141,7 +166,7 @@ class Attempt(ApiModel):
 
     number: int = Field(ge=1)
     """Number of the attempt, from 1."""
-    job: ObjectName
+    job: str
     """Name of the Job."""
     pod: str | None = None
     """Name of the pod."""

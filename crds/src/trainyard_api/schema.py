@@ -20,14 +20,11 @@ class Rule:
 
     rule: str
     message: str
-    message_expression: str = ""
     field_path: str = ""
 
     def as_schema(self) -> dict[str, str]:
         """Return the rule as `x-kubernetes-validations` has it."""
         schema = {"rule": self.rule, "message": self.message}
-        if self.message_expression:
-            schema["messageExpression"] = self.message_expression
         if self.field_path:
             schema["fieldPath"] = self.field_path
         return schema
@@ -87,6 +84,30 @@ def rules(*of_object: Rule) -> Callable[[dict[str, Any]], None]:
 OPAQUE: Final = Extra((("x-kubernetes-preserve-unknown-fields", True),))
 """An object whose fields are not ours to describe."""
 INT_OR_STRING: Final = Extra((("x-kubernetes-int-or-string", True),))
+
+
+class _Scalar:
+    """Mark a value that is a string, number or boolean.
+
+    No structural schema can say so, and CEL does not see a value without a type. But value
+    checks apply to maps and lists only, and what they ask for is text that the API server
+    repeats: "spec.parameters.x.<text>: Required value", "supported values: <text>".
+    """
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        anything = {"x-kubernetes-preserve-unknown-fields": True}
+        return anything | {
+            "required": ["a value is one string, number or boolean, not a map"],
+            "minItems": 1,
+            "items": anything | {"enum": ["one string, number or boolean, not a list"]},
+            "maxLength": 4096,
+        }
+
+
+SCALAR: Final = _Scalar()
+"""A string, number or boolean."""
 
 
 @dataclass(frozen=True, slots=True)
