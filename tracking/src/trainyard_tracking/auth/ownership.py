@@ -1,0 +1,122 @@
+"""Whose a run, logged model or trace is, by what the database says.
+
+A run is a Run's own if it is the Run's or descends from it by MLflow's parent tag; a logged model
+or trace is its source run's. Only a yes is remembered: a no may become a yes.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from mlflow.server.handlers import _get_tracking_store
+from mlflow.store.tracking.dbmodels.models import (
+    SqlLoggedModel,
+    SqlTag,
+    SqlTraceInfo,
+    SqlTraceMetadata,
+)
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.proto_json_utils import message_to_json
+from mlflow.utils.workspace_context import ServerWorkspaceContext
+
+from trainyard_tracking.identity import RunIdentity
+from trainyard_tracking.recording import descendants
+
+TRACE_RUN_KEY = "mlflow.sourceRun"
+_DEEPEST = 20
+_MOST = 100_000
+
+
+class Registered(Protocol):
+    """What the rules ask the registry."""
+
+    def is_registered_model_id(self, namespace: str, model_id: str) -> bool: ...
+
+    def is_registered_path(self, namespace: str, path: str) -> bool: ...
+
+    def is_stage(self, namespace: str, model: str, alias: str) -> bool: ...
+
+    def run_of(self, namespace: str, model: str, version: str) -> str | None: ...
+
+
+@dataclass(slots=True)
+class Ownership:
+    """Answers for run tokens; asks the database, so call it from a thread."""
+
+    registered: Registered
+    _known: set[tuple[str, str]] = field(default_factory=set)
+
+    def has_run(self, identity: RunIdentity, run_id: str) -> bool:
+        if run_id == identity.run_id:
+            return True
+        return self._remember(identity, run_id, lambda: self._descends(identity, run_id))
+
+    def has_model(self, identity: RunIdentity, model_id: str) -> bool:
+        return self._remember(identity, model_id, lambda: self._logged(identity, model_id))
+
+    def has_trace(self, identity: RunIdentity, trace_id: str) -> bool:
+        return self._remember(identity, trace_id, lambda: self._traced(identity, trace_id))
+
+    def trace_exists(self, trace_id: str) -> bool:
+        with _session() as session:
+            query = session.query(SqlTraceInfo.request_id).filter_by(request_id=trace_id)
+            return query.first() is not None
+
+    def runs(self, identity: RunIdentity) -> list[str]:
+        """List the Run's own MLflow run and all below it."""
+        return [identity.run_id, *descendants(identity.run_id, identity.namespace)]
+
+    def _remember(self, identity: RunIdentity, thing: str, ask: Callable[[], bool]) -> bool:
+        key = (identity.run_id, thing)
+        if key in self._known:
+            return True
+        if not ask():
+            return False
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        self._known.add(key)
+        return True
+
+    def _descends(self, identity: RunIdentity, run_id: str) -> bool:
+        current: str | None = run_id
+        with _session() as session:
+            for _ in range(_DEEPEST):
+                row = (
+                    session.query(SqlTag.value)
+                    .filter_by(run_uuid=current, key=MLFLOW_PARENT_RUN_ID)
+                    .first()
+                )
+                current = row.value if row else None
+                if current is None or current == identity.run_id:
+                    break
+        return current == identity.run_id
+
+    def _logged(self, identity: RunIdentity, model_id: str) -> bool:
+        with _session() as session:
+            row = session.query(SqlLoggedModel.source_run_id).filter_by(model_id=model_id).first()
+        return bool(row and row.source_run_id) and self.has_run(identity, row.source_run_id)
+
+    def _traced(self, identity: RunIdentity, trace_id: str) -> bool:
+        with _session() as session:
+            row = (
+                session.query(SqlTraceMetadata.value)
+                .filter_by(request_id=trace_id, key=TRACE_RUN_KEY)
+                .first()
+            )
+        return row is not None and self.has_run(identity, row.value)
+
+
+@contextmanager
+def _session() -> Iterator[Any]:
+    with _get_tracking_store().ManagedSessionMaker(read_only=True) as session:
+        yield session
+
+
+def experiment_of(identity: RunIdentity) -> dict[str, Any]:
+    """Give the Run's own experiment as MLflow's API shows it."""
+    with ServerWorkspaceContext(identity.namespace):
+        found = _get_tracking_store().get_experiment(identity.experiment_id)
+    shown: dict[str, Any] = json.loads(message_to_json(found.to_proto()))
+    return shown

@@ -1,0 +1,222 @@
+"""What the code of a Run may do through MLflow's API, and how its requests are changed.
+
+Every experiment name means the Run's own experiment; runs it makes become its children; its own
+runs, logged models, artifacts and traces are its to read and write; models and versions of the
+namespace are its to read. Everything else is refused. Each check takes one call; it may change
+it, answer it, or raise `Forbidden`.
+"""
+
+from typing import Any
+
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from trainyard_api.contract import GROUP
+
+from trainyard_tracking.auth.call import Body, Call, Reply, with_snake_keys
+from trainyard_tracking.auth.ownership import TRACE_RUN_KEY, Ownership, experiment_of
+from trainyard_tracking.errors import Forbidden, Refused
+from trainyard_tracking.identity import RunIdentity
+
+Answer = Reply | None
+
+
+def own_experiment_by_name(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Answer any experiment name with the Run's own experiment."""
+    return Reply({"experiment": experiment_of(who)})
+
+
+def own_experiment(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Answer the Run's own experiment; 0 is what a client asks for that was told nothing."""
+    asked = call.values("experiment_id")
+    if any(one not in {who.experiment_id, "0"} for one in asked):
+        raise Forbidden(f"Experiment {asked[0]} is not that of Run {who.name}")
+    return Reply({"experiment": experiment_of(who)})
+
+
+def own_experiment_made(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Answer a wish for a new experiment with the Run's own."""
+    return Reply({"experiment_id": who.experiment_id})
+
+
+def own_experiments(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Answer a search with the Run's own experiment."""
+    return Reply({"experiments": [experiment_of(who)]})
+
+
+def child_run(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Make a new run a child of the Run, in the Run's experiment."""
+    body = _body(call)
+    body["experiment_id"] = who.experiment_id
+    tags = _entries(body, "tags")
+    check_tags(tags, who, own)
+    if not any(tag.get("key") == MLFLOW_PARENT_RUN_ID for tag in tags):
+        tags.append({"key": MLFLOW_PARENT_RUN_ID, "value": who.run_id})
+    body["tags"] = tags
+    return None
+
+
+def own_run(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Let through what is about the Run's own runs."""
+    for run_id in call.values("run_id", "run_uuid", "run_ids"):
+        require_run(run_id, who, own)
+    body = call.body or {}
+    check_tags(_entries(body, "tags"), who, own)
+    check_tags([body], who, own)
+    for model_id in call.values("model_id"):
+        require_model(model_id, who, own)
+    _check_metrics(body, who, own)
+    return None
+
+
+def own_run_outputs(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Let a run of the Run's name as outputs only what it logged."""
+    own_run(call, who, own)
+    for model in _entries(_body(call), "models"):
+        require_model(str(model.get("model_id", "")), who, own)
+    return None
+
+
+def child_only(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Let children be deleted and restored, never the Run's own record."""
+    if who.run_id in call.values("run_id", "run_uuid"):
+        raise Forbidden(f"The record of Run {who.name} is not the Run's to delete")
+    return own_run(call, who, own)
+
+
+def own_runs_found(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Narrow a search to the Run's own runs; MLflow's filters know AND only."""
+    body = _body(call)
+    body["experiment_ids"] = [who.experiment_id]
+    body["filter"] = _narrowed("attributes.run_id", own.runs(who), body.get("filter"))
+    return None
+
+
+def own_models_found(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Narrow a search of logged models to those that the Run's own runs logged."""
+    body = _body(call)
+    body["experiment_ids"] = [who.experiment_id]
+    body["filter"] = _narrowed("source_run_id", own.runs(who), body.get("filter"))
+    return None
+
+
+def new_logged_model(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Make a new logged model the Run's."""
+    body = _body(call)
+    body["experiment_id"] = who.experiment_id
+    source = str(body.get("source_run_id") or who.run_id)
+    require_run(source, who, own)
+    body["source_run_id"] = source
+    return None
+
+
+def own_logged_model(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Let through what is about a model that the Run logged."""
+    require_model(call.arguments[0], who, own)
+    return None
+
+
+def readable_logged_model(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Let a logged model be read that is the Run's or stands behind a registered version."""
+    model_id = call.arguments[0]
+    if not own.registered.is_registered_model_id(who.namespace, model_id):
+        require_model(model_id, who, own)
+    return None
+
+
+def anything(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Let through what a Run may always do in its own namespace."""
+    return None
+
+
+def new_trace(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Make a new trace the Run's."""
+    trace = with_snake_keys(_object(_body(call), "trace"))
+    info = with_snake_keys(_object(trace, "trace_info"))
+    if own.trace_exists(str(info.get("trace_id", ""))):
+        require_trace(str(info["trace_id"]), who, own)
+    info["trace_location"] = {
+        "type": "MLFLOW_EXPERIMENT",
+        "mlflow_experiment": {"experiment_id": who.experiment_id},
+    }
+    metadata = _object(info, "trace_metadata")
+    require_run(str(metadata.setdefault(TRACE_RUN_KEY, who.run_id)), who, own)
+    info["trace_metadata"] = metadata
+    trace["trace_info"] = info
+    call.body = {"trace": trace}
+    return None
+
+
+def own_trace(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Let through what is about the Run's own traces and runs."""
+    for trace_id in [*call.arguments[:1], *call.values("trace_id", "trace_ids", "request_id")]:
+        require_trace(trace_id, who, own)
+    if TRACE_RUN_KEY in call.values("key"):
+        raise Forbidden(f"{TRACE_RUN_KEY} of a trace can't be changed")
+    for run_id in call.values("run_id"):
+        require_run(run_id, who, own)
+    return None
+
+
+def require_run(run_id: str, who: RunIdentity, own: Ownership) -> None:
+    """Refuse a run that is neither the Run's nor below it."""
+    if not own.has_run(who, run_id):
+        raise Forbidden(f"Run {run_id} is neither that of Run {who.name} nor a child of it")
+
+
+def require_model(model_id: str, who: RunIdentity, own: Ownership) -> None:
+    """Refuse a model that the Run did not log."""
+    if not own.has_model(who, model_id):
+        raise Forbidden(f"Logged model {model_id} was not logged by Run {who.name}")
+
+
+def require_trace(trace_id: str, who: RunIdentity, own: Ownership) -> None:
+    """Refuse a trace that is not the Run's."""
+    if not own.has_trace(who, trace_id):
+        raise Forbidden(f"Trace {trace_id} is not that of Run {who.name}")
+
+
+def check_tags(tags: list[Body], who: RunIdentity, own: Ownership) -> None:
+    """Refuse tags that would move a run below another, or pass for the platform's."""
+    for tag in tags:
+        key = str(tag.get("key", ""))
+        if key.startswith(f"{GROUP}/"):
+            raise Forbidden(f"Tags under {GROUP}/ are the platform's: use another name than {key}")
+        if key == MLFLOW_PARENT_RUN_ID:
+            require_run(str(tag.get("value", "")), who, own)
+
+
+def _check_metrics(body: Body, who: RunIdentity, own: Ownership) -> None:
+    metrics = [with_snake_keys(metric) for metric in _entries(body, "metrics")]
+    named = {str(metric["model_id"]) for metric in metrics if metric.get("model_id")}
+    for model_id in sorted(named):
+        require_model(model_id, who, own)
+    if any(metric.get("run_id") for metric in metrics):
+        for run_id in {str(metric.get("run_id") or who.run_id) for metric in metrics}:
+            require_run(run_id, who, own)
+    if metrics:
+        body["metrics"] = metrics
+
+
+def _narrowed(field: str, ids: list[str], asked: Any) -> str:
+    listed = ", ".join(f"'{one}'" for one in ids)
+    mine = f"{field} IN ({listed})"
+    return f"{mine} AND {asked}" if asked else mine
+
+
+def _body(call: Call) -> Body:
+    if call.body is None:
+        call.body = {}
+    return call.body
+
+
+def _object(body: Body, name: str) -> Body:
+    found = body.get(name) or {}
+    if not isinstance(found, dict):
+        raise Refused(f"{name} must be an object")
+    return found
+
+
+def _entries(body: Body, name: str) -> list[Body]:
+    found = body.get(name) or []
+    if not isinstance(found, list) or any(not isinstance(one, dict) for one in found):
+        raise Refused(f"{name} must be a list of objects")
+    return [with_snake_keys(one) for one in found]
