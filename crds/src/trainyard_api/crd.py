@@ -92,9 +92,9 @@ def root_schema(kind: type[Resource]) -> Object:
         "type": "object",
         "description": prose(kind.__doc__),
         "properties": {
-            "apiVersion": _plain_string(properties["apiVersion"]),
-            "kind": _plain_string(properties["kind"]),
-            # The API server describes it, and allows nothing else here.
+            # The API server describes these three, and allows nothing else here.
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": structural(properties["spec"], defs),
             "status": _without_defaults(structural(properties["status"], defs)),
@@ -187,11 +187,6 @@ def _without_defaults(node: Object) -> Object:
         for key, value in node.items()
         if key != "default"
     }
-
-
-def _plain_string(field: Object) -> Object:
-    # Kubernetes' own: it allows no default and no enum here.
-    return {"type": "string", "description": prose(field.get("description"))}
 
 
 def _name_rules(kind: type[Resource]) -> tuple[Rule, ...]:

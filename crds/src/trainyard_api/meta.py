@@ -56,7 +56,7 @@ class Condition(ApiModel):
     """Whether it holds: True, False or Unknown."""
     reason: str = Field(min_length=1, max_length=128)
     """Why, as one word in CamelCase that programs can rely on."""
-    message: str = Field(max_length=4096)
+    message: str = Field(max_length=32768)
     """Why, as a sentence for people, with what to do about it."""
     last_transition_time: Time
     """When the status last changed from one value to another."""

@@ -116,7 +116,7 @@ class ModelVersionStatus(Status):
     """Name of the Run that logged the model."""
     experiment: str | None = None
     """Name of the MLflow experiment of that run."""
-    metrics: Annotated[dict[str, str], bounded(most=100)] = {}
+    metrics: Annotated[dict[str, str], bounded(most=500)] = {}
     """Metrics that gates read, as they were when the version was published, as text."""
     source: str | None = None
     """URI that the source was resolved to."""
