@@ -1,0 +1,195 @@
+"""Build the images that changed, and load those that the cluster lacks, in one go.
+
+An image is known by the hash of its Dockerfile, its base, its dependencies and its code; the code is
+its last layer, so that a change of code costs seconds.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainyard_cluster import base, paths, tools
+from trainyard_cluster.provider import provider
+from trainyard_cluster.shell import StepFailed, console, run, step
+
+REGISTRY = "docker.io/trainyard"
+LABEL = "trainyard.dev/inputs"
+CODE = {
+    "trainyard_agent": "agent", "trainyard_api": "crds", "trainyard_operator": "operator",
+    "trainyard_serving": "serving", "trainyard_tracking": "tracking",
+}
+TRAINING = ("mlflow-skinny", "numpy", "pandas", "scikit-learn", "matplotlib")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What an image is made from; `base` is an image's name or how to get one."""
+
+    folder: str
+    base: str | Callable[[], str] = base.python
+    extras: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    module: str = ""
+    binary: Callable[[], Path] | None = None
+    takes: str = "1 minute"
+
+
+IMAGES = {
+    "operator": Image(
+        "service", extras=("operator",), requirements=("pydantic", "pyyaml"),
+        packages=("trainyard_api", "trainyard_operator"), module="trainyard_operator",
+    ),
+    "tracking": Image(
+        "service", extras=("tracking",), requirements=("httpx", "pydantic", "pyyaml"),
+        packages=("trainyard_api", "trainyard_tracking"), module="trainyard_tracking",
+        takes="2 minutes",
+    ),
+    "agent": Image(
+        "agent", requirements=("pyyaml",), packages=("trainyard_agent", "trainyard_api")
+    ),
+    "runtime-sklearn": Image("runtime-sklearn", requirements=TRAINING),
+    "serving-sklearn": Image(
+        "serving-sklearn", base="runtime-sklearn", extras=("serving",),
+        requirements=("pydantic",), packages=("trainyard_api", "trainyard_serving"),
+    ),
+    "minio": Image("minio", base=base.debian, binary=tools.minio, takes="5 s"),
+    "prometheus": Image("prometheus", base=base.debian, takes="30 s"),
+}
+
+
+def build_and_load(names: Iterable[str]) -> None:
+    """Build what changed of *names* and load it into the cluster.
+
+    Raises:
+        StepFailed: a name is unknown, or a build or the load failed.
+    """
+    wanted = list(names)
+    for name in wanted:
+        if name not in IMAGES:
+            raise StepFailed(f"no image {name}: one of {', '.join(IMAGES)}")
+        built(name)
+    load([tag(name) for name in wanted])
+
+
+def version() -> str:
+    """Return the project's version, which is every image's tag."""
+    project = tomllib.loads((paths.REPOSITORY / "pyproject.toml").read_text())["project"]
+    return str(project["version"])
+
+
+def tag(name: str) -> str:
+    """Return the full name of the image *name*."""
+    return f"{REGISTRY}/{name}:{version()}"
+
+
+def requirements(image: Image) -> list[str]:
+    """Return the lines of the image's requirements.txt, as pyproject.toml pins them."""
+    project = tomllib.loads((paths.REPOSITORY / "pyproject.toml").read_text())["project"]
+    extras: dict[str, list[str]] = project["optional-dependencies"]
+    known = {_bare(line): line for line in [*sum(extras.values(), []), *project["dependencies"]]}
+    lines = {line for extra in image.extras for line in extras[extra]}
+    lines |= {known.get(name, name) for name in image.requirements}
+    return sorted(lines)
+
+
+def _bare(requirement: str) -> str:
+    for mark in "<>=[!~; ":
+        requirement = requirement.partition(mark)[0]
+    return requirement
+
+
+def built(name: str) -> str:
+    """Return the full name of the image *name*, built unless nothing changed since."""
+    image = IMAGES[name]
+    below = built(image.base) if isinstance(image.base, str) else image.base()
+    inputs = fingerprint(image, below)
+    engine = provider()
+    template = '{{index .Config.Labels "' + LABEL + '"}}'
+    if engine.output("image", "inspect", "--format", template, tag(name)).strip() == inputs:
+        return tag(name)
+    binary = image.binary() if image.binary else None
+    with step(f"Image {name}", takes=image.takes), tempfile.TemporaryDirectory() as folder:
+        context = Path(folder)
+        _lay(context, image, binary)
+        engine.run(
+            "build", *base.build_arguments(), f"--build-arg=BASE={below}",
+            *([f"--build-arg=MODULE={image.module}"] if image.module else []),
+            f"--label={LABEL}={inputs}", "--tag", tag(name),
+            "--file", paths.REPOSITORY / "images" / image.folder / "Dockerfile", context,
+            log=f"image-{name}", remedy="Mend what it says and run the same command again.",
+        )
+    return tag(name)
+
+
+def _lay(context: Path, image: Image, binary: Path | None) -> None:
+    """Lay the build context out: requirements, code, binary."""
+    (context / "requirements.txt").write_text("\n".join(requirements(image)) + "\n")
+    ignore = shutil.ignore_patterns("__pycache__")
+    for package in image.packages:
+        shutil.copytree(source(package), context / "code" / package, ignore=ignore)
+    if binary:
+        shutil.copy(binary, context / image.folder)
+
+
+def source(package: str) -> Path:
+    """Return the folder of an import package."""
+    return paths.REPOSITORY / CODE[package] / "src" / package
+
+
+def fingerprint(image: Image, below: str) -> str:
+    """Return a short hash of everything that goes into *image*."""
+    digest = hashlib.sha256()
+    identity = provider().output("image", "inspect", "--format", "{{.Id}}", below)
+    lines = [identity or below, *requirements(image), image.module, paths.MINIO]
+    digest.update("\n".join(lines).encode())
+    digest.update((paths.REPOSITORY / "images" / image.folder / "Dockerfile").read_bytes())
+    for package in image.packages:
+        root = source(package)
+        for file in sorted(path for path in root.rglob("*") if path.is_file()):
+            if "__pycache__" not in file.parts:
+                digest.update(str(file.relative_to(root)).encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def load(tags: list[str]) -> None:
+    """Load what the cluster's node lacks of *tags*; shared layers travel once."""
+    engine = provider()
+    node = f"{paths.CLUSTER}-control-plane"
+    container = engine.output("inspect", "--format", "{{.Id}}", node).strip()
+    if not container:
+        raise StepFailed("The cluster is not there: `make cluster` makes it.")
+    record = paths.cache() / "loaded.json"
+    known = json.loads(record.read_text()) if record.exists() else {}
+    loaded: dict[str, str] = known.get(container, {})
+    ids = {
+        name: engine.output("image", "inspect", "--format", "{{.Id}}", name).strip()
+        for name in tags
+    }
+    missing = [name for name in tags if loaded.get(name) != ids[name]]
+    if not missing:
+        console.print("  • All images are loaded")
+        return
+    with step(f"Load {len(missing)} images into the cluster", takes=f"{8 * len(missing)} s"):
+        _transfer(missing)
+    record.write_text(json.dumps({container: loaded | ids}))
+
+
+def _transfer(tags: list[str]) -> None:
+    engine = provider()
+    remedy = "Is the disk full? Then free some; and run this again."
+    with tempfile.TemporaryDirectory(dir=paths.cache()) as folder:
+        archive = Path(folder) / "images.tar"
+        save: list[str | Path] = ["save", "--output", archive]
+        if engine.name == "podman":
+            save[1:1] = ["--format", "docker-archive", "--multi-image-archive"]
+        engine.run(*save, *tags, log="load", remedy=remedy)
+        run(
+            tools.kind(), "load", "image-archive", archive, "--name", paths.CLUSTER,
+            env=engine.environment, log="load", remedy=remedy,
+        )

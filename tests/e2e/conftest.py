@@ -1,0 +1,43 @@
+"""The local cluster with the chart installed, and a namespace a module."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gen_e2e import Kubectl, command
+from trainyard_cluster.tools import kubeconfig, kubectl
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def environment() -> dict[str, str]:
+    """Return what a user's shell would have: kubectl, trainyard and the kubeconfig."""
+    path = f"{Path(sys.executable).parent}:{Path(kubectl()).parent}:{os.environ['PATH']}"
+    return os.environ | {"KUBECONFIG": str(kubeconfig()), "PATH": path, "NO_COLOR": "1"}
+
+
+@pytest.fixture(scope="session")
+def installed(environment: dict[str, str]) -> None:
+    """Install or upgrade the chart, as `make install` does."""
+    command(environment, sys.executable, "examples/quickstart.py", "--only", "install", cwd=ROOT)
+
+
+@pytest.fixture(scope="module")
+def kube(
+    request: pytest.FixtureRequest, environment: dict[str, str], installed: None
+) -> Iterator[Kubectl]:
+    """Give a namespace of its own to the module, and take it away at the end."""
+    name = "e2e-" + request.module.__name__.rpartition("test_")[2].replace("_", "-")
+    kube = Kubectl(environment, name)
+    subprocess.run(
+        ["kubectl", "delete", "namespace", name, "--ignore-not-found", "--wait"],
+        env=environment, check=True, capture_output=True,
+    )
+    kube("create", "namespace", name)
+    kube("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    yield kube
+    kube("delete", "namespace", name, "--wait=false")

@@ -1,0 +1,94 @@
+"""Each way a Run can end has its own reason and says what to do; each by a real pod."""
+
+import pytest
+from gen_e2e import Kubectl, Object, condition, shell_run, status_of
+
+NOW = {"retry": {"infrastructure": 0}}
+
+RUNS = {
+    "exit-code": shell_run("exit-code", "echo the end is near; exit 3"),
+    "image": shell_run("image", "true", image="docker.io/trainyard/no-such-image:1"),
+    "root": shell_run("root", "true", podTemplate={"runAsUser": 0}),
+    "secret": shell_run("secret", "true", envFrom=[{"secretRef": {"name": "absent"}}]),
+    "memory": shell_run(
+        "memory",
+        "python3 -c 'print(len(bytearray(300_000_000)))'",
+        resources={"limits": {"memory": "64Mi"}},
+    ),
+    "late": shell_run("late", "sleep 300", timeout="4s"),
+    "command": shell_run("command", "", command=["no-such-program"]),
+}
+ENDS = {
+    "exit-code": ("ExitCode", "3"),
+    "image": ("ImagePullFailed", "no-such-image"),
+    "root": ("ImageRunsAsRoot", "runAsUser"),
+    "secret": ("ConfigMissing", "absent"),
+    "memory": ("OutOfMemory", "64Mi"),
+    "late": ("TimedOut", "4s"),
+    "command": ("StartFailed", "no-such-program"),
+}
+
+
+@pytest.fixture(scope="module")
+def runs(kube: Kubectl) -> Kubectl:
+    kube.apply(*RUNS.values())
+    return kube
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_the_end_has_a_reason_and_a_message_that_names_the_cause(runs: Kubectl, name: str) -> None:
+    run = runs.finished(name)
+    succeeded = condition(run, "Succeeded")
+    reason, cause = ENDS[name]
+
+    assert (succeeded["status"], succeeded["reason"]) == ("False", reason)
+    assert cause in succeeded["message"]
+
+
+def test_a_failing_program_shows_its_last_lines(runs: Kubectl) -> None:
+    run = runs.finished("exit-code")
+    attempt = run["status"]["attempts"][-1]
+
+    assert attempt["exitCode"] == 3
+    assert "the end is near" in attempt["logTail"]
+
+
+def test_an_unschedulable_run_waits_and_names_what_is_short(kube: Kubectl) -> None:
+    kube.apply(shell_run("huge", "true", resources={"requests": {"cpu": "900"}}))
+
+    def unschedulable(run: Object) -> bool:
+        return condition(run, "Finished").get("reason") == "Unschedulable"
+
+    run = kube.wait("run", "huge", unschedulable, seconds=30)
+
+    assert "cpu" in condition(run, "Finished")["message"]
+
+
+def test_a_cancelled_run_ends_and_leaves_no_pod(kube: Kubectl) -> None:
+    kube.apply(shell_run("long", "sleep 300"))
+    kube.wait("run", "long", lambda run: run.get("status", {}).get("phase") == "Running")
+    kube("patch", "run", "long", "--type=merge", "-p", '{"spec":{"cancel":true}}')
+
+    run = kube.finished("long")
+
+    assert condition(run, "Succeeded")["reason"] == "Cancelled"
+
+
+def test_a_lost_job_is_retried_as_the_infrastructures_fault(kube: Kubectl) -> None:
+    kube.apply(shell_run("lost", "sleep 20", retry={"infrastructure": 0}))
+    kube.wait("run", "lost", lambda run: run.get("status", {}).get("phase") == "Running")
+    kube("delete", "job", "lost-a1", "--wait=false")
+
+    run = kube.finished("lost")
+
+    assert condition(run, "Succeeded")["reason"] == "PodLost"
+
+
+def test_a_failed_run_may_try_again(kube: Kubectl) -> None:
+    script = 'test "$TRAINYARD_ATTEMPT" = 2'
+    kube.apply(shell_run("second-time", script, retry={"userError": 1}))
+
+    run = kube.finished("second-time")
+
+    assert status_of(run, "Succeeded") == "True"
+    assert [attempt["number"] for attempt in run["status"]["attempts"]] == [1, 2]
