@@ -128,7 +128,7 @@ class TestFailing:
         assert told.keep == (OLD,)
         assert told.remove == (NEW.digest,)
         assert told.rejected == Rejected(
-            NEW.digest, "LoadFailed", "model.pkl could not be loaded", 0
+            NEW.digest, "LoadFailed", "model.pkl could not be loaded", None
         )
         assert told.progressing is not None
         assert "spec.retry" in told.progressing.message

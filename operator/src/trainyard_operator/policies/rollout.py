@@ -62,7 +62,7 @@ class Rejected:
     digest: str
     reason: str
     message: str = ""
-    retry: int = 0
+    retry: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Wish:
 
     target: Target | None
     replicas: int = 1
-    retry: int = 0
+    retry: int | None = None
     blocked: Failure | None = None
 
 
@@ -132,9 +132,10 @@ def _still_rejected(rejected: Rejected | None, *, wish: Wish) -> Rejected | None
 
 
 def _rejected_message(rejected: Rejected, *, wish: Wish) -> str:
+    token = "unset" if wish.retry is None else wish.retry
     return (
         f"{rejected.message}; this digest is not tried again until the model's pointer moves"
-        f" or spec.retry changes (it is {wish.retry})"
+        f" or spec.retry changes (it is {token})"
     )
 
 

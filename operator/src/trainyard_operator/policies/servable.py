@@ -7,6 +7,7 @@ the runtime. It installs nothing and never imports a model.
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 COMPATIBLE = "Compatible"
 VERSION_MISMATCH = "VersionMismatch"
@@ -29,7 +30,7 @@ _REQUIREMENT = re.compile(
 class Verdict:
     """The Servable condition: status True, False or Unknown, with the fix in the message."""
 
-    status: str
+    status: Literal["True", "False", "Unknown"]
     reason: str
     message: str
 

@@ -1,0 +1,396 @@
+"""ModelVersion: published once, under the digest of its files, by a Job with its own token.
+
+    Pending ──source complete──▶ Publishing ──Job's result──▶ Ready
+                                     └──refused, or failed too often──▶ Rejected
+
+Ready and Rejected are final: a version's source never changes. A version that is being deleted
+stays until its number stands in its Model's status.retired, so that no number is used twice.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from trainyard_api.conditions import PublishedReason
+
+from trainyard_operator import names
+from trainyard_operator.calls import HoldVersion, ReleaseFinalizer
+from trainyard_operator.conditions import Condition, find, is_true, merge, parse_time
+from trainyard_operator.errors import NotFound, OperatorError, Retry
+from trainyard_operator.kinds import Kind, condition_false, labelled, owner_of
+from trainyard_operator.objects.publishing import publishing_job, publishing_secret
+from trainyard_operator.objects.token import version_token
+from trainyard_operator.plan import Event, Object, Plan, Ref
+from trainyard_operator.policies import publishing, servable
+from trainyard_operator.policies.publishing import Attempt
+from trainyard_operator.policies.retirement import Retired, is_retired
+from trainyard_operator.settings import Settings
+from trainyard_operator.world import JOBS, MODEL_VERSIONS, MODELS, PODS, RUNS, World
+
+PUBLISHED = "Published"
+SERVABLE = "Servable"
+
+_METRICS = 100
+_REQUIREMENTS = 100
+_SIGNATURE_BYTES = 4096
+# A run that goes on after it logged the model may log the metric that a gate reads.
+_REFRESH = timedelta(seconds=30)
+_REFRESH_FOR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a version depends on.
+
+    Attributes:
+        run: The Run that it comes from, if its source names one.
+        summary: The MLflow run's metrics and names, when they are needed now.
+    """
+
+    model: Object | None = None
+    run: Object | None = None
+    jobs: tuple[Object, ...] = ()
+    pods: tuple[Object, ...] = ()
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def observe(resource: Object, world: World) -> Observed:
+    """Look at the version's Model, Run, publishing Jobs and, once published, its metrics."""
+    meta, source = resource["metadata"], resource["spec"]["source"]
+    namespace = meta["namespace"]
+    run = world.get(RUNS, namespace, source["run"]["name"]) if "run" in source else None
+    jobs = tuple(world.list(JOBS, namespace, owner=meta["uid"]))
+    labels = {names.MODEL_VERSION: meta["name"], names.COMPONENT: "publishing"}
+    pods = tuple(world.list(PODS, namespace, labels=labels)) if jobs else ()
+    observed = Observed(
+        model=world.get(MODELS, namespace, resource["spec"]["model"]),
+        run=run,
+        jobs=jobs,
+        pods=pods,
+    )
+    run_id = _run_id(resource, observed)
+    if not run_id or not _needs_summary(resource, observed):
+        return observed
+    summary = await _summary(resource, run_id, world)
+    return Observed(observed.model, run, jobs, pods, summary)
+
+
+async def _summary(resource: Object, run_id: str, world: World) -> Mapping[str, Any]:
+    try:
+        return await world.tracking.summary(resource["metadata"]["namespace"], run_id)
+    except NotFound:
+        return {}
+    except Retry:
+        # A published version keeps the metrics it has; a new one waits for them.
+        if is_true(resource.get("status") or {}, PUBLISHED):
+            return {}
+        raise
+
+
+def _needs_summary(resource: Object, observed: Observed) -> bool:
+    status = resource.get("status") or {}
+    if not is_true(status, PUBLISHED):
+        return any(_result(pod) for pod in observed.pods)
+    condition = find(status, PUBLISHED) or {}
+    return condition.get("reason") == PublishedReason.PUBLISHED and _metrics_may_come(status)
+
+
+def _metrics_may_come(status: Object) -> bool:
+    condition = find(status, PUBLISHED) or {}
+    return str(condition.get("message", "")).endswith(_STILL_RUNNING)
+
+
+_STILL_RUNNING = "its run goes on, and its metrics are read again"
+
+
+def _result(pod: Object) -> bool:
+    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+        terminated = (status.get("state") or {}).get("terminated")
+        if terminated and terminated.get("exitCode") == 0:
+            return True
+    return False
+
+
+def _run_id(resource: Object, observed: Observed) -> str:
+    source = resource["spec"]["source"]
+    if "mlflowRun" in source:
+        return str(source["mlflowRun"]["id"])
+    if observed.run is not None:
+        return names.run_id(observed.run)
+    held = (resource.get("status") or {}).get("runID")
+    if held:
+        return str(held)
+    attempts = publishing.read_attempts(observed.jobs, observed.pods, now=_LONG_AGO)
+    told = (a.results.get("fetch", {}).get("runID") for a in attempts)
+    return next((str(run_id) for run_id in told if run_id), "")
+
+
+_LONG_AGO = parse_time("1970-01-01T00:00:00+00:00")
+
+
+def plan(resource: Object, observed: Observed, /, *, now: datetime, settings: Settings) -> Plan:
+    """Decide the version's next step."""
+    status = dict(resource.get("status") or {})
+    if "deletionTimestamp" in resource["metadata"]:
+        return _retire(resource, observed, status)
+    if status.get("phase") == "Rejected":
+        return Plan(status=status)
+    if is_true(status, PUBLISHED):
+        return _published(resource, observed, status, now=now, settings=settings)
+    return _publish(resource, observed, status, now=now, settings=settings)
+
+
+def _retire(resource: Object, observed: Observed, status: Object) -> Plan:
+    held = resource["metadata"].get("finalizers") or ()
+    if names.RETIRE_FINALIZER not in held or not _may_go(resource, observed.model):
+        return Plan(status=status)
+    return Plan(
+        status=status, effects=(ReleaseFinalizer(Ref.of(resource), names.RETIRE_FINALIZER),)
+    )
+
+
+def _may_go(resource: Object, model: Object | None) -> bool:
+    if model is None or "deletionTimestamp" in model["metadata"]:
+        return True
+    return is_retired(_retired(model), int(resource["spec"]["version"]))
+
+
+def _retired(model: Object) -> Retired:
+    status = model.get("status") or {}
+    return Retired(status.get("retired", 0), tuple(status.get("retiredVersions") or ()))
+
+
+def _publish(
+    resource: Object, observed: Observed, status: Object, *, now: datetime, settings: Settings
+) -> Plan:
+    model = observed.model
+    if model is None:
+        message = f"there is no Model {resource['spec']['model']}: create it"
+        return _waits(resource, status, PublishedReason.MODEL_MISSING, message, now=now)
+    number = int(resource["spec"]["version"])
+    if is_retired(_retired(model), number):
+        message = f"version {number} was deleted, and a number is never used again: take the next"
+        return _rejected(resource, status, PublishedReason.NUMBER_USED, message, now=now)
+    blocked = _source_problem(resource, observed)
+    if blocked is not None:
+        reason, message = blocked
+        return _waits(resource, status, reason, message, now=now)
+    step = publishing.decide(
+        publishing.read_attempts(observed.jobs, observed.pods, now=now), now=now
+    )
+    if step.result is not None:
+        return _take(resource, observed, status, step.result, now=now, settings=settings)
+    if step.failed is not None:
+        return _rejected(resource, status, step.failed.reason, step.failed.message, now=now)
+    status = {**status, **_lineage(resource, observed, {})}
+    return _go_on(resource, model, status, step, now=now, settings=settings)
+
+
+def _source_problem(resource: Object, observed: Observed) -> tuple[str, str] | None:
+    source = resource["spec"]["source"]
+    if "run" not in source:
+        return None
+    name = source["run"]["name"]
+    if observed.run is None:
+        if (resource.get("status") or {}).get("runID"):
+            return None
+        return PublishedReason.SOURCE_MISSING, f"there is no Run {name} in this namespace"
+    if not is_true(observed.run.get("status") or {}, "Finished"):
+        return PublishedReason.SOURCE_INCOMPLETE, f"Run {name} has not finished yet"
+    return None
+
+
+def _go_on(
+    resource: Object,
+    model: Object,
+    status: Object,
+    step: publishing.Step,
+    *,
+    now: datetime,
+    settings: Settings,
+) -> Plan:
+    told = Condition(PUBLISHED, "False", PublishedReason.PUBLISHING, step.message)
+    merged = merge(resource, {**status, "phase": "Publishing"}, told, now=now)
+    hold = _hold(resource, model)
+    if not step.start:
+        return Plan(status=merged, effects=hold, recheck_after=step.recheck_after or _REFRESH)
+    token = version_token(resource, key=settings.signing_key)
+    allowed = (model.get("spec") or {}).get("allowedFormats") or ()
+    job = publishing_job(resource, attempt=step.start, allowed=allowed, settings=settings)
+    return Plan(
+        status=merged,
+        effects=hold,
+        apply=(publishing_secret(resource, token=token),),
+        create=(job,),
+        recheck_after=_REFRESH,
+    )
+
+
+def _hold(resource: Object, model: Object) -> tuple[HoldVersion, ...]:
+    """Make sure that the version goes with its Model, and not before its number is retired."""
+    meta = resource["metadata"]
+    owners = [o["uid"] for o in meta.get("ownerReferences") or ()]
+    finalizers = meta.get("finalizers") or ()
+    if model["metadata"]["uid"] in owners and names.RETIRE_FINALIZER in finalizers:
+        return ()
+    return (HoldVersion(Ref.of(resource), names.owner_reference(model, "Model")),)
+
+
+def _take(
+    resource: Object,
+    observed: Observed,
+    status: Object,
+    attempt: Attempt,
+    *,
+    now: datetime,
+    settings: Settings,
+) -> Plan:
+    told, fetched = attempt.results["publish"], attempt.results.get("fetch", {})
+    published = {
+        **status,
+        "phase": "Ready",
+        "digest": told["digest"],
+        "size": int(told.get("size", 0)),
+        "flavors": dict(list((told.get("flavors") or {}).items())[:32]),
+        "requirements": list(told.get("requirements") or ())[:_REQUIREMENTS],
+        **_signature(told),
+        **_lineage(resource, observed, fetched),
+    }
+    number, model = resource["spec"]["version"], resource["spec"]["model"]
+    event = Event("Normal", "Published", f"Version {number} of {model} is {told['digest']}")
+    done = _published(resource, observed, published, now=now, settings=settings)
+    return Plan(
+        status=done.status,
+        effects=_hold(resource, observed.model) if observed.model else (),
+        events=(event,),
+        recheck_after=done.recheck_after,
+    )
+
+
+def _signature(told: Mapping[str, Any]) -> Object:
+    signature = told.get("signature")
+    if not signature:
+        return {}
+    text = json.dumps(signature, separators=(",", ":"))
+    if len(text.encode()) > _SIGNATURE_BYTES:
+        text = json.dumps({"manifest": told["digest"]}, separators=(",", ":"))
+    return {"signature": text}
+
+
+def _lineage(resource: Object, observed: Observed, fetched: Mapping[str, Any]) -> Object:
+    source = resource["spec"]["source"]
+    lineage = {
+        "runID": _run_id(resource, observed),
+        "run": source.get("run", {}).get("name"),
+        "source": fetched.get("uri") or source.get("uri"),
+        "experiment": observed.summary.get("experiment"),
+    }
+    return {name: str(value) for name, value in lineage.items() if value}
+
+
+def _published(
+    resource: Object, observed: Observed, status: Object, *, now: datetime, settings: Settings
+) -> Plan:
+    status = {**status, "phase": "Ready"}
+    if observed.summary:
+        status["metrics"] = _metrics(observed)
+    running = observed.summary.get("status") == "RUNNING" or (
+        not observed.summary and _metrics_may_come(status)
+    )
+    young = now - parse_time(resource["metadata"]["creationTimestamp"]) < _REFRESH_FOR
+    message = f"Published as {status['digest']}"
+    if running and young:
+        message = f"{message}; {_STILL_RUNNING}"
+    told = Condition(PUBLISHED, "True", PublishedReason.PUBLISHED, message)
+    verdict = judge(status, settings=settings)
+    fitness = Condition(SERVABLE, verdict.status, verdict.reason, verdict.message)
+    return Plan(
+        status=merge(resource, status, told, fitness, now=now),
+        effects=_hold(resource, observed.model) if observed.model else (),
+        recheck_after=_REFRESH if running and young else None,
+    )
+
+
+def _metrics(observed: Observed) -> dict[str, str]:
+    """Return the metrics, those that the Model's gates read first."""
+    metrics = {str(k): str(v) for k, v in (observed.summary.get("metrics") or {}).items()}
+    stages = ((observed.model or {}).get("spec") or {}).get("stages") or ()
+    read = [r["metric"] for stage in stages for r in stage.get("requires") or ()]
+    order = dict.fromkeys([*(m for m in read if m in metrics), *metrics])
+    return {name: metrics[name] for name in list(order)[:_METRICS]}
+
+
+def judge(status: Object, *, settings: Settings) -> servable.Verdict:
+    """Judge the version against every serving runtime; the first that fits speaks for all."""
+    flavors, requirements = status.get("flavors") or {}, status.get("requirements") or ()
+    verdicts = [
+        servable.judge(flavors, requirements, runtime=name, packages=runtime.packages)
+        for name, runtime in sorted(settings.runtimes.items())
+        if runtime.serving_image
+    ]
+    if not verdicts:
+        told = "no runtime of this installation can serve: an administrator can add one"
+        return servable.Verdict("Unknown", servable.PACKAGES_UNKNOWN, told)
+    ranked = sorted(verdicts, key=lambda v: ("True", "Unknown", "False").index(v.status))
+    return ranked[0]
+
+
+def _waits(resource: Object, status: Object, reason: str, message: str, *, now: datetime) -> Plan:
+    told = Condition(PUBLISHED, "False", reason, message)
+    waiting = merge(resource, {**status, "phase": "Pending"}, told, now=now)
+    return Plan(status=waiting, recheck_after=timedelta(minutes=1))
+
+
+def _rejected(
+    resource: Object, status: Object, reason: str, message: str, *, now: datetime
+) -> Plan:
+    told = Condition(PUBLISHED, "False", reason, message)
+    rejected = merge(resource, {**status, "phase": "Rejected"}, told, now=now)
+    return Plan(status=rejected, events=(Event("Warning", reason, message),))
+
+
+def refused(
+    resource: Object, status: Object, /, *, error: OperatorError, condition: str, now: datetime
+) -> Object:
+    """Tell of a failed step, but never that a published version were not."""
+    if is_true(status, PUBLISHED):
+        return status
+    return condition_false(resource, status, error=error, condition=condition, now=now)
+
+
+def _of_run(run: Object, world: World) -> Iterable[str]:
+    found = world.list(MODEL_VERSIONS, run["metadata"]["namespace"])
+    name = run["metadata"]["name"]
+    return [
+        v["metadata"]["name"]
+        for v in found
+        if v["spec"]["source"].get("run", {}).get("name") == name and _is_open(v)
+    ]
+
+
+def _of_model(model: Object, world: World) -> Iterable[str]:
+    found = world.list(MODEL_VERSIONS, model["metadata"]["namespace"])
+    name = model["metadata"]["name"]
+    return [v["metadata"]["name"] for v in found if v["spec"]["model"] == name and _is_open(v)]
+
+
+def _is_open(version: Object) -> bool:
+    phase = (version.get("status") or {}).get("phase")
+    return "deletionTimestamp" in version["metadata"] or phase not in {"Ready", "Rejected"}
+
+
+KIND = Kind(
+    resource=MODEL_VERSIONS,
+    condition=PUBLISHED,
+    observe=observe,
+    plan=plan,
+    wakes={
+        JOBS: owner_of("ModelVersion"),
+        PODS: labelled(names.MODEL_VERSION),
+        RUNS: _of_run,
+        MODELS: _of_model,
+    },
+    refused=refused,
+)

@@ -1,0 +1,102 @@
+"""Why a serving pod is not ready, in words that a user can act on. Pure."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from trainyard_operator.plan import Object
+from trainyard_operator.policies.rollout import Failure
+
+_IMAGE = {
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "ImageInspectError",
+}
+_CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+_TEXT = 1000
+
+
+def failure_of(pods: Iterable[Object], child: Object) -> Failure | None:
+    """Return the gravest failure of a child's pods, None while all that is seen is waiting."""
+    live = [p for p in pods if "deletionTimestamp" not in p["metadata"] and not is_ready(p)]
+    found = [failure for failure in map(_failure, live) if failure is not None]
+    if found:
+        return max(found, key=lambda f: f.restarts)
+    return _cannot_make_pods(child)
+
+
+def is_ready(pod: Object) -> bool:
+    """Tell whether the pod takes requests."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def placed_at(pod: Object) -> str:
+    """Return when the pod got its node (RFC 3339), empty if it waits for one."""
+    for condition in (pod.get("status") or {}).get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "True":
+            return str(condition.get("lastTransitionTime") or "")
+    return ""
+
+
+def _failure(pod: Object) -> Failure | None:
+    status = pod.get("status") or {}
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return Failure("Unschedulable", str(condition.get("message") or "no node has room"))
+    for container in status.get("containerStatuses") or ():
+        failure = _container_failure(container)
+        if failure is not None:
+            return failure
+    return None
+
+
+def _container_failure(container: Mapping[str, Any]) -> Failure | None:
+    state = container.get("state") or {}
+    waiting = state.get("waiting") or {}
+    restarts = int(container.get("restartCount", 0))
+    reason, told = waiting.get("reason", ""), str(waiting.get("message") or "")
+    image = container.get("image", "")
+    if reason in _IMAGE:
+        why = f"image {image} cannot be pulled ({told or reason}): check the runtime's image"
+        return Failure("ImagePullFailed", why, restarts)
+    if reason in _CONFIG:
+        return Failure("ConfigMissing", f"the container cannot be made: {told}", restarts)
+    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
+    return _crash(ended, restarts=max(restarts, 1)) if ended else None
+
+
+def _crash(ended: Mapping[str, Any], *, restarts: int) -> Failure:
+    if ended.get("reason") == "OOMKilled":
+        message = "the server needs more memory than spec.resources.limits.memory: raise it"
+        return Failure("OutOfMemory", message, restarts)
+    text = str(ended.get("message") or "").strip()
+    told = _json(text)
+    if told.get("message"):
+        reason = str(told.get("reason") or "LoadFailed")
+        return Failure(reason, str(told["message"])[:_TEXT], restarts)
+    last = " / ".join(text.splitlines()[-3:])[-_TEXT:] or "it said nothing"
+    return Failure(
+        "ServerCrashed",
+        f"the server ended with exit code {ended.get('exitCode')}: {last}",
+        restarts,
+    )
+
+
+def _json(text: str) -> Mapping[str, Any]:
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _cannot_make_pods(child: Object) -> Failure | None:
+    for condition in (child.get("status") or {}).get("conditions") or ():
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            message = str(condition.get("message", ""))
+            reason = "QuotaExceeded" if "quota" in message else "PodsRefused"
+            return Failure(reason, message)
+    return None
