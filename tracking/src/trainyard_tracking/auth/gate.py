@@ -1,0 +1,117 @@
+"""Decides about one request: who asks, whether the rule lets them, what must change.
+
+Synchronous and free of the wire; the middleware calls it in a thread because it may ask the
+database or the API server.
+"""
+
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from trainyard_api.contract import OPERATE_VERB, RUNS, TRACKING_API
+
+from trainyard_tracking.auth.call import Call, Reply
+from trainyard_tracking.auth.ownership import Ownership
+from trainyard_tracking.auth.rules import Access, Match, Rule, Table
+from trainyard_tracking.errors import Forbidden, Unauthenticated
+from trainyard_tracking.identity import (
+    DeploymentIdentity,
+    Identity,
+    Person,
+    RunIdentity,
+    VersionIdentity,
+)
+from trainyard_tracking.ledger import Ledger
+from trainyard_tracking.reviews import Permission, Reviews
+from trainyard_tracking.tokens import RunClaim, is_ours, verify
+
+NO_TOKEN = (
+    "This needs a token. In a Run's pod MLFLOW_TRACKING_TOKEN is set; from outside use"
+    " `trainyard proxy`, or send `Authorization: Bearer $(kubectl create token NAME)`"
+)
+OPERATOR_RIGHT = Permission(RUNS, OPERATE_VERB)
+
+
+@dataclass(slots=True)
+class Gate:
+    """Everything that a decision needs."""
+
+    table: Table
+    key: Ed25519PublicKey
+    ledger: Ledger
+    reviews: Reviews
+    ownership: Ownership
+
+    def match(self, method: str, path: str) -> Match | None:
+        return self.table.find(method, path)
+
+    def identify(self, token: str) -> Identity:
+        """Find out who is asking.
+
+        Raises:
+            Unauthenticated: no token, or one that nobody vouches for.
+            Unavailable: the API server would have to be asked, and is away.
+        """
+        if not token:
+            raise Unauthenticated(NO_TOKEN)
+        if not is_ours(token):
+            return self.reviews.person(token)
+        claim = verify(token, self.key)
+        return self.ledger.identify(claim) if isinstance(claim, RunClaim) else claim
+
+    def decide(self, match: Match, call: Call, who: Identity) -> Reply | None:
+        """Let the call through, changed where it must be, or answer it.
+
+        Raises:
+            Forbidden: the rule does not let this identity do this.
+        """
+        if isinstance(who, Person):
+            self._person(match.rule, call, who)
+            return None
+        if isinstance(who, RunIdentity):
+            return self._run(match.rule, call, who)
+        if isinstance(who, VersionIdentity):
+            return self._version(match.rule, call, who)
+        return self._deployment(match.rule, call, who)
+
+    def _run(self, rule: Rule, call: Call, who: RunIdentity) -> Reply | None:
+        if rule.run is None:
+            raise Forbidden(f"The token of a Run does not allow {call.method} {call.path}")
+        return rule.run(call, who, self.ownership)
+
+    def _version(self, rule: Rule, call: Call, who: VersionIdentity) -> None:
+        if rule.version is None:
+            raise Forbidden(f"The token of a ModelVersion does not allow {call.method} {call.path}")
+        rule.version(call, who)
+
+    def _deployment(self, rule: Rule, call: Call, who: DeploymentIdentity) -> None:
+        if rule.deployment is None:
+            raise Forbidden(f"The token of a Deployment does not allow {call.method} {call.path}")
+        rule.deployment(call, who)
+
+    def _person(self, rule: Rule, call: Call, who: Person) -> None:
+        if rule.people is Access.NOBODY:
+            raise Forbidden(f"{call.method} {call.path} is switched off on this service")
+        for permission in _permissions(rule, call):
+            if not self.reviews.may(who, permission):
+                raise Forbidden(f"User {who.username!r} may not {permission}")
+
+
+def _permissions(rule: Rule, call: Call) -> list[Permission]:
+    if rule.people is Access.OPERATOR:
+        return [OPERATOR_RIGHT]
+    if isinstance(rule.people, Access):
+        return []
+    return [Permission(right.resource, right.verb, call.namespace) for right in rule.people]
+
+
+def namespace_of(match: Match, who: Identity, *, asked: str) -> str:
+    """Tell which namespace a request is about.
+
+    That of a private route is in its path; a token of ours says its own; people say theirs in
+    the workspace header.
+    """
+    if match.template.startswith(f"{TRACKING_API}/namespaces/"):
+        return match.arguments[0]
+    if isinstance(who, Person):
+        return asked.strip() or "default"
+    return who.namespace

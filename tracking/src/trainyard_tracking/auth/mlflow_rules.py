@@ -1,0 +1,221 @@
+"""The rule of every route of MLflow 3.17. Rows only.
+
+Parts of MLflow that would run code, hold secrets of third parties or call out are off for all:
+gateway, jobs, assistant, MCP, webhooks, scorers' invocation. So are URLs signed for the object
+store, which no pod and no laptop can reach.
+"""
+
+from trainyard_tracking.auth.artifact_scope import (
+    own_artifact,
+    readable_artifact,
+    readable_folder,
+)
+from trainyard_tracking.auth.registry_scope import new_version, own_version, plain_alias
+from trainyard_tracking.auth.rules import Access, Row, row
+from trainyard_tracking.auth.run_scope import (
+    anything,
+    child_only,
+    child_run,
+    new_logged_model,
+    new_trace,
+    own_experiment,
+    own_experiment_by_name,
+    own_experiment_made,
+    own_experiments,
+    own_logged_model,
+    own_models_found,
+    own_run,
+    own_run_outputs,
+    own_runs_found,
+    own_trace,
+    readable_logged_model,
+)
+from trainyard_tracking.auth.spans_scope import own_spans
+
+_ALL = "GET POST PUT PATCH DELETE"
+_V2 = "/api/2.0/mlflow"
+_V3 = "/api/3.0/mlflow"
+_FILES = "/api/2.0/mlflow-artifacts"
+_NOBODY = Access.NOBODY
+_KNOWN = Access.KNOWN
+
+PAGES = (
+    row("GET", "/", _KNOWN),
+    row("GET", "/static-files/{}", _KNOWN),
+    row("GET", "/build/{}", _KNOWN),
+    row("GET", "/version", _KNOWN, anything),
+    row("GET", "/health", Access.OPEN, anything),
+    row("GET", f"{_V3}/server-info", _KNOWN, anything),
+    row("GET", f"{_V3}/ui-telemetry", _KNOWN),
+    row("POST", f"{_V3}/ui-telemetry", _NOBODY),
+    row("GET", f"{_V3}/workspaces", _KNOWN),
+    row("GET", f"{_V3}/workspaces/{{}}", _KNOWN),
+    row("POST PATCH DELETE", f"{_V3}/workspaces", _NOBODY, prefix=True),
+    row("GET POST", "/graphql", "get experiments,get runs,get models,get modelversions"),
+)
+
+EXPERIMENTS = (
+    row("POST", f"{_V2}/experiments/create", "create experiments", own_experiment_made),
+    row("GET", f"{_V2}/experiments/get", "get experiments", own_experiment),
+    row("GET", f"{_V2}/experiments/get-by-name", "get experiments", own_experiment_by_name),
+    row("GET POST", f"{_V2}/experiments/search", "list experiments", own_experiments),
+    row("POST", f"{_V2}/experiments/search-datasets", "get experiments"),
+    row("POST", "/api/2.0mlflow/experiments/search-datasets", _NOBODY),
+    row("POST", f"{_V2}/experiments/delete", "delete experiments"),
+    row("POST", f"{_V2}/experiments/restore", "update experiments"),
+    row("POST", f"{_V2}/experiments/update", "update experiments"),
+    row("POST", f"{_V2}/experiments/set-experiment-tag", "update experiments"),
+    row("POST", f"{_V2}/experiments/delete-experiment-tag", "update experiments"),
+)
+
+RUNS = (
+    row("POST", f"{_V2}/runs/create", "create runs", child_run),
+    row("POST", f"{_V2}/runs/create-promptlab-run", _NOBODY),
+    row("GET", f"{_V2}/runs/get", "get runs", own_run),
+    row("POST", f"{_V2}/runs/search", "list runs", own_runs_found),
+    row("POST", f"{_V2}/runs/update", "update runs", own_run),
+    row("POST", f"{_V2}/runs/delete", "delete runs", child_only),
+    row("POST", f"{_V2}/runs/restore", "update runs", child_only),
+    row("POST", f"{_V2}/runs/delete-tag", "update runs", own_run),
+    row("POST", f"{_V2}/runs/set-tag", "update runs", own_run),
+    row("POST", f"{_V2}/runs/log-batch", "update runs", own_run),
+    row("POST", f"{_V2}/runs/log-inputs", "update runs", own_run),
+    row("POST", f"{_V2}/runs/log-metric", "update runs", own_run),
+    row("POST", f"{_V2}/runs/log-model", "update runs", own_run),
+    row("POST", f"{_V2}/runs/log-parameter", "update runs", own_run),
+    row("POST", f"{_V2}/runs/outputs", "update runs", own_run_outputs),
+    row("GET", f"{_V2}/metrics/get-history", "get runs", own_run),
+    row("GET", f"{_V2}/metrics/get-history-bulk", "get runs", own_run),
+    row("GET", f"{_V2}/metrics/get-history-bulk-interval", "get runs", own_run),
+    row("GET", f"{_V2}/artifacts/list", "get runs", own_run),
+    row("GET", "/get-artifact", "get runs", own_run),
+    row("POST", f"{_V2}/upload-artifact", "update runs"),
+    row("POST", f"{_V2}/artifacts/presigned-download-url", _NOBODY),
+    row("POST", f"{_V2}/artifacts/presigned-upload-url", _NOBODY),
+)
+
+LOGGED_MODELS = (
+    row("POST", f"{_V2}/logged-models/search", "list runs", own_models_found),
+    row("POST", f"{_V2}/logged-models", "update runs", new_logged_model),
+    row(
+        "GET", f"{_V2}/logged-models/{{}}/artifacts/directories", "get runs", readable_logged_model
+    ),
+    row("GET", f"{_V2}/logged-models/{{}}/artifacts/files", "get runs", readable_logged_model),
+    row("POST", f"{_V2}/logged-models/{{}}/params", "update runs", own_logged_model),
+    row("PATCH", f"{_V2}/logged-models/{{}}/tags", "update runs", own_logged_model),
+    row("DELETE", f"{_V2}/logged-models/{{}}/tags/{{}}", "update runs", own_logged_model),
+    row("GET", f"{_V2}/logged-models/{{}}", "get runs", readable_logged_model),
+    row("PATCH", f"{_V2}/logged-models/{{}}", "update runs", own_logged_model),
+    row("DELETE", f"{_V2}/logged-models/{{}}", "delete runs", own_logged_model),
+)
+
+FILES = (
+    row("GET", f"{_FILES}/artifacts", "get runs", readable_folder),
+    row("GET", f"{_FILES}/artifacts/{{}}", "get runs", readable_artifact),
+    row("PUT", f"{_FILES}/artifacts/{{}}", "update runs", own_artifact),
+    row("DELETE", f"{_FILES}/artifacts/{{}}", "delete runs", own_artifact),
+    row(_ALL, f"{_FILES}/mpu/", _NOBODY, prefix=True),
+    row(_ALL, f"{_FILES}/presigned/", _NOBODY, prefix=True),
+)
+
+REGISTRY = (
+    row("POST", f"{_V2}/registered-models/create", "create models", anything),
+    row("GET", f"{_V2}/registered-models/get", "get models", anything),
+    row("GET", f"{_V2}/registered-models/search", "list models", anything),
+    row("GET POST", f"{_V2}/registered-models/get-latest-versions", "get models", anything),
+    row("GET", f"{_V2}/registered-models/alias", "get models", anything),
+    row("POST", f"{_V2}/registered-models/alias", "update models", plain_alias),
+    row("DELETE", f"{_V2}/registered-models/alias", "update models"),
+    row("DELETE", f"{_V2}/registered-models/delete", "delete models"),
+    row("DELETE", f"{_V2}/registered-models/delete-tag", "update models"),
+    row("POST", f"{_V2}/registered-models/rename", "update models"),
+    row("POST", f"{_V2}/registered-models/set-tag", "update models"),
+    row("PATCH", f"{_V2}/registered-models/update", "update models"),
+    row("POST", f"{_V2}/model-versions/create", "create modelversions", new_version),
+    row("GET", f"{_V2}/model-versions/get", "get modelversions", anything),
+    row("GET", f"{_V2}/model-versions/get-download-uri", "get modelversions", anything),
+    row("GET", f"{_V2}/model-versions/search", "list modelversions", anything),
+    row("POST", f"{_V2}/model-versions/set-tag", "update modelversions", own_version),
+    row("PATCH", f"{_V2}/model-versions/update", "update modelversions", own_version),
+    row("DELETE", f"{_V2}/model-versions/delete-tag", "update modelversions", own_version),
+    row("DELETE", f"{_V2}/model-versions/delete", "delete modelversions"),
+    row("POST", f"{_V2}/model-versions/transition-stage", "update models"),
+    row("GET", "/model-versions/get-artifact", "get modelversions", anything),
+)
+
+TRACES = (
+    row("POST", "/v1/traces", "update runs", own_spans),
+    row("POST", f"{_V3}/traces", "update runs", new_trace),
+    row("GET", f"{_V3}/traces/batchGet", "get runs", own_trace),
+    row("POST", f"{_V3}/traces/batchGetInfos", "get runs", own_trace),
+    row("GET", f"{_V3}/traces/get", "get runs", own_trace),
+    row("POST", f"{_V3}/traces/search", "list runs"),
+    row("POST", f"{_V3}/traces/metrics", "list runs"),
+    row("POST", f"{_V3}/traces/calculate-filter-correlation", "list runs"),
+    row("POST", f"{_V3}/traces/delete-traces", "delete runs"),
+    row("GET", f"{_V3}/traces/{{}}/assessments/{{}}", "get runs", own_trace),
+    row("PATCH DELETE", f"{_V3}/traces/{{}}/assessments/{{}}", "update runs", own_trace),
+    row("POST", f"{_V3}/traces/{{}}/assessments", "update runs", own_trace),
+    row("PATCH DELETE", f"{_V3}/traces/{{}}/tags", "update runs", own_trace),
+    row("GET", f"{_V3}/traces/{{}}", "get runs", own_trace),
+    row("GET", f"{_V2}/get-trace-artifact", "get runs", own_trace),
+    row("GET", f"{_V3}/get-trace-artifact", "get runs", own_trace),
+    row("POST", f"{_V2}/traces/link-to-run", "update runs", own_trace),
+    row("POST", f"{_V2}/traces/link-prompts", "update runs"),
+    row("POST", f"{_V2}/traces/delete-traces", "delete runs"),
+    row("GET", f"{_V2}/traces/{{}}/info", "get runs"),
+    row("PATCH DELETE", f"{_V2}/traces/{{}}/tags", "update runs"),
+    row("PATCH", f"{_V2}/traces/{{}}", "update runs"),
+    row("GET", f"{_V2}/traces", "list runs"),
+    row("POST", f"{_V2}/traces", "update runs"),
+    row("GET", f"{_V2}/get-online-trace-details", _NOBODY),
+    row("GET", f"{_V2}/unified-traces", _NOBODY),
+)
+
+
+def _notes(family: str, *searches: str) -> tuple[Row, ...]:
+    """Make the rules of a family of notes on experiments: who reads runs reads them."""
+    return (
+        *(row("POST", f"{_V3}/{family}/{search}", "list runs") for search in searches),
+        row("GET", f"{_V3}/{family}", "get runs", prefix=True),
+        row("POST PUT PATCH DELETE", f"{_V3}/{family}", "update runs", prefix=True),
+    )
+
+
+NOTES = (
+    *_notes("datasets", "search"),
+    *_notes("issues", "search"),
+    *_notes("label-schemas"),
+    *_notes("review-queues"),
+    *_notes("scorers"),
+)
+
+OFF = tuple(
+    row(_ALL, path, _NOBODY, prefix=True)
+    for path in (
+        "/gateway/",
+        f"{_V2}/gateway-proxy",
+        f"{_V2}/webhooks",
+        "/api/3.0/jobs",
+        f"{_V3}/assistant",
+        f"{_V3}/demo",
+        f"{_V3}/gateway",
+        f"{_V3}/genai",
+        f"{_V3}/jobs",
+        f"{_V3}/mcp-servers",
+        f"{_V3}/prompt-optimization",
+        f"{_V3}/scorer/",
+    )
+)
+
+MLFLOW_ROWS = (
+    *PAGES,
+    *EXPERIMENTS,
+    *RUNS,
+    *LOGGED_MODELS,
+    *FILES,
+    *REGISTRY,
+    *TRACES,
+    *NOTES,
+    *OFF,
+)
