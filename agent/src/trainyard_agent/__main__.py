@@ -63,8 +63,7 @@ def _fetch_git(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _fetch_model(options: argparse.Namespace) -> dict[str, Any]:
-    size = source.fetch(_tracking(options), version=options.version, into=options.into, say=_say)
-    return {"size": size}
+    return source.fetch(_tracking(options), version=options.version, into=options.into, say=_say)
 
 
 def _convert(options: argparse.Namespace) -> dict[str, Any]:

@@ -15,8 +15,10 @@ _PARALLEL = 4
 
 def fetch(
     tracking: Tracking, *, version: str, into: Path, say: Callable[[str], None] = print
-) -> int:
-    """Download every file of the version's source and return their size together.
+) -> dict[str, Any]:
+    """Download every file of the version's source and return the termination message.
+
+    It tells the size of all files, the resolved URI, and the MLflow run if one is behind it.
 
     Raises:
         SourceError: The source is gone, is empty, or a file came short.
@@ -42,4 +44,5 @@ def fetch(
     with ThreadPoolExecutor(_PARALLEL) as pool:
         total = sum(pool.map(lambda pair: download(*pair), targets))
     say(f"fetched {len(files)} files ({total} bytes) of {source.get('uri', version)}")
-    return total
+    told = {"size": total, "uri": source.get("uri"), "runID": source.get("runID")}
+    return {name: value for name, value in told.items() if value is not None}

@@ -193,7 +193,7 @@ class TestFetchingASource:
 
     def offer(self, service: Service, files: dict[str, bytes], **sizes: int) -> None:
         listed = [{"path": p, "size": sizes.get(p, len(c))} for p, c in files.items()]
-        document = {"uri": "runs:/a/model", "files": listed}
+        document = {"uri": "runs:/a/model", "runID": "a", "files": listed}
         service.contents[self.BASE] = json.dumps(document).encode()
         for path, content in files.items():
             service.contents[f"{self.BASE}/{path.replace(' ', '%20')}"] = content
@@ -203,9 +203,9 @@ class TestFetchingASource:
     ) -> None:
         self.offer(service, {"MLmodel": b"flavors: {}", "data/my model.pkl": b"\x80"})
 
-        total = source.fetch(tracking, version="digits-1", into=tmp_path, say=lambda line: None)
+        told = source.fetch(tracking, version="digits-1", into=tmp_path, say=lambda line: None)
 
-        assert total == 12
+        assert told == {"size": 12, "uri": "runs:/a/model", "runID": "a"}
         assert (tmp_path / "data/my model.pkl").read_bytes() == b"\x80"
 
     def test_no_file_means_that_the_source_is_missing(
