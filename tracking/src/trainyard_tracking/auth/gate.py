@@ -24,7 +24,7 @@ from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.reviews import Permission, Reviews
 from trainyard_tracking.tokens import RunClaim, is_ours, verify
 
-NO_TOKEN = (
+_MISSING = (
     "This needs a token. In a Run's pod MLFLOW_TRACKING_TOKEN is set; from outside use"
     " `trainyard proxy`, or send `Authorization: Bearer $(kubectl create token NAME)`"
 )
@@ -52,7 +52,7 @@ class Gate:
             Unavailable: the API server would have to be asked, and is away.
         """
         if not token:
-            raise Unauthenticated(NO_TOKEN)
+            raise Unauthenticated(_MISSING)
         if not is_ours(token):
             return self.reviews.person(token)
         claim = verify(token, self.key)
@@ -70,8 +70,10 @@ class Gate:
         if isinstance(who, RunIdentity):
             return self._run(match.rule, call, who)
         if isinstance(who, VersionIdentity):
-            return self._version(match.rule, call, who)
-        return self._deployment(match.rule, call, who)
+            self._version(match.rule, call, who)
+        else:
+            self._deployment(match.rule, call, who)
+        return None
 
     def _run(self, rule: Rule, call: Call, who: RunIdentity) -> Reply | None:
         if rule.run is None:

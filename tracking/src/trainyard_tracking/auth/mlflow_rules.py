@@ -35,6 +35,7 @@ from trainyard_tracking.auth.spans_scope import own_spans
 _ALL = "GET POST PUT PATCH DELETE"
 _V2 = "/api/2.0/mlflow"
 _V3 = "/api/3.0/mlflow"
+_MODEL = f"{_V2}/logged-models/{{}}"
 _FILES = "/api/2.0/mlflow-artifacts"
 _NOBODY = Access.NOBODY
 _KNOWN = Access.KNOWN
@@ -97,16 +98,14 @@ RUNS = (
 LOGGED_MODELS = (
     row("POST", f"{_V2}/logged-models/search", "list runs", own_models_found),
     row("POST", f"{_V2}/logged-models", "update runs", new_logged_model),
-    row(
-        "GET", f"{_V2}/logged-models/{{}}/artifacts/directories", "get runs", readable_logged_model
-    ),
-    row("GET", f"{_V2}/logged-models/{{}}/artifacts/files", "get runs", readable_logged_model),
-    row("POST", f"{_V2}/logged-models/{{}}/params", "update runs", own_logged_model),
-    row("PATCH", f"{_V2}/logged-models/{{}}/tags", "update runs", own_logged_model),
-    row("DELETE", f"{_V2}/logged-models/{{}}/tags/{{}}", "update runs", own_logged_model),
-    row("GET", f"{_V2}/logged-models/{{}}", "get runs", readable_logged_model),
-    row("PATCH", f"{_V2}/logged-models/{{}}", "update runs", own_logged_model),
-    row("DELETE", f"{_V2}/logged-models/{{}}", "delete runs", own_logged_model),
+    row("GET", f"{_MODEL}/artifacts/directories", "get runs", readable_logged_model),
+    row("GET", f"{_MODEL}/artifacts/files", "get runs", readable_logged_model),
+    row("POST", f"{_MODEL}/params", "update runs", own_logged_model),
+    row("PATCH", f"{_MODEL}/tags", "update runs", own_logged_model),
+    row("DELETE", f"{_MODEL}/tags/{{}}", "update runs", own_logged_model),
+    row("GET", f"{_MODEL}", "get runs", readable_logged_model),
+    row("PATCH", f"{_MODEL}", "update runs", own_logged_model),
+    row("DELETE", f"{_MODEL}", "delete runs", own_logged_model),
 )
 
 FILES = (

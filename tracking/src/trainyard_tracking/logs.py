@@ -1,0 +1,137 @@
+"""Logs of attempts: appended at an offset while they come, an artifact of the run at the end.
+
+Until then they are files in the spool, which survives the pod of the Run and ours. A log is two
+files: the bytes, and a note of how many of them count and when the last line was printed; bytes
+beyond the note are of an append that was cut off, and are dropped.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trainyard_tracking.errors import Refused, TrackingError
+from trainyard_tracking.objects import CHUNK, Objects
+
+
+class WrongOffset(TrackingError):  # noqa: N818  # an answer that has a value
+    """The log has another length than the sender thinks."""
+
+    def __init__(self, state: "LogState") -> None:
+        super().__init__(f"The log has {state.offset} bytes")
+        self.state = state
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """Length of a log in bytes, and the time of its last line as it was sent."""
+
+    offset: int
+    timestamp: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRef:
+    """One attempt's log; `artifact_root` is the key prefix of the run's artifacts."""
+
+    namespace: str
+    run_id: str
+    attempt: int
+    artifact_root: str
+
+    @property
+    def artifact(self) -> str:
+        return f"logs/attempt-{self.attempt}.log"
+
+    @property
+    def key(self) -> str:
+        return f"{self.artifact_root}/{self.artifact}"
+
+
+@dataclass(slots=True)
+class Logs:
+    """All logs; one append at a time."""
+
+    spool: Path
+    objects: Objects
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def state(self, ref: LogRef) -> LogState:
+        """Tell how much of a log is here, in the spool or archived."""
+        note = self._note(ref)
+        if note.exists():
+            return _read_note(note)
+        return LogState(self.objects.size(ref.key) or 0)
+
+    def append(self, ref: LogRef, *, offset: int, timestamp: str, data: bytes) -> LogState:
+        """Append bytes.
+
+        Raises:
+            WrongOffset: the log does not end at `offset`; carries where it ends.
+            Refused: the log is archived and takes no more.
+        """
+        with self._lock:
+            state = self.state(ref)
+            if state.offset != offset:
+                raise WrongOffset(state)
+            if not self._note(ref).exists() and self.objects.size(ref.key) is not None:
+                raise Refused(f"The log of attempt {ref.attempt} is archived already")
+            path = self._path(ref)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("r+b" if path.exists() else "wb") as file:
+                file.truncate(offset)
+                file.seek(offset)
+                file.write(data)
+            appended = LogState(offset + len(data), timestamp or state.timestamp)
+            _write_note(self._note(ref), appended)
+            return appended
+
+    def read(self, ref: LogRef) -> Iterator[bytes]:
+        """Stream what is there; nothing if there is nothing."""
+        note = self._note(ref)
+        if note.exists():
+            return _file_chunks(self._path(ref), _read_note(note).offset)
+        return self.objects.read(ref.key) if self.objects.size(ref.key) is not None else iter(())
+
+    def archive(self, ref: LogRef) -> LogState:
+        """Make the log an artifact and empty the spool; again is harmless."""
+        with self._lock:
+            state = self.state(ref)
+            path, note = self._path(ref), self._note(ref)
+            if not note.exists():
+                if self.objects.size(ref.key) is not None:
+                    return state
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(b"")
+            else:
+                with path.open("r+b") as file:
+                    file.truncate(state.offset)
+            self.objects.put(ref.key, path)
+            note.unlink(missing_ok=True)
+            path.unlink()
+            return state
+
+    def _path(self, ref: LogRef) -> Path:
+        return self.spool / "logs" / ref.namespace / ref.run_id / f"{ref.attempt}.log"
+
+    def _note(self, ref: LogRef) -> Path:
+        return self._path(ref).with_suffix(".json")
+
+
+def _read_note(note: Path) -> LogState:
+    found = json.loads(note.read_bytes())
+    return LogState(int(found["offset"]), str(found["timestamp"]))
+
+
+def _write_note(note: Path, state: LogState) -> None:
+    fresh = note.with_suffix(".new")
+    fresh.write_text(json.dumps({"offset": state.offset, "timestamp": state.timestamp}))
+    fresh.replace(note)
+
+
+def _file_chunks(path: Path, size: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while size > 0 and (chunk := file.read(min(CHUNK, size))):
+            size -= len(chunk)
+            yield chunk
