@@ -1,0 +1,79 @@
+"""The Starlette application of the private routes, and how their errors look."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from trainyard_api.contract import HEALTH_ROUTE, TRACKING_API
+
+from trainyard_tracking.api import blobs, logs, models, runs, versions
+from trainyard_tracking.content import Content
+from trainyard_tracking.errors import Refused
+from trainyard_tracking.ledger import Ledger
+from trainyard_tracking.logs import Logs
+from trainyard_tracking.objects import Objects
+from trainyard_tracking.sources import Sources
+
+_log = logging.getLogger(__name__)
+_IN = f"{TRACKING_API}/namespaces/{{namespace}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the handlers work with; in `app.state.services`."""
+
+    ledger: Ledger
+    objects: Objects
+    content: Content
+    logs: Logs
+    sources: Sources
+    spool: Path
+
+
+def private_app(services: Services) -> Starlette:
+    """Compose the private routes."""
+    app = Starlette(routes=_routes(), exception_handlers={Refused: _refused})
+    app.state.services = services
+    return app
+
+
+def _routes() -> list[Route]:
+    run, version = f"{_IN}/runs/{{run_id}}", f"{_IN}/modelversions/{{name}}"
+    log = f"{run}/logs/{{attempt:int}}"
+    model = f"{_IN}/models/sha256:{{digest}}"
+    blob = f"{_IN}/blobs/sha256:{{digest}}"
+    return [
+        Route(HEALTH_ROUTE, _health, methods=["GET"]),
+        Route("/metrics", _metrics, methods=["GET"]),
+        Route(f"{_IN}/runs", runs.active, methods=["GET"]),
+        Route(run, runs.put, methods=["PUT"]),
+        Route(f"{run}/finish", runs.finish, methods=["POST"]),
+        Route(f"{run}/summary", runs.summary, methods=["GET"]),
+        Route(log, logs.Log),
+        Route(f"{log}/archive", logs.archive, methods=["POST"]),
+        Route(f"{_IN}/audit", runs.audit, methods=["POST"]),
+        Route(blob, blobs.Blob),
+        Route(f"{model}/files/{{path:path}}", models.file, methods=["GET"]),
+        Route(model, models.Manifest),
+        Route(f"{version}/source", versions.source, methods=["GET"]),
+        Route(f"{version}/source/{{path:path}}", versions.file, methods=["GET"]),
+    ]
+
+
+async def _health(request: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _metrics(request: Request) -> Response:
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _refused(request: Request, exc: Exception) -> Response:
+    if not isinstance(exc, Refused):
+        raise exc
+    return JSONResponse({"error_code": exc.code, "message": str(exc)}, status_code=exc.status)

@@ -1,0 +1,81 @@
+"""Routes of the logs of attempts: offset, append, stream, archive."""
+
+from starlette.concurrency import run_in_threadpool
+from starlette.endpoints import HTTPEndpoint
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from trainyard_api.contract import LAST_TIMESTAMP_HEADER, UPLOAD_OFFSET_HEADER
+
+from trainyard_tracking.api.bodies import RUN_ID, checked
+from trainyard_tracking.errors import Refused, TooLarge
+from trainyard_tracking.logs import LogRef, LogState, WrongOffset
+from trainyard_tracking.sources import artifact_root
+
+_LARGEST_APPEND = 32 << 20
+
+
+class Log(HTTPEndpoint):
+    """One attempt's log."""
+
+    async def head(self, request: Request) -> Response:
+        ref = await _ref(request)
+        state = await run_in_threadpool(request.app.state.services.logs.state, ref)
+        return Response(headers=_headers(state))
+
+    async def get(self, request: Request) -> Response:
+        ref = await _ref(request)
+        chunks = await run_in_threadpool(request.app.state.services.logs.read, ref)
+        return StreamingResponse(chunks, media_type="text/plain; charset=utf-8")
+
+    async def patch(self, request: Request) -> Response:
+        ref = await _ref(request)
+        offset = request.headers.get(UPLOAD_OFFSET_HEADER, "")
+        if not offset.isdecimal():
+            raise Refused(f"{UPLOAD_OFFSET_HEADER} must say where the bytes belong")
+        data = await _body(request)
+        timestamp = request.headers.get(LAST_TIMESTAMP_HEADER, "")
+
+        def work() -> LogState:
+            logs = request.app.state.services.logs
+            found: LogState = logs.append(ref, offset=int(offset), timestamp=timestamp, data=data)
+            return found
+
+        try:
+            state = await run_in_threadpool(work)
+        except WrongOffset as exc:
+            content = {"error_code": "RESOURCE_CONFLICT", "message": str(exc)}
+            return JSONResponse(content, status_code=409, headers=_headers(exc.state))
+        return Response(status_code=204, headers=_headers(state))
+
+
+async def archive(request: Request) -> Response:
+    """Make the log an artifact of the run."""
+    ref = await _ref(request)
+    state = await run_in_threadpool(request.app.state.services.logs.archive, ref)
+    return JSONResponse({"artifact": ref.artifact, "bytes": state.offset})
+
+
+async def _ref(request: Request) -> LogRef:
+    namespace = request.path_params["namespace"]
+    run_id = checked(RUN_ID, request, "run_id")
+    root = await run_in_threadpool(artifact_root, namespace, run_id)
+    return LogRef(namespace, run_id, request.path_params["attempt"], root)
+
+
+async def _body(request: Request) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > _LARGEST_APPEND:
+            raise TooLarge(f"Append at most {_LARGEST_APPEND >> 20} MiB at once")
+    return b"".join(chunks)
+
+
+def _headers(state: LogState) -> dict[str, str]:
+    return {
+        UPLOAD_OFFSET_HEADER: str(state.offset),
+        LAST_TIMESTAMP_HEADER: state.timestamp,
+        "Cache-Control": "no-store",
+    }

@@ -1,0 +1,38 @@
+"""Routes of published models: manifests under their digests, and the files they list."""
+
+from starlette.concurrency import run_in_threadpool
+from starlette.endpoints import HTTPEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
+
+from trainyard_tracking.api.bodies import DIGEST, checked
+from trainyard_tracking.api.streams import spooled_body, stream
+
+
+class Manifest(HTTPEndpoint):
+    """One manifest."""
+
+    async def head(self, request: Request) -> Response:
+        return await self.get(request)
+
+    async def get(self, request: Request) -> Response:
+        content = request.app.state.services.content
+        raw = await run_in_threadpool(content.manifest, *_key(request))
+        return Response(raw, media_type="application/json")
+
+    async def put(self, request: Request) -> Response:
+        content = request.app.state.services.content
+        async with spooled_body(request) as body:
+            new = await run_in_threadpool(content.put_manifest, *_key(request), body)
+        return Response(status_code=201 if new else 200)
+
+
+async def file(request: Request) -> Response:
+    """Stream one file of a model."""
+    content = request.app.state.services.content
+    path = request.path_params["path"]
+    return await stream(request, lambda: content.file_of(*_key(request), path))
+
+
+def _key(request: Request) -> tuple[str, str]:
+    return request.path_params["namespace"], checked(DIGEST, request, "digest")

@@ -1,0 +1,100 @@
+"""Routes of runs: record, finish, list the active ones, sum up; and the audit trail."""
+
+import hashlib
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from trainyard_tracking import recording
+from trainyard_tracking.api.bodies import RUN_ID, FinishBody, RunBody, checked, read
+from trainyard_tracking.errors import Refused
+from trainyard_tracking.ledger import Entry
+from trainyard_tracking.recording import Ending, RunRequest
+
+
+async def put(request: Request) -> Response:
+    """Record a Run under its own id."""
+    body: RunBody = await read(request, RunBody)
+    wanted = RunRequest(
+        run_id=checked(RUN_ID, request, "run_id"),
+        namespace=request.path_params["namespace"],
+        name=body.name,
+        experiment=body.experiment,
+        tags=body.tags,
+        start_time=body.start_time,
+    )
+    ledger = request.app.state.services.ledger
+
+    def work() -> recording.Recorded:
+        made = recording.record(wanted)
+        ledger.open(Entry(made.run_id, wanted.namespace, wanted.name, made.experiment_id))
+        return made
+
+    made = await run_in_threadpool(work)
+    return JSONResponse(
+        {
+            "runID": made.run_id,
+            "experimentID": made.experiment_id,
+            "artifactURI": made.artifact_uri,
+        }
+    )
+
+
+async def finish(request: Request) -> Response:
+    """End a Run; its token is good for ten more minutes."""
+    body: FinishBody = await read(request, FinishBody)
+    run_id = checked(RUN_ID, request, "run_id")
+    ending = Ending(body.status, body.end_time, body.texts())
+    ledger = request.app.state.services.ledger
+
+    def work() -> dict[str, Any]:
+        found = recording.finish(run_id, request.path_params["namespace"], ending)
+        ledger.close(run_id)
+        return found
+
+    return JSONResponse(await run_in_threadpool(work))
+
+
+async def active(request: Request) -> Response:
+    """List the Runs that have not finished."""
+    if request.query_params.get("state") != "active":
+        raise Refused("Only the active Runs are listed: add ?state=active")
+    ledger = request.app.state.services.ledger
+    entries = await run_in_threadpool(ledger.active, request.path_params["namespace"])
+    runs = [{"runID": entry.run_id, "name": entry.name} for entry in entries]
+    return JSONResponse({"runs": runs})
+
+
+async def summary(request: Request) -> Response:
+    """Sum up any run of the namespace."""
+    run_id = checked(RUN_ID, request, "run_id")
+    namespace = request.path_params["namespace"]
+    return JSONResponse(await run_in_threadpool(recording.summary, run_id, namespace))
+
+
+async def audit(request: Request) -> Response:
+    """Append one line to the audit trail; the same line again is the same object."""
+    try:
+        line = await request.json()
+        model, time = str(line["model"]), str(line["time"])
+    except (ValueError, KeyError, TypeError) as exc:
+        raise Refused("An audit line is a JSON object with at least model and time") from exc
+    if "/" in model + time:
+        raise Refused("model and time of an audit line may not have slashes")
+    content = json.dumps(line, sort_keys=True).encode() + b"\n"
+    mark = hashlib.sha256(content).hexdigest()[:16]
+    key = f"audit/{request.path_params['namespace']}/{model}/{time}-{mark}.json"
+
+    def work() -> None:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "line"
+            path.write_bytes(content)
+            request.app.state.services.objects.put_new(key, path)
+
+    await run_in_threadpool(work)
+    return JSONResponse({"key": key})

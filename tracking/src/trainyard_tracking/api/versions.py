@@ -1,0 +1,39 @@
+"""Routes of a version's source: what files it has, and their bytes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from trainyard_tracking.api.streams import stream
+
+
+async def source(request: Request) -> Response:
+    """Resolve the source and list its files."""
+    sources = request.app.state.services.sources
+
+    def work() -> dict[str, Any]:
+        found = sources.of(*_key(request))
+        files = [{"path": entry.path, "size": entry.size} for entry in sources.files(found)]
+        return {"uri": found.uri, "runID": found.run_id, "files": files}
+
+    return JSONResponse(await run_in_threadpool(work))
+
+
+async def file(request: Request) -> Response:
+    """Stream one file of the source."""
+    sources = request.app.state.services.sources
+
+    def find() -> tuple[int, Iterator[bytes]]:
+        found: tuple[int, Iterator[bytes]] = sources.read(
+            sources.of(*_key(request)), request.path_params["path"]
+        )
+        return found
+
+    return await stream(request, find)
+
+
+def _key(request: Request) -> tuple[str, str]:
+    return request.path_params["namespace"], request.path_params["name"]

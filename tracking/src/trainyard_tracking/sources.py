@@ -1,0 +1,193 @@
+"""Finds the files behind a ModelVersion's source, whichever way the source says it.
+
+Only files in this service's own artifact store, in the version's own namespace.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from mlflow.exceptions import MlflowException
+from mlflow.server.handlers import _get_tracking_store
+from mlflow.utils.workspace_context import ServerWorkspaceContext
+
+from trainyard_tracking.errors import NotFound, Unprocessable
+from trainyard_tracking.kube import Object
+from trainyard_tracking.mlflow_env import ARTIFACTS_PREFIX
+from trainyard_tracking.objects import Entry, Objects
+from trainyard_tracking.recording import outcome
+
+_DEEPEST = 5
+
+
+class Resources(Protocol):
+    """The resources that a source may name."""
+
+    def version(self, namespace: str, name: str) -> Object | None: ...
+
+    def version_of(self, namespace: str, model: str, number: str) -> Object | None: ...
+
+    def run(self, namespace: str, name: str) -> Object | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a version comes from: MLflow's URI, the run if there is one, the folder's key."""
+
+    uri: str
+    run_id: str | None
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Resolves and reads sources."""
+
+    resources: Resources
+    objects: Objects
+
+    def of(self, namespace: str, name: str) -> Source:
+        """Resolve the source of a ModelVersion.
+
+        Raises:
+            NotFound: the version, or what its source names, is not there.
+            Unprocessable: the source is outside of this service's store.
+        """
+        resource = self.resources.version(namespace, name)
+        if resource is None:
+            raise NotFound(f"ModelVersion {namespace}/{name} does not exist")
+        return self.resolve(namespace, resource["spec"]["source"])
+
+    def resolve(self, namespace: str, source: Object, depth: int = 0) -> Source:
+        """Resolve one source: a run's output, or a URI."""
+        if depth > _DEEPEST:
+            raise Unprocessable("The source names a version that names a version, too often")
+        if "run" in source:
+            return self._of_run(namespace, source["run"])
+        if "mlflowRun" in source:
+            wanted = source["mlflowRun"]
+            return _logged(namespace, wanted["id"], wanted["artifactPath"])
+        return self._of_uri(namespace, source["uri"], depth)
+
+    def files(self, source: Source) -> list[Entry]:
+        """List the files of a source.
+
+        Raises:
+            NotFound: there are none.
+        """
+        found = sorted(self.objects.under(f"{source.key}/"), key=lambda entry: entry.path)
+        if not found:
+            raise NotFound(f"Source {source.uri} has no files")
+        return found
+
+    def read(self, source: Source, path: str) -> tuple[int, Iterator[bytes]]:
+        """Give size and bytes of one file of a source.
+
+        Raises:
+            NotFound: there is no such file.
+        """
+        size = None if _leaves(path) else self.objects.size(f"{source.key}/{path}")
+        if size is None:
+            raise NotFound(f"Source {source.uri} has no file {path}")
+        return size, self.objects.read(f"{source.key}/{path}")
+
+    def _of_run(self, namespace: str, wanted: Object) -> Source:
+        run = self.resources.run(namespace, wanted["name"])
+        run_id = ((run or {}).get("status") or {}).get("runID")
+        if not run_id:
+            raise NotFound(f"Run {namespace}/{wanted['name']} is not recorded")
+        return _logged(namespace, run_id, wanted.get("artifactPath"))
+
+    def _of_uri(self, namespace: str, uri: str, depth: int) -> Source:
+        parts = urlsplit(uri)
+        first, _, rest = parts.path.strip("/").partition("/")
+        if parts.scheme == "runs":
+            return _logged(namespace, first, rest)
+        if parts.scheme == "mlflow-artifacts":
+            return Source(uri, _run_in(parts.path), artifact_key(namespace, uri))
+        if parts.scheme != "models":
+            raise Unprocessable(
+                f"Source {uri} is outside of the tracking service's store: log the model to it"
+            )
+        if not rest:
+            return _logged_model(namespace, first)
+        other = self.resources.version_of(namespace, first, rest)
+        if other is None:
+            raise NotFound(f"Source {uri} does not exist in namespace {namespace}")
+        return self.resolve(namespace, other["spec"]["source"], depth + 1)
+
+
+def artifact_key(namespace: str, uri: str) -> str:
+    """Give the key in the bucket of a URI in MLflow's artifact store.
+
+    Raises:
+        NotFound: the URI is of another namespace.
+    """
+    path = urlsplit(uri).path.strip("/")
+    segments = path.split("/")
+    if _leaves(path) or "%" in path:
+        raise NotFound(f"Artifact URI {uri} is not in its plain form")
+    if segments[0] == "workspaces":
+        if len(segments) < 3 or segments[1] != namespace:
+            raise NotFound(f"Artifact URI {uri} is not in namespace {namespace}")
+    elif namespace != "default":
+        # As MLflow does: only the default workspace has files outside of `workspaces/`.
+        path = f"workspaces/{namespace}/{path}"
+    return f"{ARTIFACTS_PREFIX}/{path}"
+
+
+def _logged(namespace: str, run_id: str, path: str | None) -> Source:
+    run = _get_run(namespace, run_id)
+    models = [one for one in outcome(run_id, namespace)["models"] if one["modelID"]]
+    chosen = [one for one in models if path in {None, one["name"], one["modelID"]}]
+    if chosen:
+        # The newest of the name, as an MLflow 3 client would see it under the run.
+        model_id = chosen[0 if path is None else -1]["modelID"]
+        found = _logged_model(namespace, model_id)
+        return Source(found.uri, run_id, found.key)
+    if path is None:
+        raise NotFound(f"Run {run_id} logged no model: log one, or say its artifactPath")
+    root = artifact_key(namespace, run.info.artifact_uri)
+    if _leaves(path):
+        raise NotFound(f"Run {run_id} has no artifact {path}")
+    return Source(f"runs:/{run_id}/{path}", run_id, f"{root}/{path}")
+
+
+def _logged_model(namespace: str, model_id: str) -> Source:
+    with ServerWorkspaceContext(namespace):
+        try:
+            model: Any = _get_tracking_store().get_logged_model(model_id)
+        except MlflowException as exc:
+            raise NotFound(f"Logged model {model_id} is not in namespace {namespace}") from exc
+    key = artifact_key(namespace, model.artifact_location)
+    return Source(f"models:/{model_id}", model.source_run_id, key)
+
+
+def _get_run(namespace: str, run_id: str) -> Any:
+    with ServerWorkspaceContext(namespace):
+        try:
+            return _get_tracking_store().get_run(run_id)
+        except MlflowException as exc:
+            raise NotFound(f"MLflow run {run_id} is not in namespace {namespace}") from exc
+
+
+def artifact_root(namespace: str, run_id: str) -> str:
+    """Give the key below which the artifacts of a run are.
+
+    Raises:
+        NotFound: no such run in the namespace.
+    """
+    return artifact_key(namespace, _get_run(namespace, run_id).info.artifact_uri)
+
+
+def _run_in(path: str) -> str | None:
+    segments = path.strip("/").split("/")
+    if segments[:1] == ["workspaces"]:
+        segments = segments[2:]
+    is_run = len(segments) > 2 and segments[2] == "artifacts" and len(segments[1]) == 32
+    return segments[1] if is_run else None
+
+
+def _leaves(path: str) -> bool:
+    return any(part in {"", ".", ".."} for part in path.split("/"))
