@@ -6,6 +6,7 @@ merged into the ordinary ones. Nothing here knows what a part does with an objec
 """
 
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 from trainyard_api import contract
@@ -14,6 +15,7 @@ Object = dict[str, Any]
 
 NAMESPACE = "team"
 CREATED = "2026-11-24T12:00:00Z"
+NOW = datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
 DIGEST = "sha256:" + "a1" * 32
 IMAGE = "registry.example/code:1"
 

@@ -56,16 +56,21 @@ class Api:
 
     def patch(self, body: Object, change: Object, *, sub: str = "") -> Object:
         """Merge a change into an object, or into a subresource of it."""
-        return self.ask("PATCH", self.path(body) + sub, change, kind="merge-patch")
+        return self.ask("PATCH", self.path(body) + sub, change, patch="merge-patch+json")
 
     def replace(self, body: Object, *, sub: str = "") -> Object:
         """Replace an object, or its status."""
         return self.ask("PUT", self.path(body) + sub, body)
 
-    def apply(self, body: Object, *, manager: str, force: bool = False) -> Object:
-        """Apply an object by server-side apply."""
+    def apply(self, body: Object, *, manager: str, force: bool = False, sub: str = "") -> Object:
+        """Apply an object, or its status, by server-side apply."""
         params = {"fieldManager": manager, "force": str(force).lower()}
-        return self.ask("PATCH", self.path(body), body, kind="apply-patch", params=params)
+        path = self.path(body) + sub
+        return self.ask("PATCH", path, body, patch="apply-patch+yaml", params=params)
+
+    def move(self, body: Object, *steps: Object) -> Object:
+        """Change an object by a JSON patch."""
+        return self.ask("PATCH", self.path(body), list(steps), patch="json-patch+json")
 
     def delete(self, body: Object) -> Object:
         """Delete an object."""
@@ -85,9 +90,9 @@ class Api:
         self,
         verb: str,
         path: str,
-        body: Object | None = None,
+        body: Object | list[Object] | None = None,
         *,
-        kind: str = "",
+        patch: str = "json",
         params: dict[str, str] | None = None,
         accept: str = "application/json",
     ) -> Object:
@@ -97,7 +102,7 @@ class Api:
             Refused: The API server answered with an error.
         """
         headers = [("Accept", accept)]
-        headers += [("Content-Type", f"application/{kind}+json" if kind else "application/json")]
+        headers += [("Content-Type", f"application/{patch}")]
         headers += [("Impersonate-User", self.user)] if self.user else []
         headers += [("Impersonate-Group", group) for group in self.groups]
         answer = self.client.request(
