@@ -1,0 +1,285 @@
+"""The way to the API server: kubeconfig, TLS, credentials, requests, watches.
+
+The only module that knows the `kubernetes` package, which reads kubeconfig files
+and runs their login plug-ins; the requests themselves go through httpx, as those
+to the tracking service do. Knows no kinds: paths and plain objects only.
+"""
+
+import json
+import os
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.request import getproxies
+
+import httpx
+
+from trainyard.errors import InvalidInput, Unreachable, from_response
+
+Object = dict[str, Any]
+"""A Kubernetes object as JSON."""
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+
+_TIMEOUT = httpx.Timeout(30, connect=10)
+_NO_CLUSTER = (
+    "Set KUBECONFIG or --context, or make a local cluster (make cluster);"
+    " `trainyard run --local FOLDER` needs none"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where the API server is and how to be let in.
+
+    `token` returns a fresh bearer token each time, or "" for client certificates.
+    """
+
+    server: str
+    context: str
+    namespace: str
+    verify: ssl.SSLContext | bool
+    token: Callable[[], str]
+    proxy: str | None = None
+    server_name: str | None = None
+
+
+class Silence(Unreachable):
+    """The server is there and says nothing: on a stream, nothing happened for a while."""
+
+
+class Kube:
+    """Requests to one API server; thread-safe. Errors come out as `trainyard.errors`."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+
+    @cached_property
+    def http(self) -> httpx.Client:
+        """The connection pool, for those who stream."""
+        return httpx.Client(
+            base_url=self.access.server,
+            verify=self.access.verify,
+            proxy=self.access.proxy,
+            timeout=_TIMEOUT,
+            follow_redirects=False,
+        )
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        what: str,
+        body: object = None,
+        content_type: str = "application/json",
+        params: Mapping[str, Any] | None = None,
+    ) -> Object:
+        """Send one request and return the JSON answer.
+
+        Args:
+            what: the attempt in words that continue "cannot", for the error message.
+
+        Raises:
+            ApiError: the server refused; the subclass says how.
+            Unreachable: nobody answered.
+        """
+        content = None if body is None else json.dumps(body)
+        headers = {"Content-Type": content_type} if content is not None else {}
+        with self.reaching(what):
+            answer = self.http.request(
+                method,
+                path,
+                content=content,
+                params=params,
+                headers={**headers, **self.credentials()},
+                extensions=self.extensions,
+            )
+        if answer.is_error:
+            raise from_response(answer.status_code, as_json(answer), what=what)
+        return as_json(answer)
+
+    @contextmanager
+    def stream(
+        self, path: str, *, what: str, params: Mapping[str, Any] | None = None, idle: float = 60
+    ) -> Iterator[httpx.Response]:
+        """Open a GET whose answer is read as it comes.
+
+        Raises:
+            ApiError, Unreachable: as `request` does.
+            Silence: not a byte came for *idle* seconds.
+        """
+        with (
+            self.reaching(what),
+            self.http.stream(
+                "GET",
+                path,
+                params=params,
+                headers=self.credentials(),
+                timeout=httpx.Timeout(30, connect=10, read=idle),
+                extensions=self.extensions,
+            ) as answer,
+        ):
+            if answer.is_error:
+                answer.read()
+                raise from_response(answer.status_code, as_json(answer), what=what)
+            yield answer
+
+    def credentials(self) -> dict[str, str]:
+        """Return the header that lets one in; empty where a client certificate does."""
+        token = self.access.token()
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """Return httpx's extensions: the name that the server's certificate bears."""
+        name = self.access.server_name
+        return {"sni_hostname": name} if name else {}
+
+    @contextmanager
+    def reaching(self, what: str) -> Iterator[None]:
+        """Translate httpx's connection errors of what happens inside."""
+        try:
+            yield
+        except httpx.ConnectError as exc:
+            raise Unreachable(
+                f"Cannot {what}: the cluster of context {self.access.context!r} at"
+                f" {self.access.server} does not answer ({exc})",
+                fix="Check that it runs and that the network (VPN, proxy) leads there, or choose"
+                " another with --context",
+            ) from exc
+        except httpx.ReadTimeout as exc:
+            raise Silence(
+                f"Cannot {what}: {self.access.server} took the request and does not answer",
+                fix="Try again; `trainyard doctor` checks the way",
+            ) from exc
+        except (httpx.TransportError, ssl.SSLError) as exc:
+            raise Unreachable(
+                f"Cannot {what}: the connection to {self.access.server} broke off"
+                f" ({exc or type(exc).__name__})",
+                fix="Try again; `trainyard doctor` checks the way",
+            ) from exc
+
+
+def lines(answer: httpx.Response) -> Iterator[bytes]:
+    """Yield the lines of a stream with their line feeds; the last one may have none.
+
+    Split at line feeds only: httpx's own splits at carriage returns and some
+    Unicode characters too, which occur inside JSON and progress bars.
+    """
+    rest = b""
+    for block in answer.iter_bytes():
+        *whole, rest = (rest + block).split(b"\n")
+        yield from (line + b"\n" for line in whole)
+    if rest:
+        yield rest
+
+
+def as_json(answer: httpx.Response) -> Object:
+    """Return the body as an object; a body that is none as its text under `message`."""
+    try:
+        body = answer.json()
+    except ValueError:
+        return {"message": answer.text[:500].strip()}
+    return body if isinstance(body, dict) else {"items": body}
+
+
+def connect(*, context: str | None = None, kubeconfig: str | None = None) -> Kube:
+    """Read the kubeconfig, or inside a pod its service account, and prepare the way.
+
+    Raises:
+        InvalidInput: there is no usable kubeconfig or no such context.
+    """
+    from kubernetes import config  # noqa: PLC0415  # half a second that `--help` need not wait
+
+    inside = not context and not kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ
+    if inside and not _has_kubeconfig():
+        return Kube(_in_cluster())
+    try:
+        return Kube(_from_kubeconfig(context, kubeconfig))
+    except (config.ConfigException, OSError, ValueError) as exc:
+        raise InvalidInput(f"No cluster to talk to: {exc}".rstrip("."), fix=_NO_CLUSTER) from exc
+
+
+def contexts(kubeconfig: str | None = None) -> list[str]:
+    """List the contexts of the kubeconfig; none where there is no kubeconfig."""
+    from kubernetes import config  # noqa: PLC0415  # as in connect
+
+    try:
+        found, _ = config.list_kube_config_contexts(config_file=kubeconfig)
+    except (config.ConfigException, OSError):
+        return []
+    return sorted(entry["name"] for entry in found)
+
+
+def _has_kubeconfig() -> bool:
+    return "KUBECONFIG" in os.environ or os.path.exists(os.path.expanduser("~/.kube/config"))  # noqa: PTH110, PTH111  # as kubernetes.config looks
+
+
+def _from_kubeconfig(context: str | None, kubeconfig: str | None) -> Access:
+    from kubernetes import client, config  # noqa: PLC0415  # as in connect
+
+    found, current = config.list_kube_config_contexts(config_file=kubeconfig)
+    names = [entry["name"] for entry in found]
+    chosen = current if context is None else next((e for e in found if e["name"] == context), None)
+    if chosen is None:
+        raise InvalidInput(
+            f"The kubeconfig has no context {context!r}: there are {', '.join(names) or 'none'}",
+            fix="Choose one of them with --context",
+        )
+    settings = client.Configuration()
+    config.load_kube_config(
+        config_file=kubeconfig,
+        context=chosen["name"],
+        client_configuration=settings,
+        persist_config=False,
+    )
+    namespace = chosen["context"].get("namespace") or "default"
+    return _access(settings, chosen["name"], namespace)
+
+
+def _in_cluster() -> Access:
+    from kubernetes import client, config  # noqa: PLC0415  # as in connect
+
+    settings = client.Configuration()
+    try:
+        config.load_incluster_config(client_configuration=settings)
+    except config.ConfigException as exc:
+        raise InvalidInput(
+            f"This pod has no service account token: {exc}".rstrip("."),
+            fix="A Run's pod may not use the Kubernetes API; MLflow works without it",
+        ) from exc
+    return _access(settings, "in-cluster", os.environ.get("TRAINYARD_NAMESPACE", "default"))
+
+
+def _access(settings: Any, context: str, namespace: str) -> Access:
+    def token() -> str:
+        value = settings.get_api_key_with_prefix("BearerToken", alias="authorization") or ""
+        return str(value).removeprefix("Bearer ").removeprefix("bearer ").strip()
+
+    return Access(
+        server=str(settings.host).rstrip("/"),
+        context=context,
+        namespace=namespace,
+        verify=_tls(settings),
+        token=token,
+        # The kubeconfig's own proxy-url; httpx honours those of the environment by itself.
+        proxy=None if settings.proxy in getproxies().values() else settings.proxy,
+        server_name=settings.tls_server_name,
+    )
+
+
+def _tls(settings: Any) -> ssl.SSLContext | bool:
+    if not str(settings.host).startswith("https"):
+        return True
+    tls = ssl.create_default_context(cafile=settings.ssl_ca_cert)
+    if not settings.verify_ssl:
+        tls.check_hostname = False
+        tls.verify_mode = ssl.CERT_NONE
+    if settings.cert_file:
+        tls.load_cert_chain(settings.cert_file, settings.key_file)
+    return tls

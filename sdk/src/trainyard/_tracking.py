@@ -1,0 +1,247 @@
+"""The way to the tracking service, from inside a pod or through the API server's service proxy.
+
+Speaks of bytes and MLflow's JSON; knows no terminals and changes no resources.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any
+
+import httpx
+from trainyard_api.contract import (
+    AUTHORIZATION_HEADER,
+    TRACKING_API,
+    TRACKING_PORT,
+    WORKSPACE_HEADER,
+)
+
+from trainyard._kube import Kube, Object, as_json
+from trainyard.errors import ApiError, NotFound, from_response
+
+USER_ACCOUNT = "trainyard-user"
+"""ServiceAccount of the chart for whom people with client certificates get a token."""
+SERVICE = "trainyard-tracking"
+_TOKEN_SECONDS = 3600
+_RENEW_BEFORE = 600
+_BLOCK = 256 * 1024
+
+
+def system_namespace() -> str:
+    """Return the namespace of the chart's own services."""
+    return os.environ.get("TRAINYARD_SYSTEM_NAMESPACE") or "trainyard-system"
+
+
+def proxy_path(namespace: str, service: str = SERVICE, port: int | str = TRACKING_PORT) -> str:
+    """Return the API server's path that leads to a service over plain HTTP."""
+    return f"/api/v1/namespaces/{namespace}/services/http:{service}:{port}/proxy"
+
+
+class Tokens:
+    """The token for the tracking service: the kubeconfig's own, or one that the cluster makes.
+
+    The API server's proxy takes the Authorization header for itself and strips
+    it, so the token travels in a header of its own; a client certificate does
+    not travel at all, hence the ServiceAccount. Thread-safe.
+    """
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self._lock = threading.Lock()
+        self._made = ""
+        self._renew_at = 0.0
+
+    def current(self) -> str:
+        """Return a token that is good for some minutes at least."""
+        own = self._kube.access.token()
+        if own:
+            return own
+        with self._lock:
+            if time.monotonic() >= self._renew_at:
+                self._made = self._request()
+                self._renew_at = time.monotonic() + _TOKEN_SECONDS - _RENEW_BEFORE
+            return self._made
+
+    def _request(self) -> str:
+        namespace = system_namespace()
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{USER_ACCOUNT}/token"
+        answer = self._kube.request(
+            "POST",
+            path,
+            what="get a token for the tracking service",
+            body={
+                "apiVersion": "authentication.k8s.io/v1",
+                "kind": "TokenRequest",
+                "spec": {"expirationSeconds": _TOKEN_SECONDS},
+            },
+        )
+        return str(answer["status"]["token"])
+
+
+class Tracking:
+    """Requests to the tracking service."""
+
+    def __init__(
+        self,
+        http: httpx.Client,
+        base: str,
+        headers: Callable[[], dict[str, str]],
+        reaching: Callable[[str], Any],
+        extensions: Mapping[str, Any],
+    ) -> None:
+        self.http = http
+        self.base = base
+        self.headers = headers
+        self.extensions = dict(extensions)
+        self._reaching = reaching
+
+    @classmethod
+    def of(cls, kube: Kube) -> "Tracking":
+        """Reach the tracking service of the cluster that *kube* talks to."""
+        tokens = Tokens(kube)
+
+        def headers() -> dict[str, str]:
+            return {**kube.credentials(), AUTHORIZATION_HEADER: f"Bearer {tokens.current()}"}
+
+        base = proxy_path(system_namespace())
+        return cls(kube.http, base, headers, kube.reaching, kube.extensions)
+
+    def healthy(self) -> Object:
+        """Ask the service how it is."""
+        return self.json("GET", f"{TRACKING_API}/health", what="reach the tracking service")
+
+    def json(
+        self,
+        method: str,
+        path: str,
+        *,
+        what: str,
+        namespace: str = "",
+        body: object = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Object:
+        """Send one request and return the JSON answer.
+
+        Raises:
+            ApiError, Unreachable: as the subclasses say.
+        """
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        content = None if body is None else json.dumps(body)
+        answer = self._send(
+            method, path, what, namespace, content=content, params=params, headers=headers
+        )
+        return as_json(answer)
+
+    def mlflow(self, route: str, *, namespace: str, what: str, body: object = None) -> Object:
+        """Call MLflow's REST API in a workspace: POST with a *body*, else GET."""
+        method = "GET" if body is None else "POST"
+        path = f"/api/2.0/mlflow/{route}"
+        return self.json(method, path, what=what, namespace=namespace, body=body)
+
+    def has_blob(self, namespace: str, digest: str) -> bool:
+        """Tell whether content of this digest was uploaded before."""
+        try:
+            self._send("HEAD", self._blob(namespace, digest), "look for the upload", namespace)
+        except NotFound:
+            return False
+        return True
+
+    def put_blob(
+        self,
+        namespace: str,
+        digest: str,
+        content: IO[bytes],
+        size: int,
+        *,
+        sent: Callable[[int], None] | None = None,
+    ) -> None:
+        """Upload *size* bytes of *content*; *sent* is called with the length of each block."""
+
+        def blocks() -> Iterator[bytes]:
+            while block := content.read(_BLOCK):
+                yield block
+                if sent is not None:
+                    sent(len(block))
+
+        headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+        self._send(
+            "PUT",
+            self._blob(namespace, digest),
+            "upload the folder",
+            namespace,
+            content=blocks(),
+            headers=headers,
+        )
+
+    @contextmanager
+    def log(self, namespace: str, run_id: str, attempt: int) -> Iterator[Iterator[bytes]]:
+        """Open the recorded log of an attempt; it is read block by block.
+
+        Raises:
+            NotFound: nothing is recorded of this attempt.
+        """
+        what = f"read the log of attempt {attempt}"
+        path = f"{TRACKING_API}/namespaces/{namespace}/runs/{run_id}/logs/{attempt}"
+        with (
+            self._reaching(what),
+            self.http.stream(
+                "GET",
+                self.base + path,
+                headers=self._headers(namespace),
+                extensions=self.extensions,
+            ) as answer,
+        ):
+            if answer.is_error:
+                answer.read()
+                raise self._error(answer, what)
+            yield answer.iter_bytes()
+
+    def _blob(self, namespace: str, digest: str) -> str:
+        return f"{TRACKING_API}/namespaces/{namespace}/blobs/{digest}"
+
+    def _headers(self, namespace: str) -> dict[str, str]:
+        workspace = {WORKSPACE_HEADER: namespace} if namespace else {}
+        return {**self.headers(), **workspace}
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        namespace: str,
+        *,
+        content: Any = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        with self._reaching(what):
+            answer = self.http.request(
+                method,
+                self.base + path,
+                content=content,
+                params=params,
+                headers={**self._headers(namespace), **(headers or {})},
+                timeout=httpx.Timeout(120, connect=10),
+                extensions=self.extensions,
+            )
+        if answer.is_error:
+            raise self._error(answer, what)
+        return answer
+
+    def _error(self, answer: httpx.Response, what: str) -> ApiError:
+        body = as_json(answer)
+        # The API server answers itself, with a Status, where the service is not there.
+        absent = body.get("kind") == "Status" and answer.status_code in {404, 502, 503}
+        if absent:
+            return ApiError(
+                f"Cannot {what}: the tracking service in namespace {system_namespace()} does not"
+                f" answer ({body.get('message', '')})",
+                fix="`trainyard doctor` looks at it; TRAINYARD_SYSTEM_NAMESPACE names another"
+                " namespace",
+                status=503,
+                reason="TrackingUnavailable",
+            )
+        return from_response(answer.status_code, body, what=what)

@@ -1,0 +1,257 @@
+"""`trainyard get, list, describe, delete, models, versions`: the resources themselves."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trainyard.cli.options import (
+    Context,
+    Form,
+    ModelName,
+    Namespace,
+    Output,
+    client_for,
+    complete_kind,
+    complete_resource,
+)
+from trainyard.cli.terminal import note, show_data, show_table, yaml_text
+
+if TYPE_CHECKING:
+    from trainyard_api.meta import Resource
+
+    from trainyard.client import Client
+
+Kind = Annotated[
+    str,
+    typer.Argument(
+        metavar="KIND",
+        help="runs, experiments, models, versions or deployments; short names do too.",
+        autocompletion=complete_kind,
+    ),
+]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME", help="Which ones.", autocompletion=complete_resource),
+]
+AllNamespaces = Annotated[bool, typer.Option("-A", "--all-namespaces", help="Everywhere.")]
+Labels = Annotated[str, typer.Option("-l", "--selector", help="Labels, such as team=vision.")]
+
+
+def get(
+    kind: Kind,
+    names: Names = None,
+    *,
+    output: Output = Form.TABLE,
+    selector: Labels = "",
+    all_namespaces: AllNamespaces = False,
+    namespace: Namespace = "",
+    context: Context = "",
+) -> None:
+    """Show resources of a kind: all, or those named.
+
+    \b
+    Examples:
+      trainyard get runs
+      trainyard get run digits-deep -o yaml
+      trainyard get mdep -A
+      trainyard get runs -o name | xargs -n1 trainyard cancel
+    """
+    from trainyard.kinds import kind_called  # noqa: PLC0415  # not for --help
+
+    chosen = kind_called(kind)
+    client = client_for(namespace, context)
+    if names:
+        items = [client.get_object(chosen, name) for name in names]
+    else:
+        where = None if all_namespaces else client.namespace
+        items = list(client.list_objects(chosen, namespace=where, labels=selector))
+    if not items and output is Form.TABLE:
+        place = "in any namespace" if all_namespaces else f"in namespace {client.namespace}"
+        note(f"There are no {chosen.definition.plural} {place}")
+        return
+    _show(chosen, items, output, one=len(names or []) == 1, namespaced=all_namespaces)
+
+
+def models(output: Output = Form.TABLE, namespace: Namespace = "", context: Context = "") -> None:
+    """Show the models and what their stages hold.
+
+    \b
+    Example:
+      trainyard models
+    """
+    from trainyard_api.model import Model  # noqa: PLC0415  # not for --help
+
+    client = client_for(namespace, context)
+    if output is not Form.TABLE:
+        items = list(client.list_objects(Model, namespace=client.namespace))
+        _show(Model, items, output, one=False, namespaced=False)
+        return
+    found = client.list(Model)
+    rows = [
+        [
+            each.metadata.name,
+            str(each.status.latest_version or "-"),
+            str(each.status.versions),
+            _holdings(each.status.aliases) or "-",
+            _refusals(each) or "-",
+        ]
+        for each in found
+    ]
+    if not rows:
+        note(f"There are no models in namespace {client.namespace}: `trainyard run --register`")
+        return
+    show_table(("Model", "Latest", "Versions", "Holds", "Refused"), rows)
+
+
+def versions(
+    model: ModelName,
+    output: Output = Form.TABLE,
+    namespace: Namespace = "",
+    context: Context = "",
+) -> None:
+    """Show the versions of a model, the newest first, with their metrics and stages.
+
+    \b
+    Example:
+      trainyard versions digits
+    """
+    from trainyard_api.model import Model  # noqa: PLC0415  # not for --help
+    from trainyard_api.model_version import ModelVersion  # noqa: PLC0415
+
+    client = client_for(namespace, context)
+    owner = client.get(Model, model)
+    found = [each for each in client.list(ModelVersion) if each.spec.model == model]
+    found.sort(key=lambda each: -each.spec.version)
+    if output is not Form.TABLE:
+        items = [client.get_object(ModelVersion, each.metadata.name) for each in found]
+        _show(ModelVersion, items, output, one=False, namespaced=False)
+        return
+    rows = [
+        [
+            str(each.spec.version),
+            str(each.status.phase or "-"),
+            ", ".join(a for a, v in owner.status.aliases.items() if v == each.spec.version) or "-",
+            each.status.run or "-",
+            ", ".join(f"{k}={v}" for k, v in list(each.status.metrics.items())[:3]) or "-",
+            (each.status.digest or "-")[:19],
+        ]
+        for each in found
+    ]
+    show_table(("Version", "Phase", "Stages", "Run", "Metrics", "Digest"), rows)
+
+
+def describe(
+    kind: Kind,
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_resource)],
+    namespace: Namespace = "",
+    context: Context = "",
+) -> None:
+    """Show where a resource stands and why: conditions, attempts, events, spec.
+
+    \b
+    Example:
+      trainyard describe run digits-deep
+    """
+    from trainyard.kinds import kind_called, kind_name  # noqa: PLC0415  # not for --help
+
+    chosen = kind_called(kind)
+    client = client_for(namespace, context)
+    item = client.get_object(chosen, name)
+    metadata, status = item["metadata"], item.get("status") or {}
+    print(f"{kind_name(chosen)} {name}  (namespace {metadata['namespace']})")
+    print(f"Created {metadata['creationTimestamp']}\n")
+    print("Spec:\n" + _indented(item.get("spec")))
+    plain = {key: status[key] for key in status if key not in {"conditions", "attempts"}}
+    if plain:
+        print("Status:\n" + _indented(plain))
+    for condition in status.get("conditions", []):
+        print(f"{condition['type']}={condition['status']}  {condition['reason']}")
+        print(f"  {condition['message']}" if condition["message"] else "")
+    for attempt in status.get("attempts", []):
+        print(f"Attempt {attempt['number']}:\n" + _indented(attempt))
+    _describe_events(client, chosen, item)
+
+
+def delete(
+    kind: Kind,
+    names: Annotated[list[str], typer.Argument(metavar="NAME", autocompletion=complete_resource)],
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    namespace: Namespace = "",
+    context: Context = "",
+) -> None:
+    """Delete resources. A Run's MLflow record stays; its pod and Job go with it.
+
+    \b
+    Example:
+      trainyard delete run digits-shallow digits-deep
+    """
+    import sys  # noqa: PLC0415  # only here
+
+    from trainyard.kinds import kind_called  # noqa: PLC0415  # not for --help
+
+    chosen = kind_called(kind)
+    client = client_for(namespace, context)
+    listed = f"{chosen.definition.singular} {', '.join(names)} in namespace {client.namespace}"
+    if not yes and sys.stdin.isatty():
+        typer.confirm(f"Delete {listed}?", abort=True)
+    for name in names:
+        client.delete(chosen, name)
+        print(f"{chosen.definition.singular}/{name} deleted")
+
+
+def _show(
+    kind: "type[Resource]", items: list[Any], output: Form, *, one: bool, namespaced: bool
+) -> None:
+    from trainyard.columns import row, titles, utc_now  # noqa: PLC0415  # not for --help
+
+    if output is Form.NAME:
+        for item in items:
+            print(item["metadata"]["name"])
+        return
+    if output is not Form.TABLE:
+        for item in items:
+            item["metadata"].pop("managedFields", None)
+        show_data(items[0] if one else {"items": items}, output)
+        return
+    now = utc_now()
+    rows = [row(kind, item, now=now, namespaced=namespaced) for item in items]
+    show_table(titles(kind, namespaced=namespaced), rows)
+
+
+def _describe_events(client: "Client", kind: "type[Resource]", item: dict[str, Any]) -> None:
+    from trainyard.errors import Forbidden  # noqa: PLC0415  # not for --help
+
+    try:
+        found = client.kube.request(
+            "GET",
+            f"/api/v1/namespaces/{item['metadata']['namespace']}/events",
+            what="read its events",
+            params={"fieldSelector": f"involvedObject.uid={item['metadata']['uid']}"},
+        )
+    except Forbidden:
+        return
+    events = sorted(found.get("items", []), key=lambda event: str(_when(event)))
+    if events:
+        print("Events:")
+    for event in events:
+        print(f"  {_when(event)}  {event.get('reason')}: {event.get('message')}")
+
+
+def _when(event: dict[str, Any]) -> str:
+    return event.get("lastTimestamp") or event.get("eventTime") or "-"
+
+
+def _indented(data: object) -> str:
+    return "".join(f"  {line}\n" for line in yaml_text(data).splitlines())
+
+
+def _holdings(aliases: dict[str, int]) -> str:
+    return ", ".join(f"{alias}={version}" for alias, version in sorted(aliases.items()))
+
+
+def _refusals(model: Any) -> str:
+    return "; ".join(
+        f"{stage.name}: {stage.refusal.version} ({stage.refusal.reason})"
+        for stage in model.status.stages
+        if stage.refusal is not None
+    )

@@ -1,0 +1,232 @@
+"""`trainyard run`: from a folder to a finished Run, in the cluster or right here."""
+
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trainyard.cli.options import Context, Namespace, Parameters, client_for
+from trainyard.cli.terminal import LiveLog, note, progress
+
+if TYPE_CHECKING:
+    from trainyard_api.run import Run
+
+    from trainyard.client import Client
+    from trainyard.packing import Archive
+    from trainyard.submission import RunOptions
+
+_WHERE = "Where it runs"
+_AFTER = "What happens then"
+_RECORD_SECONDS = 10
+
+
+def run(
+    folder: Annotated[Path, typer.Argument(help="Folder with the program.", show_default=False)],
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="What to run, after two dashes; default: python train.py (or main.py).",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    params: Parameters = None,
+    local: Annotated[
+        bool,
+        typer.Option("--local", help="Run it here, without a cluster.", rich_help_panel=_WHERE),
+    ] = False,
+    runtime: Annotated[
+        str,
+        typer.Option(help="Administrator's preset; default: sklearn.", rich_help_panel=_WHERE),
+    ] = "",
+    image: Annotated[
+        str, typer.Option(help="Container image instead of a runtime.", rich_help_panel=_WHERE)
+    ] = "",
+    cpu: Annotated[str, typer.Option(help="CPUs, such as 2 or 500m.", rich_help_panel=_WHERE)] = "",
+    memory: Annotated[str, typer.Option(help="Memory, such as 4Gi.", rich_help_panel=_WHERE)] = "",
+    gpu: Annotated[int, typer.Option(help="NVIDIA GPUs.", min=0, rich_help_panel=_WHERE)] = 0,
+    env: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Environment variable.")
+    ] = None,
+    timeout: Annotated[str, typer.Option(help="Longest time of an attempt, such as 1h30m.")] = "",
+    retry: Annotated[int, typer.Option(help="More attempts if the program fails.", min=0)] = 0,
+    experiment: Annotated[str, typer.Option("-e", "--experiment", help="MLflow experiment.")] = "",
+    register: Annotated[
+        str,
+        typer.Option(metavar="MODEL", help="Register the result.", rich_help_panel=_AFTER),
+    ] = "",
+    name: Annotated[str, typer.Option(help="Name of the Run; default: a fresh one.")] = "",
+    detach: Annotated[
+        bool,
+        typer.Option(
+            "-d", "--detach", help="Print the name and do not follow.", rich_help_panel=_AFTER
+        ),
+    ] = False,
+    namespace: Namespace = "",
+    context: Context = "",
+) -> None:
+    """Run a folder: pack it, upload it, run it in the cluster, follow its log.
+
+    No image build and no git push: what .gitignore does not name travels as it
+    is. The exit code is the program's. Ctrl-C detaches, the Run goes on.
+
+    \b
+    Examples:
+      trainyard run --local examples/01-first-model
+      trainyard run examples/01-first-model -p max_depth=12 -p n_estimators=200
+      trainyard run . --experiment digits --register digits --memory 2Gi
+      trainyard run . -d -- python -m package.train --fast
+    """
+    from trainyard.parameters import parse_pairs, parse_parameters  # noqa: PLC0415  # not for --help
+    from trainyard.program import command_for  # noqa: PLC0415
+
+    program = command_for(folder, command or [])
+    parameters = parse_parameters(params or [])
+    variables = parse_pairs(env or [], option="--env")
+    if local:
+        unused = {"--register": register, "--image": image, "--runtime": runtime}
+        for option in (option for option, value in unused.items() if value):
+            note(f"{option} needs a cluster and does nothing with --local", style="yellow")
+        raise typer.Exit(
+            _run_here(folder, program, parameters, experiment=experiment, env=variables)
+        )
+    from trainyard.submission import RunOptions  # noqa: PLC0415  # not for --local
+
+    options = RunOptions(
+        command=program,
+        parameters=parameters,
+        name=name,
+        experiment=experiment,
+        runtime=runtime,
+        image=image,
+        env=variables,
+        cpu=cpu,
+        memory=memory,
+        gpu=gpu,
+        timeout=timeout,
+        retry=retry,
+        register=register,
+    )
+    client = client_for(namespace, context)
+    created = _submit(client, folder, options)
+    if detach:
+        print(created.metadata.name)
+        return
+    raise typer.Exit(follow_to_end(client, created))
+
+
+def _run_here(
+    folder: Path,
+    program: list[str],
+    parameters: dict[str, str | int | float | bool],
+    *,
+    experiment: str,
+    env: dict[str, str],
+) -> int:
+    from trainyard.local import execute, prepare  # noqa: PLC0415  # not for the cluster
+
+    prepared = prepare(folder, program, parameters, experiment=experiment, env=env)
+    note(f"Running {shlex.join(prepared.command)} in {folder}", style="dim")
+    began = time.monotonic()
+    code = execute(prepared)
+    took = f"{time.monotonic() - began:.1f} s"
+    if code:
+        note(f"Failed with exit code {code} after {took}", style="red")
+        return code if 0 < code < 256 else 128 - code if code < 0 else 1
+    note(f"Succeeded in {took}", style="green")
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        uri = _relative(prepared.tracking_uri)
+        note(f"See the results: mlflow ui --backend-store-uri {uri}")
+    return 0
+
+
+def _relative(uri: str) -> str:
+    here = Path.cwd().as_posix()
+    path = uri.removeprefix("sqlite:///")
+    return f"sqlite:///{path.removeprefix(here + '/')}"
+
+
+def _submit(client: "Client", folder: Path, options: "RunOptions") -> "Run":
+    from trainyard.packing import human_size, pack  # noqa: PLC0415  # not for --help
+    from trainyard.submission import archive_run, name_prefix, upload  # noqa: PLC0415
+
+    # A slip in an option should show before anything travels.
+    archive_run(options, f"sha256:{'0' * 64}", prefix=name_prefix(folder))
+    archive = pack(folder)
+    _tell(archive)
+    with archive.content, progress("Uploading", archive.size) as sent:
+        fresh = upload(client, archive, sent=sent)
+    size = human_size(archive.size)
+    note(f"{'Uploaded' if fresh else 'Already there:'} {archive.files} files, {size}", style="dim")
+    created = client.create(archive_run(options, archive.digest, prefix=name_prefix(folder)))
+    note(f"Created Run {created.metadata.name} in namespace {created.metadata.namespace}")
+    return created
+
+
+def _tell(archive: "Archive") -> None:
+    from trainyard.packing import human_size  # noqa: PLC0415  # not for --help
+
+    if archive.skipped:
+        names = ", ".join(archive.skipped[:5])
+        note(f"Left out, because the links lead outside the folder: {names}", style="yellow")
+    if archive.is_large:
+        largest = ", ".join(f"{name} ({human_size(size)})" for name, size in archive.largest)
+        note(
+            f"{human_size(archive.size)} is a lot to travel with a Run. The largest: {largest}."
+            " Name data in .gitignore and read it from a bucket or a volume",
+            style="yellow",
+        )
+
+
+def follow_to_end(client: "Client", run: "Run") -> int:
+    """Follow *run*, sum it up, and return its exit code; Ctrl-C detaches with 130."""
+    from trainyard.following import exit_code, follow  # noqa: PLC0415  # not for --help
+
+    sink = LiveLog()
+    name = run.metadata.name
+    where = f" -n {run.metadata.namespace}" if run.metadata.namespace != "default" else ""
+    try:
+        finished = follow(client, run, sink)
+    except KeyboardInterrupt:
+        sink.close()
+        sink.end_line()
+        note(f"\nDetached: {name} goes on.", style="bold")
+        note(f"  return to it   trainyard logs -f {name}{where}")
+        note(f"  stop it        trainyard cancel {name}{where}")
+        return 130
+    finally:
+        sink.close()
+    sink.end_line()
+    sum_up(recorded(client, finished))
+    sys.stdout.flush()
+    return exit_code(finished)
+
+
+def recorded(client: "Client", run: "Run") -> "Run":
+    """Wait a little for the metrics and the version, which come after the end of the program."""
+    from trainyard.errors import TrainyardError  # noqa: PLC0415  # not for --help
+
+    try:
+        return client.wait(run, condition="Recorded", timeout=_RECORD_SECONDS)
+    except TrainyardError:
+        return run
+
+
+def sum_up(run: "Run") -> None:
+    """Say in a line or two how *run* ended, and what made it so."""
+    from trainyard.settling import judge  # noqa: PLC0415  # not for --help
+
+    status, verdict = run.status, judge(run)
+    facts = [
+        f"{run.metadata.name}: {status.phase or 'finished'}",
+        f"in {status.duration}" if status.duration else "",
+        status.metric or "",
+        f"registered as {status.model_version}" if status.model_version else "",
+    ]
+    note(", ".join(fact for fact in facts if fact), style="green" if verdict.good else "red")
+    if not verdict.good:
+        note(f"{verdict.reason}: {verdict.message}")

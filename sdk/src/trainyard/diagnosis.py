@@ -1,0 +1,150 @@
+"""Is everything there that a data scientist needs? Each check with its remedy; changes nothing."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from trainyard_api.contract import GROUP, VERSION
+
+from trainyard._kube import Object
+from trainyard._tracking import system_namespace
+from trainyard.client import Client
+from trainyard.errors import Forbidden, NotFound, TrainyardError
+from trainyard.kinds import KINDS
+
+LEASE = "trainyard-operator"
+_INSTALL = (
+    "Install the chart: helm install trainyard charts/trainyard -n trainyard-system"
+    " --create-namespace"
+)
+_RIGHTS = (
+    ("create", GROUP, "runs", "start Runs", "trainyard-scientist"),
+    ("get", "", "pods/log", "follow a log live", "trainyard-scientist"),
+    ("patch", GROUP, "models", "change Models", "trainyard-scientist"),
+    ("promote", GROUP, "models", "promote versions", "trainyard-approver"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of one check: ok is None where there was no telling."""
+
+    name: str
+    ok: bool | None
+    detail: str = ""
+    fix: str = ""
+
+
+def diagnose(
+    client: Client, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Iterator[Finding]:
+    """Yield findings one after the other; an unreachable cluster is the last one."""
+    cluster = _attempt("cluster", lambda: _version(client))
+    yield cluster
+    if not cluster.ok:
+        return
+    yield _attempt("you", lambda: client.username)
+    yield _attempt("resources", lambda: _resources(client))
+    yield _lease(client, now())
+    yield _attempt("tracking", lambda: _tracking(client))
+    for verb, group, resource, purpose, role in _RIGHTS:
+        yield _right(client, verb, group, resource, purpose=purpose, role=role)
+
+
+def _attempt(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, check())
+    except TrainyardError as exc:
+        return Finding(name, False, exc.message, exc.fix)
+
+
+def _version(client: Client) -> str:
+    answer = client.kube.request("GET", "/version", what="reach the cluster")
+    access = client.kube.access
+    version = answer.get("gitVersion", "?")
+    return f"Kubernetes {version}, context {access.context}, namespace {client.namespace}"
+
+
+def _resources(client: Client) -> str:
+    try:
+        answer = client.kube.request(
+            "GET", f"/apis/{GROUP}/{VERSION}", what="find Trainyard's resources"
+        )
+    except NotFound as exc:
+        raise NotFound("This cluster has no Trainyard resources", fix=_INSTALL, status=404) from exc
+    there = {resource["name"] for resource in answer.get("resources", [])}
+    missing = [k.definition.plural for k in KINDS if k.definition.plural not in there]
+    if missing:
+        raise NotFound(
+            f"The cluster's Trainyard is another version: it lacks {', '.join(missing)}",
+            fix="Upgrade the chart to this version of the CLI",
+            status=404,
+        )
+    return f"{GROUP}/{VERSION}, all {len(KINDS)} kinds"
+
+
+def _lease(client: Client, now: datetime) -> Finding:
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{system_namespace()}/leases/{LEASE}"
+    try:
+        spec = client.kube.request("GET", path, what="look at the operator").get("spec") or {}
+    except Forbidden:
+        return Finding("operator", None, "you may not see its lease, which is usual")
+    except NotFound:
+        return Finding("operator", False, "it has not started yet", _INSTALL)
+    except TrainyardError as exc:
+        return Finding("operator", False, exc.message, exc.fix)
+    return _lease_finding(spec, now)
+
+
+def _lease_finding(spec: Object, now: datetime) -> Finding:
+    holder, renewed = spec.get("holderIdentity"), spec.get("renewTime")
+    if not holder or not renewed:
+        return Finding("operator", False, "no replica leads", _look("operator"))
+    age = (now - datetime.fromisoformat(renewed)).total_seconds()
+    if age > 2 * int(spec.get("leaseDurationSeconds") or 15):
+        return Finding(
+            "operator", False, f"{holder} was last heard of {age:.0f} s ago", _look("operator")
+        )
+    return Finding("operator", True, f"{holder} leads")
+
+
+def _look(part: str) -> str:
+    return f"Look at its pods: kubectl -n {system_namespace()} describe deployment trainyard-{part}"
+
+
+def _tracking(client: Client) -> str:
+    client.tracking.healthy()
+    try:
+        client.tracking.mlflow(
+            "experiments/search?max_results=1",
+            namespace=client.namespace,
+            what=f"read experiments of namespace {client.namespace}",
+        )
+    except TrainyardError as exc:
+        raise type(exc)(f"healthy, but not for you: {exc.message}", fix=exc.fix) from exc
+    return f"healthy, and lets you read namespace {client.namespace}"
+
+
+def _right(
+    client: Client, verb: str, group: str, resource: str, *, purpose: str, role: str
+) -> Finding:
+    name, _, subresource = resource.partition("/")
+    attributes = {"namespace": client.namespace, "verb": verb, "group": group, "resource": name}
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {**attributes, "subresource": subresource}},
+    }
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    try:
+        answer = client.kube.request("POST", path, what="ask for your rights", body=body)
+    except TrainyardError as exc:
+        return Finding(f"may you {purpose}?", None, exc.message, exc.fix)
+    if (answer.get("status") or {}).get("allowed"):
+        return Finding(f"may you {purpose}?", True, "yes")
+    return Finding(
+        f"may you {purpose}?",
+        None,
+        "no",
+        f"If you should: a RoleBinding of ClusterRole {role} to you in {client.namespace}",
+    )

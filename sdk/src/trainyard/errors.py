@@ -1,0 +1,167 @@
+"""What can go wrong, each with its remedy; nothing here talks to a cluster.
+
+TrainyardError                 the base: str() is one sentence, `fix` what to do about it
+├── InvalidInput               an argument, a file or a parameter: the caller mends it
+├── ApiError                   the API server or the tracking service answered with an error
+│   ├── Forbidden              401, 403: a right or a login is missing
+│   ├── NotFound               404: no such resource, or the CRDs are not installed
+│   ├── Conflict               409: it exists already, or somebody was faster
+│   └── Refused                422, 400: a field breaks a rule
+├── Unreachable                no answer: kubeconfig, network, or the service is down
+├── TimedOut                   a wait ended before the condition
+└── Rejected                   the cluster said no to what was asked: a gate, a failed publishing
+"""
+
+# ruff: noqa: N818  # NotFound and TimedOut say what happened; the base is the one named Error
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class TrainyardError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.fix}" if self.fix else self.message
+
+
+class InvalidInput(TrainyardError):
+    """What the caller gave cannot work; nothing was sent."""
+
+
+class ApiError(TrainyardError):
+    """A server answered with an error; `status` is the HTTP status code."""
+
+    def __init__(self, message: str, *, fix: str = "", status: int = 0, reason: str = "") -> None:
+        super().__init__(message, fix=fix)
+        self.status = status
+        self.reason = reason
+
+
+class Forbidden(ApiError):
+    """The caller is not known, or lacks a right."""
+
+
+class NotFound(ApiError):
+    """There is no such resource."""
+
+
+class Conflict(ApiError):
+    """The resource exists already, or was changed meanwhile."""
+
+
+class Refused(ApiError):
+    """The request breaks a rule of the API; `message` names the field."""
+
+
+class Unreachable(TrainyardError):
+    """Nobody answered."""
+
+
+class TimedOut(TrainyardError):
+    """The wait is over, the condition did not come."""
+
+
+class Rejected(TrainyardError):
+    """The cluster understood and said no."""
+
+
+def from_response(status: int, body: Mapping[str, Any], *, what: str) -> ApiError:
+    """Translate an error answer of the API server (a `Status`) or of the tracking service.
+
+    Args:
+        status: the HTTP status code.
+        body: the decoded JSON body, or an empty mapping.
+        what: the attempt in words that continue "cannot", such as "create Run digits".
+    """
+    said = str(body.get("message") or body.get("error_code") or f"HTTP {status}").rstrip(".")
+    reason = str(body.get("reason") or body.get("error_code") or "")
+    make = _BY_STATUS.get(status, _other)
+    return make(what, said, status, reason, body)
+
+
+def _login_missing(
+    what: str, said: str, status: int, reason: str, _: Mapping[str, Any]
+) -> ApiError:
+    return Forbidden(
+        f"Cannot {what}: the cluster does not accept your login ({said})",
+        fix="Log in again, or choose another context with --context; `trainyard doctor` checks it",
+        status=status,
+        reason=reason,
+    )
+
+
+def _right_missing(
+    what: str, said: str, status: int, reason: str, _: Mapping[str, Any]
+) -> ApiError:
+    return Forbidden(
+        f"Cannot {what}: {said}",
+        fix="Whoever administers the namespace grants it with a RoleBinding to one of the chart's"
+        " roles: trainyard-viewer (read), trainyard-scientist (run, register, serve) or"
+        " trainyard-approver (promote)",
+        status=status,
+        reason=reason,
+    )
+
+
+def _missing(what: str, said: str, status: int, reason: str, body: Mapping[str, Any]) -> ApiError:
+    details = body.get("details") or {}
+    if "the server could not find the requested resource" in said and not details.get("name"):
+        return NotFound(
+            f"Cannot {what}: this cluster has no Trainyard resources",
+            fix="Install the chart (helm install trainyard charts/trainyard -n trainyard-system"
+            " --create-namespace), or choose another cluster with --context",
+            status=status,
+            reason="NotInstalled",
+        )
+    return NotFound(
+        f"Cannot {what}: {said}",
+        fix="`trainyard get` lists what there is; -n chooses another namespace",
+        status=status,
+        reason=reason,
+    )
+
+
+def _conflict(what: str, said: str, status: int, reason: str, _: Mapping[str, Any]) -> ApiError:
+    exists = reason == "AlreadyExists"
+    fix = (
+        "Choose another name, or leave it out and get a fresh one"
+        if exists
+        else "Somebody else changed it meanwhile: look at it again and repeat"
+    )
+    return Conflict(f"Cannot {what}: {said}", fix=fix, status=status, reason=reason)
+
+
+def _refused(what: str, said: str, status: int, reason: str, body: Mapping[str, Any]) -> ApiError:
+    causes = (body.get("details") or {}).get("causes") or []
+    told = "; ".join(
+        f"{cause.get('field') or 'the request'}: {cause.get('message', '')}".rstrip(".")
+        for cause in causes
+    )
+    return Refused(
+        f"Cannot {what}: {told or said}",
+        fix="Mend the field and try again" if told else "",
+        status=status,
+        reason=reason,
+    )
+
+
+def _other(what: str, said: str, status: int, reason: str, _: Mapping[str, Any]) -> ApiError:
+    down = status in {502, 503, 504}
+    fix = "The service may be starting: try again, then `trainyard doctor`" if down else ""
+    return ApiError(f"Cannot {what}: {said}", fix=fix, status=status, reason=reason)
+
+
+_BY_STATUS = {
+    400: _refused,
+    401: _login_missing,
+    403: _right_missing,
+    404: _missing,
+    409: _conflict,
+    422: _refused,
+}

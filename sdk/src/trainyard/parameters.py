@@ -1,0 +1,91 @@
+"""Read `-p name=value` and write parameters as arguments. Pure: no files, no cluster."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+
+from trainyard.errors import InvalidInput
+
+Parameter = str | int | float | bool
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+# A leading zero (007) or plus sign would be lost in a number: such values stay text.
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"-?(0|[1-9][0-9]*)?(\.[0-9]+|[0-9]\.|(\.[0-9]+)?[eE][-+]?[0-9]+)")
+_WORDS = {"true": True, "false": False}
+
+
+def parse_parameters(pairs: Iterable[str]) -> dict[str, Parameter]:
+    """Turn `name=value` pairs into typed parameters, in the order given.
+
+    Numbers and true/false get their type, all else is text; JSON quotes force
+    text: `-p 'fold="7"'`.
+
+    Raises:
+        InvalidInput: no `=`, a name that is no identifier, or a name given twice.
+    """
+    parameters: dict[str, Parameter] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise InvalidInput(
+                f"Parameter {pair!r} has no value", fix=f"Write it as -p {pair or 'name'}=VALUE"
+            )
+        if not _NAME.fullmatch(name):
+            raise InvalidInput(
+                f"Parameter name {name!r} is not possible",
+                fix="Begin with a letter or _, go on with letters, digits, _ . or -",
+            )
+        if name in parameters:
+            raise InvalidInput(f"Parameter {name!r} is given twice", fix="Leave one of them out")
+        parameters[name] = parse_value(text)
+    return parameters
+
+
+def parse_value(text: str) -> Parameter:
+    """Give *text* the type that it looks like."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text) and math.isfinite(float(text)):
+        return float(text)
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return _unquoted(text)
+    return text
+
+
+def parse_pairs(pairs: Iterable[str], *, option: str) -> dict[str, str]:
+    """Turn `NAME=text` pairs of *option* into a mapping; a later one wins.
+
+    Raises:
+        InvalidInput: a pair has no `=`.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise InvalidInput(f"{option} {pair!r} is incomplete", fix=f"Write {option} NAME=VALUE")
+        found[name] = text
+    return found
+
+
+def as_arguments(parameters: Mapping[str, Parameter]) -> list[str]:
+    """Write parameters as the operator does in a pod: `--name=value`."""
+    return [f"--{name}={as_text(value)}" for name, value in parameters.items()]
+
+
+def as_text(value: Parameter) -> str:
+    """Write one value as the pod sees it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _unquoted(text: str) -> str:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    return value if isinstance(value, str) else text

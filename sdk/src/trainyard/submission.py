@@ -1,0 +1,142 @@
+"""From a folder and options to a Run in the cluster: build it, upload the code, create it."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from trainyard_api.run import Run
+
+from trainyard.client import Client
+from trainyard.errors import InvalidInput
+from trainyard.packing import Archive, pack
+from trainyard.parameters import Parameter
+from trainyard.program import command_for
+
+GPU = "nvidia.com/gpu"
+_LONGEST_PREFIX = 40
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What to run, where and how; empty values leave the choice to the cluster's defaults."""
+
+    command: list[str]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    name: str = ""
+    experiment: str = ""
+    runtime: str = ""
+    image: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    cpu: str = ""
+    memory: str = ""
+    gpu: int = 0
+    timeout: str = ""
+    retry: int = 0
+    register: str = ""
+
+
+def archive_run(options: RunOptions, digest: str, *, prefix: str) -> Run:
+    """Build the Run that executes an uploaded archive.
+
+    Args:
+        prefix: start of the name that the cluster completes, unless the options name the Run.
+
+    Raises:
+        InvalidInput: an option breaks a rule of the API; the message names the field.
+    """
+    spec: dict[str, Any] = {
+        "experiment": options.experiment,
+        "source": {"archive": {"digest": digest}},
+        "command": options.command,
+        "parameters": dict(options.parameters),
+        "runtime": options.runtime if options.runtime or options.image else "sklearn",
+        "image": options.image,
+        "env": [{"name": name, "value": value} for name, value in options.env.items()],
+        "resources": _resources(options),
+        "retry": {"userError": options.retry} if options.retry else None,
+        "timeout": options.timeout,
+        "register": {"model": options.register} if options.register else None,
+    }
+    named = {"name": options.name} if options.name else {"generateName": prefix}
+    return build_run({"metadata": named, "spec": {k: v for k, v in spec.items() if v}})
+
+
+def _resources(options: RunOptions) -> dict[str, Any]:
+    """Reserve what is asked for; memory and GPUs are limits too, CPU time may be borrowed."""
+    memory = {"memory": options.memory} if options.memory else {}
+    gpu = {GPU: str(options.gpu)} if options.gpu else {}
+    requests = {**({"cpu": options.cpu} if options.cpu else {}), **memory, **gpu}
+    limits = {**memory, **gpu}
+    return {k: v for k, v in (("requests", requests), ("limits", limits)) if v}
+
+
+def build_run(body: dict[str, Any]) -> Run:
+    """Read *body* as a Run, saying which field is wrong if one is."""
+    try:
+        return Run.model_validate({**body, "kind": "Run"})
+    except ValidationError as exc:
+        told = "; ".join(
+            f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
+            for error in exc.errors()
+        )
+        raise InvalidInput(f"The Run is not possible: {told}", fix="Mend the field") from exc
+
+
+def changed(run: Run, parameters: Mapping[str, Parameter], *, name: str = "") -> Run:
+    """Build a new Run like *run* with some parameters changed or added."""
+    spec = run.to_object()["spec"]
+    for field_name in ("suspend", "cancel"):
+        spec.pop(field_name, None)
+    spec["parameters"] = {**(run.spec.parameters or {}), **parameters}
+    base = run.metadata.generate_name or f"{run.metadata.name[:_LONGEST_PREFIX]}-"
+    named = {"name": name} if name else {"generateName": base}
+    metadata = {**named, "namespace": run.metadata.namespace}
+    return build_run({"metadata": metadata, "spec": spec})
+
+
+def name_prefix(folder: Path) -> str:
+    """Return how the names of the Runs of *folder* begin: `01-first-model` gives `first-model-`."""
+    slug = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower())
+    slug = slug.lstrip("-0123456789")[:_LONGEST_PREFIX].strip("-")
+    return f"{slug or 'run'}-"
+
+
+def upload(client: Client, archive: Archive, *, sent: Callable[[int], None] | None = None) -> bool:
+    """Upload *archive* unless the tracking service has it; tell whether it had to."""
+    if client.tracking.has_blob(client.namespace, archive.digest):
+        return False
+    archive.content.seek(0)
+    client.tracking.put_blob(
+        client.namespace, archive.digest, archive.content, archive.size, sent=sent
+    )
+    return True
+
+
+def run(
+    folder: str | Path,
+    command: list[str] | None = None,
+    *,
+    client: Client | None = None,
+    **options: Any,
+) -> Run:
+    """Pack *folder*, upload it and create the Run; return it as the cluster stored it.
+
+    Args:
+        command: the program; default `python train.py` (or main.py).
+        client: default a `Client()` of the current context.
+        options: fields of `RunOptions`, such as `parameters`, `experiment`, `register`.
+
+    Example:
+        >>> run = ty.run("examples/01-first-model", parameters={"max_depth": 12})  # doctest: +SKIP
+        >>> run = ty.Client().wait(run)                                            # doctest: +SKIP
+    """
+    client = client or Client()
+    place = Path(folder)
+    chosen = RunOptions(command=command_for(place, command or []), **options)
+    archive = pack(place)
+    with archive.content:
+        upload(client, archive)
+    return client.create(archive_run(chosen, archive.digest, prefix=name_prefix(place)))
