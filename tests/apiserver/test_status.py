@@ -146,7 +146,7 @@ FULL: dict[str, dict[str, Any]] = {
         "replicas": 2,
         "readyReplicas": 1,
         "endpoint": "http://digits.team.svc",
-        "rejected": {"digest": gen.DIGEST, "reason": "NotServable", "message": "why"},
+        "rejected": {"digest": gen.DIGEST, "reason": "NotServable", "message": "why", "retry": 1},
         "selector": "trainyard.dev/deployment=digits",
     },
 }

@@ -27,6 +27,20 @@ class ConditionType(StrEnum):
     PROGRESSING = "Progressing"
 
 
+class TroubleReason(StrEnum):
+    """Why the operator cannot go on, whatever the kind; it tries again by itself."""
+
+    TRACKING_UNAVAILABLE = "TrackingUnavailable"
+    TRACKING_REFUSED = "TrackingRefused"
+    API_SERVER_UNAVAILABLE = "APIServerUnavailable"
+    CONFLICT = "Conflict"
+    FORBIDDEN = "Forbidden"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    NAMESPACE_TERMINATING = "NamespaceTerminating"
+    NAME_TAKEN = "NameTaken"
+    INVALID_SPEC = "InvalidSpec"
+
+
 class WaitingReason(StrEnum):
     """Why a Run is not Finished yet."""
 
@@ -35,6 +49,8 @@ class WaitingReason(StrEnum):
     STARTING = "Starting"
     RUNNING = "Running"
     RETRYING = "Retrying"
+    SUSPENDING = "Suspending"
+    CANCELLING = "Cancelling"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CONFIG_MISSING = "ConfigMissing"
     UNSCHEDULABLE = "Unschedulable"
@@ -69,7 +85,9 @@ class RecordedReason(StrEnum):
     RECORDED = "Recorded"
     RECORDING = "Recording"
     LOG_INCOMPLETE = "LogIncomplete"
-    TRACKING_UNAVAILABLE = "TrackingUnavailable"
+    NO_MODEL_LOGGED = "NoModelLogged"
+    SEVERAL_MODELS_LOGGED = "SeveralModelsLogged"
+    VERSION_NUMBER_TAKEN = "VersionNumberTaken"
 
 
 class ExperimentReason(StrEnum):

@@ -23,20 +23,20 @@ Five kinds in `{API_VERSION}`, all namespaced, category `trainyard`
 (`kubectl get trainyard`). `kubectl explain KIND.spec` says the same in a terminal.
 """
 _REASONS: dict[str, tuple[tuple[str, tuple[type[StrEnum], ...]], ...]] = {
-    "Experiment": (("Ready", (conditions.ExperimentReason,)),),
+    "Experiment": (("Ready", (conditions.ExperimentReason, conditions.TroubleReason)),),
     "Run": (
-        ("Finished", (conditions.WaitingReason, conditions.FinalReason)),
+        ("Finished", (conditions.WaitingReason, conditions.FinalReason, conditions.TroubleReason)),
         ("Succeeded", (conditions.FinalReason,)),
-        ("Recorded", (conditions.RecordedReason,)),
+        ("Recorded", (conditions.RecordedReason, conditions.TroubleReason)),
     ),
-    "Model": (("Ready", (conditions.ModelReason,)),),
+    "Model": (("Ready", (conditions.ModelReason, conditions.TroubleReason)),),
     "ModelVersion": (
-        ("Published", (conditions.PublishedReason,)),
+        ("Published", (conditions.PublishedReason, conditions.TroubleReason)),
         ("Servable", (conditions.ServableReason,)),
     ),
     "Deployment": (
         ("Available", (conditions.ServingReason,)),
-        ("Progressing", (conditions.ServingReason,)),
+        ("Progressing", (conditions.ServingReason, conditions.TroubleReason)),
         ("Servable", (conditions.ServableReason,)),
     ),
 }
