@@ -98,8 +98,6 @@ class Rejected(ApiModel):
     message: str | None = None
     """Why, as a sentence."""
     retry: int | None = None
-    """What spec.retry was then."""
-    retry: int | None = None
     """The spec.retry that it failed under."""
 
 
