@@ -23,7 +23,7 @@ class Manifest(HTTPEndpoint):
     async def put(self, request: Request) -> Response:
         content = request.app.state.services.content
         async with spooled_body(request) as body:
-            new = await run_in_threadpool(content.put_manifest, *_key(request), body)
+            new = await run_in_threadpool(lambda: content.put_manifest(*_key(request), body))
         return Response(status_code=201 if new else 200)
 
 

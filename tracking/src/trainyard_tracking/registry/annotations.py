@@ -1,0 +1,84 @@
+"""What MLflow knows of a version that the resource's schema has no field for.
+
+Kept as annotations at creation; versions that were made otherwise have none, and the source and
+the status answer as far as they can. Pure.
+"""
+
+from dataclasses import dataclass
+
+from trainyard_api.contract import GROUP
+
+from trainyard_tracking.kube import Object
+
+_SOURCE = f"{GROUP}/mlflow-source"
+_RUN_ID = f"{GROUP}/mlflow-run-id"
+_RUN_LINK = f"{GROUP}/mlflow-run-link"
+_MODEL_ID = f"{GROUP}/mlflow-model-id"
+_STORAGE = f"{GROUP}/mlflow-storage-location"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a version came from, in MLflow's words."""
+
+    source: str
+    storage: str
+    run_id: str = ""
+    run_link: str = ""
+    model_id: str = ""
+
+    def annotations(self) -> dict[str, str]:
+        """Write it down, without what is empty."""
+        written = {
+            _SOURCE: self.source,
+            _STORAGE: self.storage,
+            _RUN_ID: self.run_id,
+            _RUN_LINK: self.run_link,
+            _MODEL_ID: self.model_id,
+        }
+        return {key: value for key, value in written.items() if value}
+
+
+def source_of(version: Object) -> str:
+    """Give the source as MLflow shows it."""
+    source, status = version["spec"]["source"], version.get("status") or {}
+    if noted := _noted(version, _SOURCE):
+        return noted
+    if "uri" in source:
+        return str(source["uri"])
+    if "mlflowRun" in source:
+        return f"runs:/{source['mlflowRun']['id']}/{source['mlflowRun']['artifactPath']}"
+    if status.get("source"):
+        return str(status["source"])
+    run_id = status.get("runID")
+    return f"runs:/{run_id}/{source['run'].get('artifactPath', '')}" if run_id else ""
+
+
+def run_id_of(version: Object) -> str | None:
+    """Give the id of the MLflow run that a version came from, if one is known."""
+    known = (version.get("status") or {}).get("runID")
+    named = version["spec"]["source"].get("mlflowRun", {}).get("id")
+    return known or _noted(version, _RUN_ID) or named
+
+
+def model_id_of(version: Object) -> str | None:
+    """Give the id of the logged model that a version came from, if one is known."""
+    source = source_of(version)
+    return _noted(version, _MODEL_ID) or (
+        source.removeprefix("models:/") if source.startswith("models:/m-") else None
+    )
+
+
+def run_link_of(version: Object) -> str | None:
+    return _noted(version, _RUN_LINK)
+
+
+def storage_of(version: Object) -> str | None:
+    """Give the folder in MLflow's artifact store, if it was noted or is the source itself."""
+    uri = str(version["spec"]["source"].get("uri", ""))
+    inside = uri if uri.startswith("mlflow-artifacts:") else None
+    return _noted(version, _STORAGE) or inside
+
+
+def _noted(version: Object, key: str) -> str | None:
+    return (version["metadata"].get("annotations") or {}).get(key)

@@ -1,0 +1,66 @@
+"""MLflow's errors with MLflow's texts, and what the API server's refusals become. Pure."""
+
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import (
+    INVALID_PARAMETER_VALUE,
+    INVALID_STATE,
+    NOT_IMPLEMENTED,
+    PERMISSION_DENIED,
+    RESOURCE_ALREADY_EXISTS,
+    RESOURCE_CONFLICT,
+    RESOURCE_DOES_NOT_EXIST,
+    TEMPORARILY_UNAVAILABLE,
+)
+
+from trainyard_tracking.kube import KubeDown, KubeError
+
+
+def no_model(name: str) -> MlflowException:
+    return MlflowException(f"Registered Model with name={name} not found", RESOURCE_DOES_NOT_EXIST)
+
+
+def model_exists(name: str) -> MlflowException:
+    return MlflowException(
+        f"Registered Model (name={name}) already exists.", RESOURCE_ALREADY_EXISTS
+    )
+
+
+def no_version(name: str, version: object) -> MlflowException:
+    return MlflowException(
+        f"Model Version (name={name}, version={version}) not found", RESOURCE_DOES_NOT_EXIST
+    )
+
+
+def no_alias(alias: str) -> MlflowException:
+    return MlflowException(f"Registered model alias {alias} not found.", INVALID_PARAMETER_VALUE)
+
+
+def not_here(what: str) -> MlflowException:
+    return MlflowException(f"{what} is not implemented by this registry", NOT_IMPLEMENTED)
+
+
+def refused(message: str) -> MlflowException:
+    return MlflowException(message, INVALID_STATE)
+
+
+def moved_meanwhile(alias: str, now: object) -> MlflowException:
+    return MlflowException(
+        f"Alias {alias} was moved to version {now} in the same moment: look, and move it again",
+        RESOURCE_CONFLICT,
+    )
+
+
+def from_kube(exc: KubeError | KubeDown) -> MlflowException:
+    """Say in MLflow's way what the API server said."""
+    if isinstance(exc, KubeDown):
+        return MlflowException(
+            f"The Kubernetes API does not answer, so nothing can be written: {exc}",
+            TEMPORARILY_UNAVAILABLE,
+        )
+    codes = {
+        401: PERMISSION_DENIED,
+        403: PERMISSION_DENIED,
+        404: RESOURCE_DOES_NOT_EXIST,
+        409: RESOURCE_CONFLICT,
+    }
+    return MlflowException(exc.message, codes.get(exc.status, INVALID_PARAMETER_VALUE))
