@@ -11,6 +11,7 @@ from trainyard_operator.errors import NameTaken
 from trainyard_operator.kinds import deployment as kind
 from trainyard_operator.objects import serving
 from trainyard_operator.plan import Object, Plan
+from trainyard_operator.policies.following import Followed
 from trainyard_operator.policies.rollout import Target
 from trainyard_operator.settings import Runtime, Settings
 
@@ -93,14 +94,8 @@ def plan(
 ) -> Plan:
     if follows is not None:
         number = follows["spec"]["version"]
-    seen = kind.Observed(
-        model=model_ or model(production=number or 0),
-        number=number,
-        version=follows,
-        children=children,
-        pods=pods,
-        **more,
-    )
+    followed = Followed(model_ or model(production=number or 0), number, follows)
+    seen = kind.Observed(followed, children, pods, **more)
     return kind.plan(resource, seen, now=NOW, settings=SETTINGS)
 
 
@@ -117,7 +112,7 @@ class TestRolling:
     def test_the_first_version_gets_service_budget_token_and_child(self) -> None:
         told = plan(gen.model_deployment(), follows=version(1))
 
-        assert applied(told, "Service") == ["digits"]
+        assert [o["kind"] for o in told.create] == ["Service"]
         assert applied(told, "PodDisruptionBudget") == ["digits"]
         assert applied(told, "Secret") == ["digits-11111111-token"]
         assert applied(told, "Deployment") == ["digits-11111111"]
@@ -240,7 +235,7 @@ class TestNothingToServe:
         assert condition(found, "Available")["status"] == "True"
 
     def test_a_missing_model_is_told(self) -> None:
-        seen = kind.Observed()
+        seen = kind.Observed(Followed())
         told = kind.plan(gen.model_deployment(), seen, now=NOW, settings=SETTINGS)
 
         assert condition(told, "Progressing")["reason"] == "ModelMissing"
@@ -255,9 +250,23 @@ class TestNothingToServe:
 
     def test_a_service_of_somebody_else_is_not_taken_over(self) -> None:
         with pytest.raises(NameTaken) as caught:
-            plan(gen.model_deployment(), follows=version(1), taken="Service")
+            plan(
+                gen.model_deployment(),
+                follows=version(1),
+                service=gen.thing("v1", "Service", "digits"),
+            )
 
         assert caught.value.reason == "NameTaken"
+
+    def test_its_own_service_is_kept_as_described(self) -> None:
+        resource = gen.model_deployment()
+        own = gen.thing(
+            "v1", "Service", "digits", metadata={"ownerReferences": [gen.owner(resource)]}
+        )
+        told = plan(resource, follows=version(1), service=own)
+
+        assert applied(told, "Service") == ["digits"]
+        assert told.create == ()
 
 
 class TestServable:

@@ -25,6 +25,7 @@ def judge(
         pytest.param("--extra-index-url https://example.org", id="an option"),
         pytest.param("", id="an empty line"),
         pytest.param("numpy", id="no version at all"),
+        pytest.param("pytest==9.2.0", id="what never predicts"),
     ],
 )
 def test_a_model_is_servable_with(requirement: str) -> None:

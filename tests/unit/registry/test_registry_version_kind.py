@@ -13,7 +13,7 @@ from trainyard_operator.conditions import rfc3339
 from trainyard_operator.errors import NotFound, Retry
 from trainyard_operator.kinds import model_version as kind
 from trainyard_operator.objects.publishing import publishing_job
-from trainyard_operator.plan import Object, Plan, Ref
+from trainyard_operator.plan import Object, Plan
 from trainyard_operator.policies import publishing
 from trainyard_operator.settings import Runtime, Settings
 
@@ -344,10 +344,8 @@ class TestObserving:
             kinds = {"jobs": "Job", "pods": "Pod"}
             return [o for o in self.objects if o["kind"] == kinds[resource]]
 
-        async def read(self, ref: Ref) -> Object | None:
-            raise AssertionError(ref)
-
-        nodes = warnings = read
+        def now(self) -> datetime:
+            return NOW + timedelta(days=1)
 
     def world(self, answer: Mapping[str, Any] | Exception, *objects: Object) -> Any:
         return self.World(self.Tracking(answer), MODEL, FINISHED_RUN, *objects)

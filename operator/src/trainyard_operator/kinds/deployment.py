@@ -1,7 +1,7 @@
 """Deployment: the version it follows, served by a child per digest behind one Service.
 
 Which version, may it run here, which children exist: each is a pure decision (policies/), and
-this module joins them and tells the outcome.
+this module joins them and writes down the outcome.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,15 +12,16 @@ from typing import Any
 from trainyard_api.conditions import ServingReason
 
 from trainyard_operator import names
-from trainyard_operator.conditions import Condition, find, merge, parse_time
+from trainyard_operator.conditions import find, merge, parse_time
 from trainyard_operator.errors import NameTaken
 from trainyard_operator.kinds import Kind, labelled, owner_of
 from trainyard_operator.objects import serving, token
 from trainyard_operator.plan import Event, Object, Plan, Ref
-from trainyard_operator.policies import rollout, servable
-from trainyard_operator.policies.rollout import Child, Failure, Rejected, Rollout, Target, Wish
+from trainyard_operator.policies import following, rollout, serving_status
+from trainyard_operator.policies.following import Followed, Order
+from trainyard_operator.policies.rollout import Child, Rejected, Rollout, Target
 from trainyard_operator.policies.serving_pods import failure_of, placed_at
-from trainyard_operator.settings import Runtime, Settings
+from trainyard_operator.settings import Settings
 from trainyard_operator.world import (
     DEPLOYMENTS,
     MODEL_DEPLOYMENTS,
@@ -31,50 +32,38 @@ from trainyard_operator.world import (
     World,
 )
 
-AVAILABLE = "Available"
-PROGRESSING = "Progressing"
-SERVABLE = "Servable"
-
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a Deployment follows and what serves it.
+    """What a Deployment follows and what serves it."""
 
-    Attributes:
-        number: The version that it should serve, None while its alias holds none.
-        taken: Kind of a foreign object that has the name of a child, empty if none has.
-    """
-
-    model: Object | None = None
-    number: int | None = None
-    version: Object | None = None
+    followed: Followed
     children: tuple[Object, ...] = ()
     pods: tuple[Object, ...] = ()
-    taken: str = ""
+    service: Object | None = None
 
 
 async def observe(resource: Object, world: World) -> Observed:
     """Look at the Model, the version and the children."""
-    meta, wanted = resource["metadata"], resource["spec"]["model"]
+    meta = resource["metadata"]
     namespace = meta["namespace"]
+    return Observed(
+        followed=_followed(resource["spec"]["model"], namespace, world),
+        children=tuple(world.list(DEPLOYMENTS, namespace, owner=meta["uid"])),
+        pods=tuple(world.list(PODS, namespace, labels={names.DEPLOYMENT: meta["name"]})),
+        service=world.get(SERVICES, namespace, meta["name"]),
+    )
+
+
+def _followed(wanted: Object, namespace: str, world: World) -> Followed:
     model = world.get(MODELS, namespace, wanted["name"])
     number = wanted.get("version")
     if number is None and model is not None:
         number = ((model.get("status") or {}).get("aliases") or {}).get(wanted["alias"])
-    version = None
-    if number is not None:
-        name = names.model_version(wanted["name"], number)
-        version = world.get(MODEL_VERSIONS, namespace, name)
-    service = world.get(SERVICES, namespace, meta["name"])
-    foreign = service is not None and not names.is_ours(service, resource)
-    return Observed(
-        model=model,
-        number=number,
-        version=version,
-        children=tuple(world.list(DEPLOYMENTS, namespace, owner=meta["uid"])),
-        pods=tuple(world.list(PODS, namespace, labels={names.DEPLOYMENT: meta["name"]})),
-        taken="Service" if foreign else "",
-    )
+    if number is None:
+        return Followed(model)
+    name = names.model_version(wanted["name"], number)
+    return Followed(model, number, world.get(MODEL_VERSIONS, namespace, name))
 
 
 def plan(resource: Object, observed: Observed, /, *, now: datetime, settings: Settings) -> Plan:
@@ -86,115 +75,25 @@ def plan(resource: Object, observed: Observed, /, *, now: datetime, settings: Se
     status = dict(resource.get("status") or {})
     if "deletionTimestamp" in resource["metadata"]:
         return Plan(status=status)
-    if observed.taken:
-        name = resource["metadata"]["name"]
-        raise NameTaken(
-            ServingReason.NAME_TAKEN,
-            f"another {observed.taken} is named {name}: delete it, or use another name",
-        )
-    runtime = settings.runtimes.get(resource["spec"].get("runtime", "sklearn"))
-    usable = runtime if runtime is not None and runtime.serving_image else None
-    missing = _missing(resource, observed)
-    verdict = _verdict(observed, usable) if missing is None else None
-    wish = _wish(resource, observed, verdict, missing)
+    _refuse_foreign(resource, observed.service)
+    order = following.decide(resource, observed.followed, runtimes=settings.runtimes)
     decided = rollout.decide(
-        wish,
+        order.wish,
         children=_children(observed),
         stable=_target(status.get("stable")),
         rejected=_rejected(status.get("rejected")),
         now=now,
     )
-    problem = missing or _no_runtime(resource, usable, settings) or decided.progressing
-    return _carry_out(
-        resource,
-        observed,
-        decided,
-        _Told(wish, problem, verdict, usable),
-        now=now,
-        settings=settings,
-    )
+    return _carry_out(resource, observed, order, decided, now=now, settings=settings)
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    wish: Wish
-    problem: Failure | None
-    verdict: servable.Verdict | None
-    runtime: Runtime | None
-
-
-def _missing(resource: Object, observed: Observed) -> Failure | None:
-    """Return why there is no published version to serve."""
-    wanted = resource["spec"]["model"]
-    if observed.model is None:
-        told = f"there is no Model {wanted['name']} in this namespace"
-        return Failure(ServingReason.MODEL_MISSING, told)
-    if observed.number is None:
-        return Failure(ServingReason.ALIAS_EMPTY, _empty_alias(observed.model, wanted))
-    if observed.version is None:
-        told = f"Model {wanted['name']} has no version {observed.number}"
-        return Failure(ServingReason.VERSION_MISSING, told)
-    status = observed.version.get("status") or {}
-    if status.get("digest"):
-        return None
-    published = find(status, "Published") or {}
-    told = f"version {observed.number} is not published: {published.get('message', 'not yet')}"
-    return Failure(ServingReason.VERSION_NOT_PUBLISHED, told)
-
-
-def _empty_alias(model: Object, wanted: Object) -> str:
-    alias = wanted["alias"]
-    stages = (model.get("status") or {}).get("stages") or ()
-    refusal = next((s.get("refusal") for s in stages if s["name"] == alias), None)
-    if refusal:
-        return f"alias {alias} holds no version: {refusal['message']}"
-    return (
-        f"alias {alias} of Model {wanted['name']} holds no version: promote one, or name"
-        " spec.model.version"
-    )
-
-
-def _verdict(observed: Observed, runtime: Runtime | None) -> servable.Verdict | None:
-    if runtime is None or observed.version is None:
-        return None
-    status = observed.version.get("status") or {}
-    return servable.judge(
-        status.get("flavors") or {},
-        status.get("requirements") or (),
-        runtime=runtime.name,
-        packages=runtime.packages,
-    )
-
-
-def _no_runtime(resource: Object, runtime: Runtime | None, settings: Settings) -> Failure | None:
-    if runtime is not None:
-        return None
-    usable = sorted(n for n, r in settings.runtimes.items() if r.serving_image)
-    return Failure(
-        ServingReason.RUNTIME_MISSING,
-        f"spec.runtime: {resource['spec'].get('runtime', 'sklearn')} is no runtime that can serve;"
-        f" this installation has: {', '.join(usable) or 'none'}",
-    )
-
-
-def _wish(
-    resource: Object,
-    observed: Observed,
-    verdict: servable.Verdict | None,
-    missing: Failure | None,
-) -> Wish:
-    spec = resource["spec"]
-    target = None
-    if missing is None and observed.version is not None and observed.number is not None:
-        target = Target(observed.number, observed.version["status"]["digest"])
-    barred = verdict is not None and verdict.status == "False"
-    return Wish(
-        target=target,
-        replicas=spec.get("replicas", 1),
-        retry=spec.get("retry"),
-        blocked=Failure(ServingReason.NOT_SERVABLE, verdict.message)
-        if barred and verdict
-        else None,
+def _refuse_foreign(resource: Object, service: Object | None) -> None:
+    if service is None or names.is_ours(service, resource):
+        return
+    name = resource["metadata"]["name"]
+    raise NameTaken(
+        ServingReason.NAME_TAKEN,
+        f"another Service is named {name}: delete it, or give the Deployment another name",
     )
 
 
@@ -210,13 +109,13 @@ def _child(child: Object, observed: Observed) -> Child | None:
     pods = [p for p in observed.pods if p["metadata"].get("labels", {}).get(names.DIGEST) == digest]
     status, meta = child.get("status") or {}, child["metadata"]
     times = [meta["creationTimestamp"], *filter(None, map(placed_at, pods))]
-    replicas = child["spec"].get("replicas", 1)
     seen = status.get("observedGeneration", 0) >= meta.get("generation", 0)
+    wanted = child["spec"].get("replicas", 1)
     return Child(
         target=target,
         since=max(map(parse_time, times)),
         ready=status.get("readyReplicas", 0),
-        is_current=seen and status.get("updatedReplicas", 0) >= replicas,
+        is_current=seen and status.get("updatedReplicas", 0) >= wanted,
         deleting="deletionTimestamp" in meta,
         failure=failure_of(pods, child),
     )
@@ -225,33 +124,37 @@ def _child(child: Object, observed: Observed) -> Child | None:
 def _carry_out(
     resource: Object,
     observed: Observed,
+    order: Order,
     decided: Rollout,
-    told: _Told,
     *,
     now: datetime,
     settings: Settings,
 ) -> Plan:
     status = _status(resource, observed, decided)
-    conditions = [
-        _available(resource, decided, status),
-        _progressing(decided, told),
-        *_servable(told),
-    ]
-    status = {**status, "phase": _phase(conditions, decided, status, told)}
+    ready = status["readyReplicas"]
+    status["phase"] = serving_status.phase(order, decided, ready=ready)
+    conditions = serving_status.tell(order, decided, ready=ready)
+    service = serving.serving_service(resource)
+    # Made once if nobody has the name yet; kept as described only when it is known to be ours.
+    known = observed.service is not None
     return Plan(
         status=merge(resource, status, *conditions, now=now),
-        apply=tuple(_apply(resource, decided, told.runtime, settings=settings)),
+        apply=(
+            *((service,) if known else ()),
+            serving.disruption_budget(resource),
+            *_apply(resource, order, decided, settings=settings),
+        ),
+        create=() if known else (service,),
         delete=tuple(_delete(resource, observed, decided)),
-        events=tuple(_events(resource, decided, told)),
+        events=tuple(_events(resource, order, decided)),
         recheck_after=decided.recheck_after,
     )
 
 
 def _apply(
-    resource: Object, decided: Rollout, runtime: Runtime | None, *, settings: Settings
+    resource: Object, order: Order, decided: Rollout, *, settings: Settings
 ) -> Iterator[Object]:
-    yield serving.serving_service(resource)
-    yield serving.disruption_budget(resource)
+    runtime = order.runtime
     if runtime is None:
         return
     for target in decided.keep:
@@ -272,11 +175,7 @@ def _delete(resource: Object, observed: Observed, decided: Rollout) -> Iterator[
 
 
 def _status(resource: Object, observed: Observed, decided: Rollout) -> Object:
-    held = {
-        k: v
-        for k, v in (resource.get("status") or {}).items()
-        if k in {"conditions", "observedGeneration"}
-    }
+    kept = resource.get("status") or {}
     counts = [_counts(c) for c in observed.children if _serves(c, decided)]
     pods, ready = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
     rejected = decided.rejected
@@ -288,8 +187,10 @@ def _status(resource: Object, observed: Observed, decided: Rollout) -> Object:
         "endpoint": serving.endpoint(resource),
         "selector": serving.selector(resource),
         "rejected": rejected and _rejected_wire(rejected),
+        "conditions": kept.get("conditions"),
+        "observedGeneration": kept.get("observedGeneration"),
     }
-    return {**held, **{k: v for k, v in fields.items() if v is not None}}
+    return {k: v for k, v in fields.items() if v is not None}
 
 
 def _serves(child: Object, decided: Rollout) -> bool:
@@ -302,57 +203,7 @@ def _counts(child: Object) -> tuple[int, int]:
     return status.get("replicas", 0), status.get("readyReplicas", 0)
 
 
-def _available(resource: Object, decided: Rollout, status: Object) -> Condition:
-    wanted, ready = resource["spec"].get("replicas", 1), status["readyReplicas"]
-    if decided.stable is None:
-        reason, message = ServingReason.STARTING, "No version has been ready yet"
-        return Condition(AVAILABLE, "False", reason, message)
-    number = decided.stable.version
-    if wanted == 0:
-        message = f"Version {number} is scaled to zero: nothing answers"
-        return Condition(AVAILABLE, "False", ServingReason.SCALED_TO_ZERO, message)
-    message = f"Version {number} is served by {ready} of {wanted} replicas"
-    if ready:
-        return Condition(AVAILABLE, "True", ServingReason.AVAILABLE, message)
-    return Condition(AVAILABLE, "False", ServingReason.NOT_READY, message)
-
-
-def _progressing(decided: Rollout, told: _Told) -> Condition:
-    if told.problem is not None:
-        stays = f"; version {decided.stable.version} goes on serving" if decided.stable else ""
-        problem = told.problem
-        return Condition(PROGRESSING, "False", problem.reason, f"{problem.message}{stays}")
-    if decided.updating is not None:
-        message = f"Version {decided.updating.version} is starting"
-        return Condition(PROGRESSING, "True", ServingReason.UPDATING, message)
-    if not decided.finished:
-        return Condition(
-            PROGRESSING, "True", ServingReason.STARTING, "Not all replicas are up to date and ready"
-        )
-    return Condition(
-        PROGRESSING, "True", ServingReason.COMPLETE, "Every replica is up to date and ready"
-    )
-
-
-def _servable(told: _Told) -> Iterator[Condition]:
-    verdict = told.verdict
-    if verdict is not None:
-        yield Condition(SERVABLE, verdict.status, verdict.reason, verdict.message)
-
-
-def _phase(conditions: list[Condition], decided: Rollout, status: Object, told: _Told) -> str:
-    available = conditions[0].status == "True"
-    if decided.stable is None:
-        failed = told.problem is not None and decided.updating is None
-        return "Degraded" if failed and decided.rejected else "Pending"
-    if not available and told.wish.replicas:
-        return "Degraded"
-    if told.problem is not None or status["readyReplicas"] < told.wish.replicas:
-        return "Degraded"
-    return "Progressing" if decided.updating else "Available" if available else "Pending"
-
-
-def _events(resource: Object, decided: Rollout, told: _Told) -> Iterator[Event]:
+def _events(resource: Object, order: Order, decided: Rollout) -> Iterator[Event]:
     status = resource.get("status") or {}
     before, rejected = _target(status.get("stable")), decided.rejected
     if decided.stable and decided.stable != before:
@@ -362,9 +213,9 @@ def _events(resource: Object, decided: Rollout, told: _Told) -> Iterator[Event]:
         yield Event("Warning", "Rejected", f"{rejected.reason}: {rejected.message}")
     if decided.updating and decided.updating != _target(status.get("updating")):
         yield Event("Normal", "Updating", f"Version {decided.updating.version} is starting")
-    progressing = find(status, PROGRESSING) or {}
-    problem = told.problem
-    if problem and not rejected and progressing.get("reason") != problem.reason:
+    told = find(status, serving_status.PROGRESSING) or {}
+    problem = order.problem or decided.progressing
+    if problem and not rejected and told.get("reason") != problem.reason:
         yield Event("Warning", problem.reason, problem.message)
 
 
@@ -406,7 +257,7 @@ def _following(namespace: str, model: str, world: World) -> Iterable[str]:
 
 KIND = Kind(
     resource=MODEL_DEPLOYMENTS,
-    condition=PROGRESSING,
+    condition=serving_status.PROGRESSING,
     observe=observe,
     plan=plan,
     wakes={

@@ -7,7 +7,6 @@ Ready and Rejected are final: a version's source never changes. A version that i
 stays until its number stands in its Model's status.retired, so that no number is used twice.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,13 +16,14 @@ from trainyard_api.conditions import PublishedReason
 
 from trainyard_operator import names
 from trainyard_operator.calls import HoldVersion, ReleaseFinalizer
-from trainyard_operator.conditions import Condition, find, is_true, merge, parse_time
+from trainyard_operator.conditions import Condition, is_true, merge, parse_time
 from trainyard_operator.errors import NotFound, OperatorError, Retry
 from trainyard_operator.kinds import Kind, condition_false, labelled, owner_of
 from trainyard_operator.objects.publishing import publishing_job, publishing_secret
 from trainyard_operator.objects.token import version_token
 from trainyard_operator.plan import Event, Object, Plan, Ref
-from trainyard_operator.policies import publishing, servable
+from trainyard_operator.policies import publishing
+from trainyard_operator.policies.published import choose_metrics, judge, read_result
 from trainyard_operator.policies.publishing import Attempt
 from trainyard_operator.policies.retirement import Retired, is_retired
 from trainyard_operator.settings import Settings
@@ -32,9 +32,6 @@ from trainyard_operator.world import JOBS, MODEL_VERSIONS, MODELS, PODS, RUNS, W
 PUBLISHED = "Published"
 SERVABLE = "Servable"
 
-_METRICS = 100
-_REQUIREMENTS = 100
-_SIGNATURE_BYTES = 4096
 # A run that goes on after it logged the model may log the metric that a gate reads.
 _REFRESH = timedelta(seconds=30)
 _REFRESH_FOR = timedelta(hours=1)
@@ -71,7 +68,7 @@ async def observe(resource: Object, world: World) -> Observed:
         pods=pods,
     )
     run_id = _run_id(resource, observed)
-    if not run_id or not _needs_summary(resource, observed):
+    if not run_id or not _needs_summary(resource, observed, world.now()):
         return observed
     summary = await _summary(resource, run_id, world)
     return Observed(observed.model, run, jobs, pods, summary)
@@ -89,20 +86,14 @@ async def _summary(resource: Object, run_id: str, world: World) -> Mapping[str, 
         raise
 
 
-def _needs_summary(resource: Object, observed: Observed) -> bool:
-    status = resource.get("status") or {}
-    if not is_true(status, PUBLISHED):
-        return any(_result(pod) for pod in observed.pods)
-    condition = find(status, PUBLISHED) or {}
-    return condition.get("reason") == PublishedReason.PUBLISHED and _metrics_may_come(status)
+def _needs_summary(resource: Object, observed: Observed, now: datetime) -> bool:
+    if is_true(resource.get("status") or {}, PUBLISHED):
+        return observed.run is None and _is_young(resource, now)
+    return any(_result(pod) for pod in observed.pods)
 
 
-def _metrics_may_come(status: Object) -> bool:
-    condition = find(status, PUBLISHED) or {}
-    return str(condition.get("message", "")).endswith(_STILL_RUNNING)
-
-
-_STILL_RUNNING = "its run goes on, and its metrics are read again"
+def _is_young(resource: Object, now: datetime) -> bool:
+    return now - parse_time(resource["metadata"]["creationTimestamp"]) < _REFRESH_FOR
 
 
 def _result(pod: Object) -> bool:
@@ -251,11 +242,7 @@ def _take(
     published = {
         **status,
         "phase": "Ready",
-        "digest": told["digest"],
-        "size": int(told.get("size", 0)),
-        "flavors": dict(list((told.get("flavors") or {}).items())[:32]),
-        "requirements": list(told.get("requirements") or ())[:_REQUIREMENTS],
-        **_signature(told),
+        **read_result(told),
         **_lineage(resource, observed, fetched),
     }
     number, model = resource["spec"]["version"], resource["spec"]["model"]
@@ -267,16 +254,6 @@ def _take(
         events=(event,),
         recheck_after=done.recheck_after,
     )
-
-
-def _signature(told: Mapping[str, Any]) -> Object:
-    signature = told.get("signature")
-    if not signature:
-        return {}
-    text = json.dumps(signature, separators=(",", ":"))
-    if len(text.encode()) > _SIGNATURE_BYTES:
-        text = json.dumps({"manifest": told["digest"]}, separators=(",", ":"))
-    return {"signature": text}
 
 
 def _lineage(resource: Object, observed: Observed, fetched: Mapping[str, Any]) -> Object:
@@ -295,46 +272,18 @@ def _published(
 ) -> Plan:
     status = {**status, "phase": "Ready"}
     if observed.summary:
-        status["metrics"] = _metrics(observed)
-    running = observed.summary.get("status") == "RUNNING" or (
-        not observed.summary and _metrics_may_come(status)
+        status["metrics"] = choose_metrics(observed.summary, model=observed.model)
+    told = Condition(
+        PUBLISHED, "True", PublishedReason.PUBLISHED, f"Published as {status['digest']}"
     )
-    young = now - parse_time(resource["metadata"]["creationTimestamp"]) < _REFRESH_FOR
-    message = f"Published as {status['digest']}"
-    if running and young:
-        message = f"{message}; {_STILL_RUNNING}"
-    told = Condition(PUBLISHED, "True", PublishedReason.PUBLISHED, message)
-    verdict = judge(status, settings=settings)
+    verdict = judge(status, runtimes=settings.runtimes)
     fitness = Condition(SERVABLE, verdict.status, verdict.reason, verdict.message)
+    running = observed.summary.get("status") == "RUNNING"
     return Plan(
         status=merge(resource, status, told, fitness, now=now),
         effects=_hold(resource, observed.model) if observed.model else (),
-        recheck_after=_REFRESH if running and young else None,
+        recheck_after=_REFRESH if running and _is_young(resource, now) else None,
     )
-
-
-def _metrics(observed: Observed) -> dict[str, str]:
-    """Return the metrics, those that the Model's gates read first."""
-    metrics = {str(k): str(v) for k, v in (observed.summary.get("metrics") or {}).items()}
-    stages = ((observed.model or {}).get("spec") or {}).get("stages") or ()
-    read = [r["metric"] for stage in stages for r in stage.get("requires") or ()]
-    order = dict.fromkeys([*(m for m in read if m in metrics), *metrics])
-    return {name: metrics[name] for name in list(order)[:_METRICS]}
-
-
-def judge(status: Object, *, settings: Settings) -> servable.Verdict:
-    """Judge the version against every serving runtime; the first that fits speaks for all."""
-    flavors, requirements = status.get("flavors") or {}, status.get("requirements") or ()
-    verdicts = [
-        servable.judge(flavors, requirements, runtime=name, packages=runtime.packages)
-        for name, runtime in sorted(settings.runtimes.items())
-        if runtime.serving_image
-    ]
-    if not verdicts:
-        told = "no runtime of this installation can serve: an administrator can add one"
-        return servable.Verdict("Unknown", servable.PACKAGES_UNKNOWN, told)
-    ranked = sorted(verdicts, key=lambda v: ("True", "Unknown", "False").index(v.status))
-    return ranked[0]
 
 
 def _waits(resource: Object, status: Object, reason: str, message: str, *, now: datetime) -> Plan:

@@ -19,6 +19,11 @@ FLAVORS = ("sklearn", "python_function")
 
 # Pickles of these are promised to load within a minor release only.
 _MINOR_MATTERS = frozenset({"scikit-learn", "xgboost", "lightgbm", "skops", "onnx"})
+# MLflow lists what happened to be imported where the model was logged; these never predict.
+_NEVER_NEEDED = frozenset(
+    {"coverage", "debugpy", "ipykernel", "ipython", "jupyterlab", "mypy", "notebook", "pip"}
+    | {"pytest", "rich", "ruff", "setuptools", "wheel"}
+)
 # The server brings what these do, under another name.
 _SAME = {"mlflow": "mlflow-skinny", "mlflow-skinny": "mlflow"}
 _REQUIREMENT = re.compile(
@@ -68,7 +73,7 @@ def _judge_packages(
     mismatched: list[tuple[str, str, str]] = []
     for line in requirements:
         name, operator, pin = parse_requirement(line)
-        if not name:
+        if not name or name in _NEVER_NEEDED:
             continue
         have = installed.get(name, installed.get(_SAME.get(name, ""), ""))
         if not have:
