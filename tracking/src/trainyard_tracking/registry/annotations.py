@@ -14,7 +14,6 @@ _SOURCE = f"{GROUP}/mlflow-source"
 _RUN_ID = f"{GROUP}/mlflow-run-id"
 _RUN_LINK = f"{GROUP}/mlflow-run-link"
 _MODEL_ID = f"{GROUP}/mlflow-model-id"
-_STORAGE = f"{GROUP}/mlflow-storage-location"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,6 @@ class Origin:
     """Where a version came from, in MLflow's words."""
 
     source: str
-    storage: str
     run_id: str = ""
     run_link: str = ""
     model_id: str = ""
@@ -31,7 +29,6 @@ class Origin:
         """Write it down, without what is empty."""
         written = {
             _SOURCE: self.source,
-            _STORAGE: self.storage,
             _RUN_ID: self.run_id,
             _RUN_LINK: self.run_link,
             _MODEL_ID: self.model_id,
@@ -70,14 +67,24 @@ def model_id_of(version: Object) -> str | None:
 
 
 def run_link_of(version: Object) -> str | None:
+    """Give the link to the run that the caller gave, if any."""
     return _noted(version, _RUN_LINK)
 
 
-def storage_of(version: Object) -> str | None:
-    """Give the folder in MLflow's artifact store, if it was noted or is the source itself."""
-    uri = str(version["spec"]["source"].get("uri", ""))
-    inside = uri if uri.startswith("mlflow-artifacts:") else None
-    return _noted(version, _STORAGE) or inside
+def is_file_of(version: Object, path: str) -> bool:
+    """Tell whether a path in the artifact store, without the workspace, is below the source.
+
+    `<experiment>/models/<model>/…` or `<experiment>/<run>/artifacts/<path>/…`.
+    """
+    segments = path.split("/")
+    if len(segments) < 3:
+        return False
+    if segments[1] == "models":
+        return segments[2] == model_id_of(version)
+    wanted = f"runs:/{segments[1]}/{'/'.join(segments[3:])}/"
+    source = source_of(version)
+    in_run = source.startswith("runs:/") and wanted.startswith(f"{source.rstrip('/')}/")
+    return segments[2] == "artifacts" and source.count("/") > 1 and in_run
 
 
 def _noted(version: Object, key: str) -> str | None:

@@ -76,7 +76,7 @@ def latest_versions(model: Object, versions: list[Object]) -> list[Any]:
 def _status(version: Object) -> tuple[str, str | None]:
     """Give MLflow's status: READY once the source is complete, whatever is published when."""
     status = version.get("status") or {}
-    published = next(
+    published: Object = next(
         (one for one in status.get("conditions") or () if one["type"] == "Published"), {}
     )
     message = published.get("message") or None

@@ -16,34 +16,41 @@ from trainyard_tracking.kube import KubeDown, KubeError
 
 
 def no_model(name: str) -> MlflowException:
+    """Say that a model does not exist."""
     return MlflowException(f"Registered Model with name={name} not found", RESOURCE_DOES_NOT_EXIST)
 
 
 def model_exists(name: str) -> MlflowException:
+    """Say that a name is taken."""
     return MlflowException(
         f"Registered Model (name={name}) already exists.", RESOURCE_ALREADY_EXISTS
     )
 
 
 def no_version(name: str, version: object) -> MlflowException:
+    """Say that a version does not exist."""
     return MlflowException(
         f"Model Version (name={name}, version={version}) not found", RESOURCE_DOES_NOT_EXIST
     )
 
 
 def no_alias(alias: str) -> MlflowException:
+    """Say that an alias does not exist; MLflow calls that a bad parameter."""
     return MlflowException(f"Registered model alias {alias} not found.", INVALID_PARAMETER_VALUE)
 
 
 def not_here(what: str) -> MlflowException:
+    """Say that this registry can't do something."""
     return MlflowException(f"{what} is not implemented by this registry", NOT_IMPLEMENTED)
 
 
 def refused(message: str) -> MlflowException:
+    """Say that a rule, a gate or the state forbids it."""
     return MlflowException(message, INVALID_STATE)
 
 
 def moved_meanwhile(alias: str, now: object) -> MlflowException:
+    """Say that somebody else was faster."""
     return MlflowException(
         f"Alias {alias} was moved to version {now} in the same moment: look, and move it again",
         RESOURCE_CONFLICT,

@@ -117,7 +117,7 @@ def _verdict(model: Object, alias: str, version: int, generation: int) -> tuple[
     status = model.get("status") or {}
     if status.get("observedGeneration", 0) < generation:
         return False, ""
-    stage = next((one for one in status.get("stages") or () if one["name"] == alias), {})
+    stage: Object = next((one for one in status.get("stages") or () if one["name"] == alias), {})
     refusal = stage.get("refusal") or {}
     if stage.get("version") == version:
         return True, ""

@@ -3,13 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from trainyard_api.contract import MODEL_VERSIONS, MODELS
 from trainyard_api.names import mlflow_name, model_version_name, resource_name
 
 from trainyard_tracking.kube import Kube, KubeDown, KubeError, Object, resource_path
-from trainyard_tracking.registry.annotations import model_id_of, run_id_of, storage_of
+from trainyard_tracking.registry.annotations import is_file_of, model_id_of, run_id_of
 from trainyard_tracking.registry.stages import find_stage
 from trainyard_tracking.watching import Cache
 
@@ -81,12 +80,8 @@ class Resources:
         return any(model_id_of(one) == model_id for one in self.versions.within(namespace))
 
     def is_registered_path(self, namespace: str, path: str) -> bool:
-        """Tell whether a path (without the workspace) is in the folder of a version's files."""
-        for one in self.versions.within(namespace):
-            root = _within(storage_of(one), namespace)
-            if root and (path == root or path.startswith(f"{root}/")):
-                return True
-        return False
+        """Tell whether a path (without the workspace) is one of a version's files."""
+        return any(is_file_of(one, path) for one in self.versions.within(namespace))
 
     def _ask(self, plural: str, namespace: str, name: str) -> Object | None:
         try:
@@ -103,8 +98,3 @@ def model_title(model: Object) -> str:
 def is_going(resource: Object) -> bool:
     """Tell whether a resource is being deleted: to MLflow it is gone."""
     return "deletionTimestamp" in resource["metadata"]
-
-
-def _within(storage: str | None, namespace: str) -> str:
-    path = urlsplit(storage or "").path.strip("/")
-    return path.removeprefix(f"workspaces/{namespace}/")

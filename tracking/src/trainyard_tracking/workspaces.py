@@ -1,0 +1,56 @@
+"""MLflow's workspaces are the namespaces of the cluster: listed for who may list their Runs.
+
+Workspaces are not made here; a namespace is. Rights are checked at the door, so a workspace that
+is asked for by name is given without asking the cluster.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from mlflow.entities import Workspace
+from mlflow.store.workspace.abstract_store import AbstractStore
+from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
+from trainyard_api.contract import RUNS
+
+from trainyard_tracking.auth.middleware import CALLER
+from trainyard_tracking.errors import Unavailable
+from trainyard_tracking.identity import Person
+from trainyard_tracking.registry import failures
+from trainyard_tracking.reviews import Permission, Reviews
+from trainyard_tracking.watching import Cache
+
+
+class Namespaces(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
+    """Namespaces as workspaces; read-only."""
+
+    def __init__(self, cache: Cache, reviews: Reviews) -> None:
+        self.cache = cache
+        self.reviews = reviews
+
+    def list_workspaces(self) -> Iterable[Any]:
+        who = CALLER.get()
+        if not isinstance(who, Person):
+            return [] if who is None else [Workspace(name=who.namespace)]
+        names = sorted(one["metadata"]["name"] for one in self.cache.within())
+        return [Workspace(name=name) for name in names if self._lists(who, name)]
+
+    def get_workspace(self, workspace_name: str) -> Any:
+        return Workspace(name=workspace_name)
+
+    def get_default_workspace(self) -> Any:
+        return Workspace(name=DEFAULT_WORKSPACE_NAME)
+
+    def create_workspace(self, workspace: Any) -> Any:
+        raise failures.not_here("Making a workspace: create a namespace instead. It")
+
+    def update_workspace(self, workspace: Any) -> Any:
+        raise failures.not_here("Changing a workspace")
+
+    def delete_workspace(self, workspace_name: str, mode: Any = None) -> None:
+        raise failures.not_here("Deleting a workspace: delete the namespace instead. It")
+
+    def _lists(self, who: Person, namespace: str) -> bool:
+        try:
+            return self.reviews.may(who, Permission(RUNS, "list", namespace))
+        except Unavailable:
+            return False
