@@ -1,0 +1,58 @@
+{{/* Keys: found in the cluster, or made. A render makes each key at most once: it remembers it in
+     .Values, because a second call would make another, and checksums would not fit. */}}
+
+{{- define "trainyard.signingSecret" -}}
+{{ .Values.signing.existingSecret | default "trainyard-signing" }}
+{{- end }}
+
+{{- define "trainyard.objectStoreSecret" -}}
+{{ .Values.objectStore.existingSecret | default "trainyard-object-store" }}
+{{- end }}
+
+{{- define "trainyard.signingData" -}}
+{{- if not (hasKey .Values "madeSigning") -}}
+  {{- $found := lookup "v1" "Secret" .Release.Namespace (include "trainyard.signingSecret" .) -}}
+  {{- if $found -}}
+    {{- $_ := set .Values "madeSigning" $found.data -}}
+  {{- else -}}
+    {{- $key := genPrivateKey "ed25519" -}}
+    {{- $pair := genSelfSignedCertWithKey "trainyard" nil nil 36500 $key -}}
+    {{- $data := dict "signing.key" (b64enc $key) "tls.crt" (b64enc $pair.Cert) -}}
+    {{- $_ := set .Values "madeSigning" $data -}}
+  {{- end -}}
+{{- end -}}
+{{ toYaml .Values.madeSigning }}
+{{- end }}
+
+{{- define "trainyard.objectStoreData" -}}
+{{- if not (hasKey .Values "madeObjectStore") -}}
+  {{- $found := lookup "v1" "Secret" .Release.Namespace (include "trainyard.objectStoreSecret" .) -}}
+  {{- if $found -}}
+    {{- $_ := set .Values "madeObjectStore" $found.data -}}
+  {{- else -}}
+    {{- $own := .Values.objectStore -}}
+    {{- $data := dict $own.accessKeyKey (randAlphaNum 20 | b64enc) $own.secretKeyKey (randAlphaNum 40 | b64enc) -}}
+    {{- $_ := set .Values "madeObjectStore" $data -}}
+  {{- end -}}
+{{- end -}}
+{{ toYaml .Values.madeObjectStore }}
+{{- end }}
+
+{{- define "trainyard.objectStoreEndpoint" -}}
+{{- if .Values.objectStore.endpoint -}}
+{{ .Values.objectStore.endpoint }}
+{{- else if .Values.minio.enabled -}}
+http://trainyard-minio.{{ .Release.Namespace }}.svc:9000
+{{- else -}}
+{{ fail "there is nowhere to keep files: set objectStore.endpoint and objectStore.existingSecret, or minio.enabled=true" }}
+{{- end -}}
+{{- end }}
+
+{{- define "trainyard.checkObjectStore" -}}
+{{- if and .Values.objectStore.endpoint .Values.minio.enabled -}}
+{{ fail "objectStore.endpoint names an S3 of your own, so MinIO would do nothing: set minio.enabled=false" }}
+{{- end -}}
+{{- if and .Values.objectStore.endpoint (not .Values.objectStore.existingSecret) -}}
+{{ fail "objectStore.endpoint needs credentials: set objectStore.existingSecret to a Secret with the keys objectStore.accessKeyKey and objectStore.secretKeyKey" }}
+{{- end -}}
+{{- end }}
