@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from trainyard_operator import names
+from trainyard_operator.errors import Terminal
 from trainyard_operator.plan import Effect, Object, Ref
 
 
 @dataclass(frozen=True, slots=True)
 class RecordRun(Effect):
     """Make the MLflow run of a Run (idempotent PUT).
+
+    Its answer is not folded: it comes before the first status write, which it must not cause.
 
     Attributes:
         start_time: Milliseconds since 1970.
@@ -26,25 +30,50 @@ class RecordRun(Effect):
     tags: Mapping[str, str]
     start_time: int
 
+
+@dataclass(frozen=True, slots=True)
+class RecallExperiment(Effect):
+    """Remember what RecordRun answered, without asking anybody; unknown after a restart."""
+
+    run_id: str
+
     def fold(self, status: Object, answer: Mapping[str, Any]) -> Object:
         """Keep the MLflow experiment's id."""
-        return {**status, "experimentID": str(answer["experimentID"])}
+        found = answer.get("experimentID")
+        return {**status, "experimentID": str(found)} if found else status
 
 
 @dataclass(frozen=True, slots=True)
-class StopLog(Effect):
-    """Ship what is left of an attempt's log, and archive it as an artifact of the run."""
+class FollowLog(Effect):
+    """Ship what `main` of an attempt's pod prints, from now on.
+
+    Attributes:
+        pod: Empty when there is none to read.
+        pod_uid: Tells two pods of one name apart.
+        cut: The pod's end left no time to read the last of it; the log shall say so.
+    """
+
+    namespace: str
+    run: str
+    run_id: str
+    attempt: int
+    pod: str
+    pod_uid: str
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveLog(Effect):
+    """Make the whole log of an attempt an artifact of its run, once all of it is shipped."""
 
     condition: ClassVar[str] = "Recorded"
 
-    namespace: str
-    run_id: str
-    attempt: int
-    note: str = ""
+    log: FollowLog
 
     def fold(self, status: Object, answer: Mapping[str, Any]) -> Object:
         """Keep the artifact's path."""
-        return {**status, "logArtifact": str(answer["artifact"])}
+        path = str(answer.get("artifact") or "")
+        return {**status, "logArtifact": path} if path else status
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +98,8 @@ class FinishRun(Effect):
         metrics = {str(k): str(v) for k, v in list((answer.get("metrics") or {}).items())[:20]}
         headline = str(answer.get("metric") or next(iter(metrics), ""))
         folded = {**status, "metrics": metrics}
+        if answer.get("experimentID"):
+            folded["experimentID"] = str(answer["experimentID"])
         if headline in metrics:
             folded["metric"] = f"{headline}={metrics[headline]}"
         return folded
@@ -78,8 +109,8 @@ class FinishRun(Effect):
 class CreateVersion(Effect):
     """Register what a finished Run logged as the next ModelVersion of a Model.
 
-    Taken from an earlier FinishRun of the same plan when artifact_path is empty. One version
-    per Run, whatever happens: an existing one with the Run's label is the answer.
+    The logged model is found in the answer of the plan's FinishRun when artifact_path is empty.
+    One version per Run, whatever happens: an existing one with the Run's label is the answer.
     """
 
     condition: ClassVar[str] = "Recorded"
@@ -112,6 +143,18 @@ class ReleaseFinalizer(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class HoldVersion(Effect):
+    """Tie a ModelVersion to its Model, and hold it back until its number is retired.
+
+    Attributes:
+        owner: The controller reference that it shall carry, beside those that it has.
+    """
+
+    ref: Ref
+    owner: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class SetAlias(Effect):
     """Write spec.aliases.<alias> of a Model by server-side apply, unforced, as the promoter.
 
@@ -119,11 +162,13 @@ class SetAlias(Effect):
 
     Attributes:
         aliases: All aliases that the promoter shall own afterwards: it gives up what is absent.
+        spec: Other spec fields to write with it, such as promotedBy.
     """
 
     namespace: str
     model: str
     aliases: Mapping[str, int]
+    spec: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +183,59 @@ class Audit(Effect):
     namespace: str
     model: str
     line: Mapping[str, Any] = field(default_factory=dict)
+
+
+def version_object(
+    call: CreateVersion, number: int, answers: Mapping[str, Mapping[str, Any]]
+) -> Object:
+    """Return the ModelVersion that a Run registers.
+
+    Raises:
+        Terminal: The Run logged no model, or several, and none was named.
+    """
+    source = {"name": call.run, "artifactPath": _artifact_path(call, answers)}
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "ModelVersion",
+        "metadata": {
+            "name": names.model_version(call.model, number),
+            "namespace": call.namespace,
+            "labels": {
+                names.MODEL: call.model,
+                names.RUN: call.run,
+                names.RUN_UID: call.run_uid,
+            },
+            "finalizers": [names.RETIRE_FINALIZER],
+        },
+        "spec": {"model": call.model, "version": number, "source": {"run": source}},
+    }
+
+
+def model_object(call: CreateVersion) -> Object:
+    """Return the Model without gates that registering makes when there is none."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "Model",
+        "metadata": {"name": call.model, "namespace": call.namespace},
+        "spec": {},
+    }
+
+
+def _artifact_path(call: CreateVersion, answers: Mapping[str, Mapping[str, Any]]) -> str:
+    if call.artifact_path:
+        return call.artifact_path
+    models = answers.get("FinishRun", {}).get("models") or []
+    paths = list(dict.fromkeys(str(m.get("artifactPath") or m.get("name")) for m in models))
+    if len(paths) == 1:
+        return paths[0]
+    if not paths:
+        raise Terminal(
+            "NoModelLogged",
+            f"The run logged no model to register as {call.model}: log one, for example with"
+            " mlflow.autolog() or mlflow.sklearn.log_model()",
+        )
+    raise Terminal(
+        "SeveralModelsLogged",
+        f"The run logged {len(paths)} models ({', '.join(paths[:5])}): name the one to register"
+        " in spec.register.artifactPath",
+    )

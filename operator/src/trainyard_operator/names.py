@@ -4,25 +4,53 @@ If a name of a child is spelled anywhere else, that is a bug. Resource names are
 characters (the CRDs say so), so every name made here fits a label and a DNS name.
 """
 
+import hashlib
 from collections.abc import Mapping
+
+from trainyard_api import contract
 
 from trainyard_operator.plan import Object
 
-GROUP = "trainyard.dev"
-API_VERSION = f"{GROUP}/v1alpha1"
-FIELD_MANAGER = "trainyard-operator"
-PROMOTER = "trainyard-promoter"
+FIELD_MANAGER = contract.OPERATOR_MANAGER
+PROMOTER = contract.PROMOTER_MANAGER
+API_VERSION = contract.API_VERSION
 
-MANAGED_BY = {"app.kubernetes.io/managed-by": "trainyard"}
-COMPONENT = "app.kubernetes.io/component"
-RUN = f"{GROUP}/run"
-RUN_UID = f"{GROUP}/run-uid"
-ATTEMPT = f"{GROUP}/attempt"
-MODEL = f"{GROUP}/model"
-MODEL_VERSION = f"{GROUP}/model-version"
-DEPLOYMENT = f"{GROUP}/deployment"
+MANAGED_BY = {contract.MANAGED_BY_LABEL: contract.MANAGED_BY}
+COMPONENT = contract.COMPONENT_LABEL
+RUN = contract.RUN_LABEL
+RUN_UID = f"{contract.GROUP}/run-uid"
+ATTEMPT = contract.ATTEMPT_LABEL
+MODEL = contract.MODEL_LABEL
+MODEL_VERSION = contract.MODEL_VERSION_LABEL
+DEPLOYMENT = contract.DEPLOYMENT_LABEL
+DIGEST = f"{contract.GROUP}/digest"
 
-RETIRE_FINALIZER = f"{GROUP}/retire"
+RETIRE_FINALIZER = contract.RETIRE_FINALIZER
+
+
+# (apiVersion, kind) → the plural that URLs have, and by which World names resources.
+PLURALS = {
+    ("v1", "Secret"): "secrets",
+    ("v1", "Service"): "services",
+    ("v1", "Pod"): "pods",
+    ("v1", "ConfigMap"): "configmaps",
+    ("v1", "Node"): "nodes",
+    ("v1", "Namespace"): "namespaces",
+    ("v1", "Event"): "events",
+    ("batch/v1", "Job"): "jobs",
+    ("apps/v1", "Deployment"): "deployments",
+    ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
+    ("coordination.k8s.io/v1", "Lease"): "leases",
+    ("events.k8s.io/v1", "Event"): "events",
+    (API_VERSION, "Experiment"): "experiments",
+    (API_VERSION, "Run"): "runs",
+    (API_VERSION, "Model"): "models",
+    (API_VERSION, "ModelVersion"): "modelversions",
+    (API_VERSION, "Deployment"): "modeldeployments",
+}
+
+_LABEL_LIMIT = 63
+OWN_RESOURCES = tuple(contract.PLURALS.values())
 
 
 def run_id(resource: Object) -> str:
@@ -41,9 +69,17 @@ def token_secret(owner: str) -> str:
     return f"{owner}-token"
 
 
-def publish_job(version: str) -> str:
-    """Return the name of a ModelVersion's publishing Job."""
-    return f"{version}-publish"
+def publish_job(version: str, attempt: int = 1) -> str:
+    """Return the name of an attempt's Job to publish a ModelVersion."""
+    return fit(f"{version}-publish" if attempt == 1 else f"{version}-publish-{attempt}")
+
+
+def fit(name: str) -> str:
+    """Return a name that a label can hold: one too long ends in a hash of all of it."""
+    if len(name) <= _LABEL_LIMIT:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: _LABEL_LIMIT - 9].rstrip('-')}-{digest}"
 
 
 def serving_child(deployment: str, digest: str) -> str:
@@ -66,9 +102,16 @@ def model_version(model: str, number: int) -> str:
     return f"{model}-{number}"
 
 
-def run_labels(run: str, attempt: int) -> dict[str, str]:
+def run_labels(run: Object, attempt: int) -> dict[str, str]:
     """Return the labels of an attempt's Job and pod."""
-    return {**MANAGED_BY, COMPONENT: "run", RUN: run, ATTEMPT: str(attempt)}
+    meta = run["metadata"]
+    return {
+        **MANAGED_BY,
+        COMPONENT: contract.COMPONENT_RUN,
+        RUN: meta["name"],
+        RUN_UID: meta["uid"],
+        ATTEMPT: str(attempt),
+    }
 
 
 def component_labels(component: str, labels: Mapping[str, str]) -> dict[str, str]:

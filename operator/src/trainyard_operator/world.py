@@ -8,6 +8,7 @@ Resources are named by their plural, which tells apps/v1 Deployments ("deploymen
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from trainyard_operator.plan import Object, Ref
@@ -61,6 +62,9 @@ class World(Protocol):
             owner: Only those whose controller has this UID (indexed, cheap).
             labels: Only those with all of these labels (a scan).
         """
+
+    def now(self) -> datetime:
+        """Return the time, for deciding whether an explanation is due; plan() is given its own."""
 
     async def read(self, ref: Ref) -> Object | None:
         """Return any object from the API server, None if there is none: rarely."""

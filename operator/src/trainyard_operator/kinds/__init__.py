@@ -15,7 +15,7 @@ meet through API objects. registry.py in this package lists them all.
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
 from trainyard_operator import conditions
@@ -71,6 +71,8 @@ class Kind(Generic[O]):
         condition: The condition type that tells why a step failed.
         wakes: Watched resource → names of this kind to look at when it changes. The kind's
             own resource is always included.
+        settle: How long to let changes gather before looking; bounds the writes of kinds that
+            sum up many others.
         refused: Turns an error into a status; the default sets `condition` to False.
     """
 
@@ -79,6 +81,7 @@ class Kind(Generic[O]):
     observe: Callable[[Object, World], Awaitable[O]]
     plan: Planner[O]
     wakes: Mapping[str, Waker] = field(default_factory=dict)
+    settle: timedelta = timedelta(0)
     refused: Refuser = condition_false
 
 

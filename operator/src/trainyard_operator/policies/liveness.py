@@ -1,0 +1,45 @@
+"""Whether an attempt's pod and Job still live. Pure.
+
+Everything here errs on the side of "it lives": two programs of one Run must never run at once.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from trainyard_operator.conditions import parse_time
+from trainyard_operator.plan import Object, Ref
+from trainyard_operator.policies.outcome import MAIN, container_state
+
+GIVEN_UP = timedelta(seconds=30)
+
+
+def is_running(pod: Object) -> bool:
+    """Tell whether the program runs."""
+    return "running" in (container_state(pod, MAIN) or {})
+
+
+def has_stopped(pod: Object) -> bool:
+    """Tell whether the program has ended, or never will start."""
+    if (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}:
+        return True
+    return "terminated" in (container_state(pod, MAIN) or {})
+
+
+def is_given_up(pod: Object, *, now: datetime) -> bool:
+    """Tell whether a pod should have stopped long ago, as on a node that is gone."""
+    doomed = pod["metadata"].get("deletionTimestamp")
+    return bool(doomed) and now - parse_time(doomed) > GIVEN_UP
+
+
+def unfinished(jobs: Iterable[Object]) -> tuple[Ref, ...]:
+    """Return the Jobs that still have, or could still make, a pod."""
+    done = {"Complete", "Failed"}
+    return tuple(
+        Ref.of(job)
+        for job in jobs
+        if "deletionTimestamp" not in job["metadata"]
+        and not any(
+            c["type"] in done and c["status"] == "True"
+            for c in (job.get("status") or {}).get("conditions") or ()
+        )
+    )

@@ -1,0 +1,176 @@
+"""One process: settings, log, clients, the lease, caches, workers; then kopf watches.
+
+    standby: waits for the lease, ready to take over ─▶ leads: loads caches, works, watches
+    SIGTERM: workers drain, the lease is given up     lease lost: exit 1 at once
+
+Order matters: nothing may be decided before the caches are full, and nothing after the lease
+is lost.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import uvloop
+
+from trainyard_operator import handlers, journal, probes, sweep
+from trainyard_operator.access import Access, find_access
+from trainyard_operator.cache import Cache
+from trainyard_operator.calls import FollowLog
+from trainyard_operator.cluster_world import ClusterWorld
+from trainyard_operator.effects import Tools
+from trainyard_operator.errors import LeaseLost
+from trainyard_operator.kinds.registry import KINDS
+from trainyard_operator.kube import Kube
+from trainyard_operator.lease import Lease
+from trainyard_operator.logs import LogKeeper
+from trainyard_operator.metrics import LEADER
+from trainyard_operator.policies.liveness import has_stopped
+from trainyard_operator.reconcile import Reconciler
+from trainyard_operator.recorder import Recorder
+from trainyard_operator.settings import Settings, from_environment
+from trainyard_operator.shell import Shell
+from trainyard_operator.tracking_client import TrackingClient
+from trainyard_operator.world import PODS, RUNS, Key
+
+DRAIN_SECONDS = 20.0
+_log = logging.getLogger("trainyard_operator")
+
+
+class Operator:
+    """The parts of one process, wired."""
+
+    def __init__(self, settings: Settings, access: Access, session: aiohttp.ClientSession) -> None:
+        self.settings = settings
+        self.access = access
+        self.kube = Kube(access, session)
+        self.tracking = TrackingClient(
+            session, url=settings.tracking_url, token_file=settings.tracking_token_file
+        )
+        self.world = ClusterWorld(Cache(), self.kube, self.tracking)
+        self.shell = Shell(KINDS, self.world)
+        self.kube.on_written = self.shell.written
+        self.logs = LogKeeper(
+            self.kube, self.tracking, is_over=self._is_over, on_complete=self._log_complete
+        )
+        self.recorder = Recorder(self.kube, identity=settings.identity)
+        self.reconciler = Reconciler(
+            kinds=KINDS,
+            world=self.world,
+            kube=self.kube,
+            recorder=self.recorder,
+            tools=Tools(self.kube, self.world, self.tracking, self.logs),
+            settings=settings,
+            now=lambda: datetime.now(UTC),
+        )
+        self.lease = Lease(
+            self.kube,
+            namespace=settings.namespace,
+            name=settings.lease_name,
+            identity=settings.identity,
+        )
+        self.is_standby = True
+        self.is_loaded = False
+
+    def is_ready(self) -> bool:
+        """Tell whether it works, or waits to."""
+        return self.is_standby or self.is_loaded
+
+    async def lead(self, stop: asyncio.Event) -> None:
+        """Load, work and watch until told to stop."""
+        self.is_standby = False
+        LEADER.labels(self.settings.lease_name).set(1)
+        namespaces = self.settings.watch_namespaces
+        await sweep.load(self.shell, self.kube, namespaces)
+        # What was just loaded lives long: the collector need not look at it again.
+        gc.freeze()
+        background = [
+            asyncio.create_task(self._keep_lease()),
+            asyncio.create_task(self.recorder.run()),
+            asyncio.create_task(
+                sweep.sweep_for_ever(self.shell, self.kube, self.tracking, namespaces)
+            ),
+        ]
+        self.shell.start(self.reconciler, workers=self.settings.workers)
+        self.is_loaded = True
+        _log.info("leading", extra={"identity": self.settings.identity})
+        await handlers.watch(
+            self.shell, self.access, self.settings, stop=stop, on_cleanup=self._drain
+        )
+        for task in background:
+            task.cancel()
+        await self.lease.release()
+
+    async def _drain(self) -> None:
+        await self.shell.drain(patience=DRAIN_SECONDS)
+        await self.logs.stop()
+
+    async def _keep_lease(self) -> None:
+        try:
+            await self.lease.keep()
+        except LeaseLost as exc:
+            # At once: another replica may be writing already.
+            _log.error("the lease is lost: %s", exc.message)  # no bug, no trace
+            logging.shutdown()
+            os._exit(1)
+
+    def _is_over(self, call: FollowLog) -> bool:
+        pod = self.world.get(PODS, call.namespace, call.pod)
+        same = pod is not None and pod["metadata"]["uid"] == call.pod_uid
+        return not same or has_stopped(pod or {})
+
+    def _log_complete(self, call: FollowLog) -> None:
+        self.shell.queue.add(Key(RUNS, call.namespace, call.run))
+
+
+async def run(settings: Settings) -> None:
+    """Run until SIGTERM."""
+    access = find_access()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with _session(access) as session:
+        operator = Operator(settings, access, session)
+        app = probes.application(is_healthy=lambda: True, is_ready=operator.is_ready)
+        runner = await probes.serve(app, port=settings.http_port)
+        waiting = asyncio.create_task(operator.lease.acquire())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            await waiting
+            await operator.lead(stop)
+        waiting.cancel()
+        stopped.cancel()
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _session(access: Access) -> AsyncIterator[aiohttp.ClientSession]:
+    connector = aiohttp.TCPConnector(limit=256, ssl=access.ssl_context or True)
+    async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
+        yield session
+
+
+def main() -> None:
+    """Run the operator."""
+    settings = from_environment()
+    journal.configure(level=settings.log_level, style=settings.log_format)
+    gc.set_threshold(50_000, 50, 50)
+    _log.info("starting", extra=_described(settings))
+    uvloop.run(run(settings))
+
+
+def _described(settings: Settings) -> dict[str, Any]:
+    return {
+        "tracking": settings.tracking_url,
+        "runtimes": sorted(settings.runtimes),
+        "namespaces": list(settings.watch_namespaces) or "all",
+    }
