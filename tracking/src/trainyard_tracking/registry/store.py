@@ -121,7 +121,7 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
 
     # Versions
 
-    def create_model_version(
+    def create_model_version(  # noqa: PLR0917  # MLflow's signature
         self,
         name: str,
         source: str,

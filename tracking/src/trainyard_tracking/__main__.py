@@ -1,0 +1,79 @@
+"""Runs the tracking service in this process: `python -m trainyard_tracking`."""
+
+import logging
+import os
+import sys
+
+import uvicorn
+
+from trainyard_tracking.errors import BadSettings
+from trainyard_tracking.kube import HttpKube, KubeDown, KubeError, find_cluster
+from trainyard_tracking.mlflow_env import mlflow_environment
+from trainyard_tracking.objects import S3Objects
+from trainyard_tracking.settings import Settings, read_settings
+from trainyard_tracking.tokens import read_public_key
+from trainyard_tracking.watching import Watcher
+
+_log = logging.getLogger("trainyard_tracking")
+_GRACE_SECONDS = 20
+
+
+def main() -> int:
+    """Run until told to stop; tell on the last line why, if it could not start."""
+    try:
+        settings = read_settings()
+        logging.basicConfig(
+            level=settings.log_level.upper(),
+            format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        )
+        _serve(settings)
+    except BadSettings as exc:
+        print(f"trainyard-tracking can't start: {exc}", file=sys.stderr)  # noqa: T201  # no logs yet
+        return 1
+    return 0
+
+
+def _serve(settings: Settings) -> None:
+    os.environ.update(mlflow_environment(settings))
+    # Only now: MLflow reads the variables while it is imported.
+    from trainyard_tracking.server import Outside, compose  # noqa: PLC0415
+
+    objects = S3Objects(settings.object_store)
+    objects.ensure_bucket()
+    outside = Outside(
+        kube=HttpKube(find_cluster()),
+        objects=objects,
+        key=read_public_key(settings.verify_cert_file),
+        database_url=settings.database_url,
+        spool=settings.spool_dir,
+    )
+    service = compose(outside)
+    for watcher in service.watchers:
+        _fill(watcher)
+        watcher.start()
+    uvicorn.run(
+        service.app,
+        host="0.0.0.0",  # noqa: S104  # a pod's port
+        port=settings.port,
+        log_level=settings.log_level,
+        access_log=settings.log_level == "debug",
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        server_header=False,
+    )
+
+
+def _fill(watcher: Watcher) -> None:
+    """Read the registry before the first request; a cluster that is away is waited for later."""
+    try:
+        watcher.list_once()
+    except KubeDown as exc:
+        _log.warning("starting with an empty registry: %s", exc)
+    except KubeError as exc:
+        raise BadSettings(
+            f"the Kubernetes API does not let us list {watcher.cache.plural}: {exc.message};"
+            " is the chart's role there, and are the CRDs?"
+        ) from exc
+
+
+if __name__ == "__main__":
+    sys.exit(main())
