@@ -60,13 +60,14 @@ class TestMoving:
 
         assert told.moves[0].by == "trainyard"
 
-    def test_a_move_without_promoted_by_is_by_the_owner_of_the_field(self) -> None:
+    def test_a_move_by_hand_of_an_automatic_stage_is_by_the_owner_of_the_field(self) -> None:
         told = decide(
             registry(
                 automatic(),
                 versions=(GOOD,),
                 wanted={"staging": 2},
                 owners={"staging": "kubectl-edit"},
+                promoted_by="ann@example.org",
             )
         )
 

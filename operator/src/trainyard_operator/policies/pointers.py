@@ -247,8 +247,9 @@ def _decide_stage(
 
 def _mover(registry: Registry, stage: Stage) -> str:
     owner = registry.owners.get(stage.name, "")
-    if owner == PROMOTER:
-        return BY_TRAINYARD
+    if stage.automatic:
+        # Nobody stamps promotedBy on these: it may still name who moved another stage.
+        return BY_TRAINYARD if owner == PROMOTER else owner
     return registry.promoted_by or owner
 
 
