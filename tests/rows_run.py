@@ -258,12 +258,12 @@ ROWS = [
     *(
         Row(
             f"{path} is the Run's",
-            mount(f"{path}/data"),
+            mount(f"{path}/data".replace("//", "/")),
             mount(path),
             "belong to the Run: mount the volume elsewhere",
             "spec.podTemplate.volumeMounts[0].mountPath",
         )
-        for path in ("/work", "/tmp", "/dev/shm", "/home/trainyard")
+        for path in ("/work", "/work/", "/tmp", "/dev/shm", "/home/trainyard")
     ),
     Row(
         "labels leave Trainyard's alone",

@@ -31,13 +31,13 @@ def generated_files() -> dict[str, str]:
     return files
 
 
-def drifted(root: Path) -> list[str]:
-    """Return the paths of files that differ from what would be written."""
-    return [
-        path
+def drifted(root: Path) -> dict[str, str]:
+    """Return the files that differ from what would be written, each with that."""
+    return {
+        path: text
         for path, text in generated_files().items()
         if not (root / path).is_file() or (root / path).read_text("utf-8") != text
-    ]
+    }
 
 
 def _chart_template(text: str) -> str:
@@ -65,10 +65,10 @@ def main(arguments: list[str] | None = None) -> int:
         for path in stale:
             sys.stderr.write(f"{path} is out of date: run `make generate` and commit it\n")
         return 1 if stale else 0
-    for path in stale:
+    for path, text in stale.items():
         target = options.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(generated_files()[path], "utf-8")
+        target.write_text(text, "utf-8")
         sys.stdout.write(f"wrote {path}\n")
     return 0
 

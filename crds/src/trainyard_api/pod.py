@@ -257,7 +257,7 @@ class VolumeMount(ApiModel):
             "a mount path is absolute: begin it with /, and leave out any colon",
         ),
         Rule(
-            f"!(self in {list(RESERVED_PATHS)})",
+            f"!(self in {[*RESERVED_PATHS, *(f'{path}/' for path in RESERVED_PATHS)]})",
             f"{', '.join(RESERVED_PATHS)} belong to the Run: mount the volume elsewhere, or in a"
             " folder below",
         ),
