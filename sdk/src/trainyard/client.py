@@ -230,7 +230,7 @@ class Client:
     def _list(
         self, kind: type[Resource], namespace: str | None, params: dict[str, str]
     ) -> tuple[Sequence[Object], str]:
-        items = []
+        items: list[Object] = []
         query: dict[str, Any] = {**params, "limit": _PAGE}
         while True:
             page = self.kube.request(

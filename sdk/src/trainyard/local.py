@@ -7,12 +7,15 @@ In place: the working directory is the folder itself, as if one had typed
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from trainyard_api.contract import PARAMETER_ENV_PREFIX
 
 from trainyard.errors import InvalidInput
 from trainyard.parameters import Parameter, as_arguments, as_text
@@ -57,7 +60,7 @@ def prepare(
         "MLFLOW_TRACKING_URI": os.environ.get("MLFLOW_TRACKING_URI") or _local_store(folder),
         "PYTHONUNBUFFERED": "1",
         "GIT_PYTHON_REFRESH": "quiet",
-        **{f"TRAINYARD_PARAM_{name.upper()}": as_text(value) for name, value in parameters.items()},
+        **{_variable(name): as_text(value) for name, value in parameters.items()},
         **({"MLFLOW_EXPERIMENT_NAME": experiment} if experiment else {}),
         **(env or {}),
     }
@@ -75,6 +78,10 @@ def execute(run: LocalRun) -> int:
             except KeyboardInterrupt:
                 # The terminal sent it to the program too: let it end in its own way.
                 continue
+
+
+def _variable(parameter: str) -> str:
+    return PARAMETER_ENV_PREFIX + re.sub(r"[^A-Za-z0-9_]", "_", parameter).upper()
 
 
 def _local_store(folder: Path) -> str:

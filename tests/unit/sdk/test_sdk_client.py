@@ -1,0 +1,192 @@
+"""The verbs, against an API server on this machine."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+import trainyard as ty
+from gen_sdk import (
+    NAMESPACE,
+    USER,
+    FakeCluster,
+    condition,
+    finished,
+    run_object,
+    write_kubeconfig,
+)
+from trainyard.client import Client
+from trainyard.submission import build_run
+from trainyard_api.contract import AUTHORIZATION_HEADER
+
+
+def a_run(name: str) -> ty.Run:
+    spec = {"command": ["true"], "runtime": "sklearn"}
+    return build_run({"metadata": {"name": name}, "spec": spec})
+
+
+def test_a_resource_is_created_in_the_contexts_namespace(client: Client) -> None:
+    created = client.create(a_run("one"))
+
+    assert (created.metadata.name, created.metadata.namespace) == ("one", NAMESPACE)
+    assert client.get(ty.Run, "one").spec.command == ["true"]
+
+
+def test_a_generated_name_comes_back_complete(client: Client) -> None:
+    run = build_run({"metadata": {"generateName": "x-"}, "spec": {"command": ["a"], "image": "b"}})
+
+    assert client.create(run).metadata.name == "x-x7k2p"
+
+
+def test_a_name_that_is_taken_is_a_conflict(client: Client) -> None:
+    client.create(a_run("one"))
+
+    with pytest.raises(ty.Conflict, match="already exists"):
+        client.create(a_run("one"))
+
+
+def test_a_broken_rule_names_its_field(client: Client) -> None:
+    with pytest.raises(ty.Refused, match=r"spec\.timeout: Invalid value"):
+        client.create(a_run("invalid"))
+
+
+def test_a_missing_resource_is_not_found(client: Client) -> None:
+    with pytest.raises(ty.NotFound, match="get Run none"):
+        client.get(ty.Run, "none")
+
+
+def test_a_missing_right_says_who_grants_it(client: Client, cluster: FakeCluster) -> None:
+    cluster.forbidden.add("/apis/trainyard.dev")
+
+    with pytest.raises(ty.Forbidden) as error:
+        client.list(ty.Run)
+    assert "trainyard-scientist" in error.value.fix
+
+
+def test_all_of_a_kind_are_listed_typed(client: Client, cluster: FakeCluster) -> None:
+    cluster.put("runs", run_object("a"))
+    cluster.put("runs", finished("b", metrics={"acc": "0.9"}))
+
+    assert [run.status.metrics for run in client.list(ty.Run)] == [{}, {"acc": "0.9"}]
+
+
+def test_a_deleted_resource_is_gone(client: Client) -> None:
+    client.create(a_run("one"))
+    client.delete(ty.Run, "one")
+
+    assert client.list(ty.Run) == []
+
+
+def test_a_watch_shows_what_is_there_and_then_what_changes(
+    client: Client, cluster: FakeCluster
+) -> None:
+    cluster.put("runs", run_object("one", phase="Pending"))
+    watch = client.watch(ty.Run, "one")
+    kind, first = next(watch)
+    cluster.put("runs", run_object("two"))
+    cluster.put("runs", run_object("one", phase="Running"))
+    event, second = next(watch)
+    watch.close()
+
+    assert (kind, first.status.phase) == ("ADDED", "Pending")
+    assert (event, second.status.phase) == ("MODIFIED", "Running")
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_a_wait_returns_on_every_outcome(
+    client: Client, cluster: FakeCluster, *, good: bool
+) -> None:
+    cluster.put("runs", run_object("one", phase="Pending"))
+    seen: list[str | None] = []
+
+    def later(run: ty.Run) -> None:
+        if not seen:
+            end = finished("one", good=good, code=3)
+            threading.Thread(target=cluster.put, args=("runs", end)).start()
+        seen.append(run.status.phase)
+
+    run = client.wait(client.get(ty.Run, "one"), timeout=10, seen=later)
+
+    assert run.status.phase == ("Succeeded" if good else "Failed")
+    assert seen == ["Pending", run.status.phase]
+
+
+def test_a_wait_that_takes_too_long_says_where_it_stands(
+    client: Client, cluster: FakeCluster
+) -> None:
+    waits = condition("Finished", "False", "Unschedulable", "No node has 64 CPUs")
+    cluster.put("runs", run_object("one", conditions=[waits]))
+
+    with pytest.raises(ty.TimedOut, match="Unschedulable, No node has 64 CPUs"):
+        client.wait(client.get(ty.Run, "one"), timeout=0.01)
+
+
+def test_a_wait_for_something_deleted_ends(client: Client, cluster: FakeCluster) -> None:
+    cluster.put("runs", run_object("one"))
+    run = client.get(ty.Run, "one")
+
+    with pytest.raises(ty.NotFound, match="deleted while"):
+        client.wait(run, timeout=10, seen=lambda _: client.delete(ty.Run, "one"))
+
+
+def test_the_username_is_what_the_cluster_says(client: Client) -> None:
+    assert client.username == USER
+
+
+def test_the_token_travels_in_a_header_of_its_own(client: Client, cluster: FakeCluster) -> None:
+    client.tracking.json("GET", "/anything", what="try", namespace=NAMESPACE)
+    headers = cluster.requests[-1][2]
+
+    assert headers[AUTHORIZATION_HEADER] == "Bearer secret"
+    assert headers["X-MLFLOW-WORKSPACE"] == NAMESPACE
+
+
+def test_without_a_token_the_chart_account_lends_one(
+    server: str, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    path = write_kubeconfig(tmp_path / "certificate", server, token="")
+    client = Client(kubeconfig=str(path))
+    for _ in range(2):
+        client.tracking.json("GET", "/anything", what="try")
+    client.kube.http.close()
+    asked = [path for _, path, _ in cluster.requests if path.endswith("/token")]
+
+    assert cluster.requests[-1][2][AUTHORIZATION_HEADER] == "Bearer token-of-trainyard-user"
+    assert len(asked) == 1
+
+
+def test_an_unknown_context_names_those_that_there_are(kubeconfig: Path) -> None:
+    with pytest.raises(ty.InvalidInput, match="there are test"):
+        Client(context="prod", kubeconfig=str(kubeconfig))
+
+
+def test_a_cluster_that_does_not_answer_is_unreachable(tmp_path: Path) -> None:
+    path = write_kubeconfig(tmp_path / "gone", "http://127.0.0.1:9")
+    client = Client(kubeconfig=str(path))
+
+    with pytest.raises(ty.Unreachable, match="'test'"):
+        client.list(ty.Run)
+    client.kube.http.close()
+
+
+def test_no_kubeconfig_at_all_is_said_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(ty.InvalidInput) as error:
+        Client(kubeconfig=str(tmp_path / "none"))
+    assert "--local" in error.value.fix
+
+
+def test_a_folder_becomes_a_run_and_travels_once(
+    client: Client, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    folder = tmp_path / "01-My_Job"
+    folder.mkdir()
+    (folder / "train.py").write_text("print(1)")
+    run = ty.run(folder, client=client, parameters={"depth": 2}, register="digits")
+    ty.run(folder, ["python", "-V"], client=client, name="other")
+
+    assert run.metadata.name == "my-job-x7k2p"
+    assert run.spec.command == ["python", "train.py"]
+    assert list(cluster.blobs) == [
+        json.loads(json.dumps(run.to_object()))["spec"]["source"]["archive"]["digest"]
+    ]
+    assert len([verb for verb, _, _ in cluster.requests if verb == "PUT"]) == 1

@@ -1,0 +1,83 @@
+"""Comparisons: what differs, and which is best."""
+
+import pytest
+from trainyard.comparing import Result, compare, less_is_better, result_of
+
+SHALLOW = Result(
+    "shallow", "a", params={"depth": "2", "seed": "7"}, metrics={"acc": 0.5, "loss": 2.0}
+)
+DEEP = Result("deep", "b", params={"depth": "12", "seed": "7"}, metrics={"acc": 0.9, "loss": 0.1})
+EMPTY = Result("empty", "c")
+
+
+def test_only_parameters_that_differ_are_shown() -> None:
+    found = compare([SHALLOW, DEEP])
+
+    assert [(line.name, line.values) for line in found.params] == [("depth", ("2", "12"))]
+    assert found.same_params == 1
+
+
+def test_a_parameter_that_one_run_lacks_differs() -> None:
+    assert [line.name for line in compare([DEEP, EMPTY]).params] == ["depth", "seed"]
+
+
+def test_the_best_is_the_highest_or_for_a_loss_the_lowest() -> None:
+    best = {line.name: line.best for line in compare([SHALLOW, DEEP]).metrics}
+
+    assert best == {"acc": {1}, "loss": {1}}
+
+
+@pytest.mark.parametrize(
+    ("values", "best"),
+    [
+        pytest.param([0.5, 0.5], set(), id="all the same: none is best"),
+        pytest.param([0.9, 0.9, 0.1], {0, 1}, id="a tie has two"),
+        pytest.param([float("nan"), 0.1], {1}, id="NaN is never best"),
+        pytest.param([float("nan"), float("nan")], set(), id="all NaN"),
+        pytest.param([0.5], set(), id="one run alone"),
+    ],
+)
+def test_edges_of_the_best(values: list[float], best: set[int]) -> None:
+    runs = [Result(str(at), str(at), metrics={"acc": value}) for at, value in enumerate(values)]
+
+    assert compare(runs).metrics[0].best == best
+
+
+@pytest.mark.parametrize(
+    ("metric", "less"),
+    [
+        ("val_loss", True),
+        ("training_log_loss", True),
+        ("rmse", True),
+        ("mean_squared_error", True),
+        ("accuracy", False),
+        ("f1_score", False),
+        ("blossom", False),
+    ],
+)
+def test_which_way_is_up(metric: str, *, less: bool) -> None:
+    assert less_is_better(metric) is less
+
+
+def test_json_has_the_best_by_name_and_nan_as_text() -> None:
+    odd = Result("odd", "d", metrics={"acc": float("nan")})
+
+    assert compare([DEEP, odd, SHALLOW]).as_object()["metrics"]["acc"] == {
+        "values": {"deep": 0.9, "odd": "nan", "shallow": 0.5},
+        "best": ["deep"],
+    }
+
+
+def test_a_run_is_read_as_mlflow_gives_it() -> None:
+    found = result_of(
+        {
+            "info": {"run_id": "a", "run_name": "calm-owl", "status": "FINISHED"},
+            "data": {
+                "metrics": [{"key": "acc", "value": "NaN"}],
+                "params": [{"key": "depth", "value": "2"}],
+            },
+        }
+    )
+
+    assert (found.name, found.params) == ("calm-owl", {"depth": "2"})
+    assert found.metrics["acc"] != found.metrics["acc"]

@@ -1,0 +1,160 @@
+"""Packing: the same bytes for the same files, and only what git would keep."""
+
+import gzip
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+from trainyard.errors import InvalidInput
+from trainyard.packing import human_size, pack
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def digest(folder: Path) -> str:
+    archive = pack(folder)
+    archive.content.close()
+    return archive.digest
+
+
+def names(folder: Path) -> list[str]:
+    archive = pack(folder)
+    with archive.content, tarfile.open(fileobj=archive.content) as tar:
+        return tar.getnames()
+
+
+def test_the_digest_does_not_depend_on_times_or_order(tmp_path: Path) -> None:
+    files = {"b.py": "b", "a.py": "a", "lib/c.py": "c"}
+    one = write(tmp_path / "one", files)
+    two = write(tmp_path / "two", dict(reversed(files.items())))
+    os.utime(two / "a.py", (0, 0))
+
+    assert digest(one) == digest(two)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"a.py": "other"}, id="another content"),
+        pytest.param({"b.py": "a"}, id="another file"),
+    ],
+)
+def test_the_digest_changes_with_the_files(tmp_path: Path, change: dict[str, str]) -> None:
+    before = digest(write(tmp_path, {"a.py": "a"}))
+
+    assert digest(write(tmp_path, change)) != before
+
+
+def test_entries_have_no_owner_and_no_time(tmp_path: Path) -> None:
+    archive = pack(write(tmp_path, {"run.sh": "x"}))
+    with archive.content:
+        data = archive.content.read()
+
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        entry = tar.getmembers()[0]
+    assert (entry.uid, entry.gid, entry.uname, entry.mtime) == (0, 0, "", 0)
+    assert data[4:8] == b"\0\0\0\0"
+    assert gzip.decompress(data)
+
+
+def test_the_executable_bit_is_kept(tmp_path: Path) -> None:
+    write(tmp_path, {"run.sh": "x"})
+    (tmp_path / "run.sh").chmod(0o700)
+    archive = pack(tmp_path)
+
+    with archive.content, tarfile.open(fileobj=archive.content) as tar:
+        assert tar.getmember("run.sh").mode == (0o644 if os.name == "nt" else 0o755)
+
+
+IGNORING = [
+    pytest.param({".gitignore": "*.csv", "a.py": "", "x/d.csv": ""}, ["a.py"], id="at any depth"),
+    pytest.param(
+        {".gitignore": "/data", "data/a": "", "src/data/b": ""}, ["src/data/b"], id="anchored"
+    ),
+    pytest.param(
+        {".gitignore": "*.log\n!keep.log", "a.log": "", "keep.log": ""}, ["keep.log"], id="negated"
+    ),
+    pytest.param(
+        {".gitignore": "*.csv", "in/.gitignore": "!*.csv", "a.csv": "", "in/b.csv": ""},
+        ["in/.gitignore", "in/b.csv"],
+        id="a nested file has the last word",
+    ),
+    pytest.param(
+        {"in/.gitignore": "x.py", "x.py": "", "in/x.py": ""},
+        ["in/.gitignore", "x.py"],
+        id="a nested file speaks of its own folder only",
+    ),
+    pytest.param(
+        {".gitignore": "out/\n!out/a", "out/a": "", "b": ""},
+        ["b"],
+        id="nothing comes back from an ignored folder",
+    ),
+    pytest.param(
+        {".git/config": "", "__pycache__/a.pyc": "", "mlruns/0": "", "mlflow.db": "", "a": ""},
+        ["a"],
+        id="git's own folder, caches and local results stay behind",
+    ),
+    pytest.param(
+        {"venv/pyvenv.cfg": "", "venv/bin/python": "", "a": ""}, ["a"], id="virtual environments"
+    ),
+]
+
+
+@pytest.mark.parametrize(("files", "kept"), IGNORING)
+def test_gitignore_is_honoured(tmp_path: Path, files: dict[str, str], kept: list[str]) -> None:
+    found = names(write(tmp_path, files))
+
+    assert [name for name in found if name != ".gitignore"] == kept
+
+
+def test_rules_above_the_folder_count_up_to_the_repository(tmp_path: Path) -> None:
+    write(tmp_path, {".gitignore": "*.py", "repo/.gitignore": "*.csv", "repo/.git/HEAD": ""})
+    write(tmp_path, {"repo/job/a.csv": "", "repo/job/a.py": ""})
+
+    assert names(tmp_path / "repo" / "job") == ["a.py"]
+
+
+def test_links_are_packed_as_files_unless_they_lead_outside(tmp_path: Path) -> None:
+    folder = write(tmp_path / "job", {"a.py": "code"})
+    write(tmp_path, {"secret": "x"})
+    try:
+        (folder / "same.py").symlink_to(folder / "a.py")
+        (folder / "out").symlink_to(tmp_path / "secret")
+    except OSError:
+        return
+    archive = pack(folder)
+
+    with archive.content, tarfile.open(fileobj=archive.content) as tar:
+        assert tar.getnames() == ["a.py", "same.py"]
+    assert archive.skipped == ("out",)
+
+
+def test_too_much_is_refused_with_the_largest_files(tmp_path: Path) -> None:
+    write(tmp_path, {"data.bin": "x" * 5000, "a.py": "x"})
+
+    with pytest.raises(InvalidInput, match=r"data\.bin") as error:
+        pack(tmp_path, limit=1000)
+    assert ".gitignore" in error.value.fix
+
+
+@pytest.mark.parametrize("folder", ["missing", "empty"])
+def test_a_folder_without_files_is_refused(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "empty").mkdir()
+
+    with pytest.raises(InvalidInput):
+        pack(tmp_path / folder)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (1536, "1.5 KiB"), (5 * 1024**2, "5.0 MiB"), (2**31, "2.0 GiB")]
+)
+def test_sizes_are_written_for_people(count: int, text: str) -> None:
+    assert human_size(count) == text
