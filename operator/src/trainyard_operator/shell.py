@@ -96,7 +96,9 @@ class Shell:
             after = await reconciler.reconcile(key)
         except Retry as exc:
             delay = self._again(key, exc.after)
-            _log.info("%s: %s", exc.reason, exc.message, extra={**told, "after": str(delay)})
+            # Waiting for a known time is no news.
+            level = logging.DEBUG if exc.after else logging.INFO
+            _log.log(level, "%s: %s", exc.reason, exc.message, extra={**told, "after": str(delay)})
             return "requeue_after" if exc.after else "requeue"
         except Exception:  # noqa: BLE001  # a bug in one kind must not stop the others
             metrics.RECONCILE_ERRORS.labels(key.resource).inc()

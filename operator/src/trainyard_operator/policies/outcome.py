@@ -74,6 +74,7 @@ _POD_REASONS = {
     "Shutdown": ("Evicted", "The node shut down"),
 }
 _START_FAILURES = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
+_KILLED = 137
 _EXIT_CODES = {
     126: "the program is not executable",
     127: "a program was not found",
@@ -127,7 +128,9 @@ def _of_main(pod: Object, ended: Mapping[str, Any]) -> Outcome:
 
 
 def _time(ended: Mapping[str, Any], field: str) -> str:
-    return str(ended.get(field) or "")
+    found = str(ended.get(field) or "")
+    # A container that never started "started" in 1970.
+    return "" if found.startswith("1970-") else found
 
 
 def _failure(pod: Object, ended: Mapping[str, Any], code: int) -> tuple[str, str, Fault]:
@@ -135,7 +138,7 @@ def _failure(pod: Object, ended: Mapping[str, Any], code: int) -> tuple[str, str
     if disrupted:
         return disrupted.reason, disrupted.message, disrupted.fault
     why = ended.get("reason")
-    if why == "OOMKilled":
+    if why == "OOMKilled" or (code == _KILLED and _is_likely_memory(pod)):
         return "OutOfMemory", _out_of_memory(pod), Fault.USER
     if why in _START_FAILURES:
         return "StartFailed", _not_started(str(ended.get("message", ""))), Fault.FINAL
@@ -198,6 +201,11 @@ def _out_of_memory(pod: Object) -> str:
         f"The program used more memory than its limit of {limit}: raise"
         f" spec.resources.limits.memory, to {doubled(limit)} for example"
     )
+
+
+def _is_likely_memory(pod: Object) -> bool:
+    # The kernel kills one process; if that was a child of the program, only the code tells.
+    return bool(_limit(pod, "memory")) and not pod["metadata"].get("deletionTimestamp")
 
 
 def _limit(pod: Object, resource: str) -> str:

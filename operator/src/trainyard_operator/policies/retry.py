@@ -30,13 +30,14 @@ def retry_delay(
 
     Args:
         limits: spec.retry.
-        earlier: status.attempts before the one that just ended.
+        earlier: status.attempts; the one that just ended is told by having no end there yet.
         attempts: How many there have been in all, with the one that just ended.
     """
     field = _FIELDS.get(fault)
     if field is None:
         return None
     allowed = {**DEFAULTS, **limits}
+    earlier = [each for each in earlier if each.get("completionTime")]
     suspended = sum(1 for each in earlier if each.get("reason") in _UNCOUNTED)
     used = sum(1 for each in earlier if _field(each) == field)
     total = allowed["userError"] + allowed["infrastructure"]
