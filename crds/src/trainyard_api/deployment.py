@@ -8,8 +8,8 @@ from pydantic import Field
 from trainyard_api.contract import DEPLOYMENTS
 from trainyard_api.meta import ApiModel, Resource, Status
 from trainyard_api.model import StageName
-from trainyard_api.pod import Resources, exactly_one
-from trainyard_api.schema import Column, Definition, Rule, rules
+from trainyard_api.resources import Resources
+from trainyard_api.schema import Column, Definition, Rule, exactly_one, rules
 from trainyard_api.values import ModelVersionNumber, Name
 
 

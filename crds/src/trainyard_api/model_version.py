@@ -7,8 +7,7 @@ from pydantic import Field
 
 from trainyard_api.contract import MAX_VERSION_NAME, MODEL_VERSIONS
 from trainyard_api.meta import ApiModel, Resource, Status
-from trainyard_api.pod import exactly_one
-from trainyard_api.schema import Column, Definition, Rule, bounded, rules
+from trainyard_api.schema import Column, Definition, Rule, bounded, exactly_one, rules
 from trainyard_api.values import Description, Name, RelativePath, Tags
 
 _CONTENT = "make another version with the next number instead"

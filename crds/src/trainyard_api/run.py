@@ -6,8 +6,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from trainyard_api.contract import DEFAULT_EXPERIMENT, RESERVED_ENV, RUNS
+from trainyard_api.environment import EnvFrom, EnvVar
 from trainyard_api.meta import ApiModel, Resource, Status, Time
-from trainyard_api.pod import EnvFrom, EnvVar, PodTemplate, Resources
+from trainyard_api.pod import PodTemplate
+from trainyard_api.resources import Resources
 from trainyard_api.schema import SCALAR, Column, Definition, Rule, bounded, map_list, rules
 from trainyard_api.source import Source
 from trainyard_api.values import Duration, Name, RelativePath

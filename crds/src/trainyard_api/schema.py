@@ -86,6 +86,12 @@ OPAQUE: Final = Extra((("x-kubernetes-preserve-unknown-fields", True),))
 INT_OR_STRING: Final = Extra((("x-kubernetes-int-or-string", True),))
 
 
+def exactly_one(*fields: str) -> str:
+    """Return the CEL expression that exactly one of the fields is set."""
+    present = ", ".join(f"has(self.{field})" for field in fields)
+    return f"[{present}].filter(each, each).size() == 1"
+
+
 class _Scalar:
     """Mark a value that is a string, number or boolean.
 

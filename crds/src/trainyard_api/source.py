@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from trainyard_api.meta import ApiModel
-from trainyard_api.pod import exactly_one
-from trainyard_api.schema import Rule, rules
+from trainyard_api.schema import Rule, exactly_one, rules
 from trainyard_api.values import Digest, ObjectName, RelativePath
 
 

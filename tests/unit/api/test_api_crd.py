@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 from trainyard_api import contract, serving
-from trainyard_api.crd import custom_resource_definition, prose, root_schema, structural
+from trainyard_api.crd import custom_resource_definition, root_schema
 from trainyard_api.kinds import KINDS
 from trainyard_api.meta import ApiModel
 from trainyard_api.run import RunSpec
 from trainyard_api.schema import RULES, Extra, Rule, bounded, map_list, rules
+from trainyard_api.structural import prose, structural
 
 Schema = dict[str, Any]
 MUTABLE = {"suspend", "cancel", "ttlSecondsAfterFinished"}
