@@ -1,0 +1,94 @@
+"""One composed service for all tests of the tracking service: MLflow keeps its stores in globals.
+
+The real MLflow server on SQLite in a temporary folder; the cluster and the object store are fakes.
+"""
+
+import socket
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from gen_tracking import KEY, OPERATOR, FakeKube, FileObjects, bearer, run_token
+from trainyard_tracking.mlflow_env import behaviour
+
+
+@dataclass
+class World:
+    """The service with everything it stands on."""
+
+    service: Any
+    kube: FakeKube
+    objects: FileObjects
+    client: httpx.Client
+    url: str
+    environment: dict[str, str]
+
+    def record(self, run_id: str, name: str, *, namespace: str = "team", **body: Any) -> str:
+        """Record a Run as the operator does and give its token."""
+        answer = self.client.put(
+            f"/api/trainyard/v1/namespaces/{namespace}/runs/{run_id}",
+            json={"name": name, "experiment": "digits", "startTime": 1_700_000_000_000, **body},
+            headers=bearer(OPERATOR),
+        )
+        assert answer.status_code == 200, answer.text
+        return run_token(run_id, name, namespace=namespace)
+
+    def sync(self) -> None:
+        """Let the watch caches see what the cluster has."""
+        for watcher in self.service.watchers:
+            watcher.list_once()
+
+
+@pytest.fixture(scope="session")
+def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    root: Path = tmp_path_factory.mktemp("tracking")
+    database = f"sqlite:///{root}/mlflow.db"
+    environment = {
+        "_MLFLOW_SERVER_FILE_STORE": database,
+        "_MLFLOW_SERVER_REGISTRY_STORE": "trainyard://",
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": f"file://{root}/bucket/mlflow",
+        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+        **behaviour(),
+    }
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        # What MLflow warns of while it is imported is not ours to mend.
+        warnings.simplefilter("ignore")
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        from trainyard_tracking.server import Outside, compose  # noqa: PLC0415  # reads them
+
+        kube, objects = FakeKube(), FileObjects(root / "bucket")
+        outside = Outside(kube, objects, KEY.public_key(), database, root / "spool")
+        service = compose(outside)
+    with _served(service.app) as url, httpx.Client(base_url=url, timeout=60) as client:
+        yield World(service, kube, objects, client, url, environment)
+
+
+@contextmanager
+def _served(app: Any) -> Iterator[str]:
+    """Serve over real HTTP: what clients see is tested, not what a shortcut would show."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    listening.close()
+
+
+@pytest.fixture
+def world(_world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    for name, value in _world.environment.items():
+        monkeypatch.setenv(name, value)
+    _world.kube.down = False
+    _world.kube.operator = None
+    return _world

@@ -1,0 +1,162 @@
+"""Every route of the composed application has a rule, and what has none is refused."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from gen_tracking import OPERATOR, SCIENTIST, STRANGER, VIEWER, bearer
+from trainyard_tracking.auth.rules import Access
+
+OPEN = {"/health", "/api/trainyard/v1/health", "/metrics"}
+
+
+def routes(world) -> Iterator[tuple[str, str]]:
+    from mlflow.server import app as flask_app  # noqa: PLC0415  # reads its environment
+
+    for included in world.service.mlflow.router.routes:
+        for route in getattr(included, "effective_route_contexts", list)():
+            path = getattr(route, "path", None) or route.starlette_route.path
+            yield from ((method, path) for method in route.methods)
+    for rule in flask_app.url_map.iter_rules():
+        yield from ((method, rule.rule) for method in rule.methods - {"OPTIONS"})
+
+
+def private_routes(world) -> Iterator[tuple[str, str]]:
+    from trainyard_tracking.api.app import _routes  # noqa: PLC0415  # after the environment
+
+    methods = ("GET", "HEAD", "PUT", "POST", "PATCH")
+    for route in _routes():
+        # An endpoint that is a class answers the methods that it defines.
+        defined = {m for m in methods if hasattr(route.endpoint, m.lower())}
+        yield from ((method, route.path) for method in route.methods or defined)
+
+
+def sample(template: str) -> str:
+    return re.sub(r"<[^>]*>|\{[^}]*\}", "7", template)
+
+
+def test_mlflow_has_as_many_routes_as_we_looked_at(world):
+    assert len(set(routes(world))) > 500
+
+
+def test_every_route_has_a_rule(world):
+    everything = {*routes(world), *private_routes(world)}
+
+    bare = [one for one in everything if world.service.table.find(one[0], sample(one[1])) is None]
+
+    assert bare == []
+
+
+def test_every_rule_is_of_a_route(world):
+    def shape(path: str) -> str:
+        return re.sub(r"<[^>]*>|\{[^}]*\}", "{}", path.replace("/ajax-api/", "/api/", 1))
+
+    known = {shape(path) for _, path in [*routes(world), *private_routes(world)]}
+    unused = [
+        row.template
+        for row in world.service.table.rows
+        if row.template not in known
+        and not (row.prefix and any(path.startswith(row.template) for path in known))
+    ]
+
+    assert unused == []
+
+
+def test_without_a_token_every_route_but_the_open_ones_is_401(world):
+    everything = {*routes(world), *private_routes(world)}
+    answers = {
+        (method, path): world.client.request(method, sample(path)).status_code
+        for method, path in sorted(everything)
+    }
+
+    wrong = {one: code for one, code in answers.items() if code != 401 and one[1] not in OPEN}
+    assert wrong == {}
+
+
+def test_the_open_routes_answer_without_a_token(world):
+    assert {world.client.get(path).status_code for path in OPEN} == {200}
+
+
+def test_the_refusal_says_how_to_get_a_token(world):
+    answer = world.client.get("/api/2.0/mlflow/runs/get")
+
+    assert answer.status_code == 401
+    assert "trainyard proxy" in answer.json()["message"]
+
+
+def test_an_unknown_route_is_refused_even_to_the_operator(world):
+    answer = world.client.get("/api/9.0/mlflow/secrets", headers=bearer(OPERATOR))
+
+    assert answer.status_code == 403
+
+
+def test_a_stranger_is_let_into_no_route_that_needs_rights(world):
+    table = world.service.table
+    known = {*routes(world), *private_routes(world)}
+    guarded = [
+        (method, sample(path))
+        for method, path in sorted(known)
+        if table.find(method, sample(path)).rule.people not in {Access.OPEN, Access.KNOWN}
+    ]
+
+    codes = {
+        one: world.client.request(*one, headers=bearer(STRANGER)).status_code for one in guarded
+    }
+
+    assert {one: code for one, code in codes.items() if code != 403} == {}
+
+
+@pytest.mark.parametrize(
+    ("token", "namespace", "code"),
+    [
+        pytest.param(SCIENTIST, "team", 200, id="a scientist lists runs of the own namespace"),
+        pytest.param(VIEWER, "team", 200, id="a viewer lists runs of the own namespace"),
+        pytest.param(SCIENTIST, "other", 403, id="a scientist lists no runs of another one"),
+        pytest.param(STRANGER, "team", 403, id="a stranger lists nothing"),
+        pytest.param("forged", "team", 401, id="a forged token is nobody's"),
+    ],
+)
+def test_rights_on_the_resources_are_rights_on_mlflow(world, token, namespace, code):
+    answer = world.client.post(
+        "/api/2.0/mlflow/experiments/search",
+        json={"max_results": 5},
+        headers=bearer(token, **{"X-MLFLOW-WORKSPACE": namespace}),
+    )
+
+    assert answer.status_code == code
+
+
+def test_a_viewer_makes_no_runs(world):
+    answer = world.client.post(
+        "/api/2.0/mlflow/runs/create",
+        json={"experiment_id": "0"},
+        headers=bearer(VIEWER, **{"X-MLFLOW-WORKSPACE": "team"}),
+    )
+
+    assert answer.status_code == 403
+    assert "create runs.trainyard.dev in namespace team" in answer.json()["message"]
+
+
+def test_a_token_is_taken_from_the_header_that_the_service_proxy_leaves(world):
+    answer = world.client.get(
+        "/version", headers={"X-Trainyard-Authorization": f"Bearer {SCIENTIST}"}
+    )
+
+    assert answer.status_code == 200
+
+
+def test_only_namespaces_whose_runs_one_may_list_are_workspaces(world):
+    for name in ("team", "other"):
+        world.kube.write(f"/api/v1/namespaces/{name}", {"metadata": {"name": name}})
+    world.sync()
+
+    answer = world.client.get("/api/3.0/mlflow/workspaces", headers=bearer(SCIENTIST))
+
+    assert [one["name"] for one in answer.json()["workspaces"]] == ["team"]
+
+
+def test_urls_signed_for_the_object_store_are_not_offered(world):
+    answer = world.client.get("/api/3.0/mlflow/server-info", headers=bearer(SCIENTIST))
+
+    assert answer.json()["multipart_uploads_enabled"] is False
+    assert answer.json()["workspaces_enabled"] is True
