@@ -1,0 +1,1 @@
+"""The model server: one model, two protocols, one process."""

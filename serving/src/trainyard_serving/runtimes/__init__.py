@@ -1,0 +1,89 @@
+"""One module for each way to load a model; imported only when a model needs it."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any, Final, Protocol, cast
+
+import yaml
+
+from trainyard_serving.dataplane import Model
+from trainyard_serving.errors import LoadError
+from trainyard_serving.signature import Signature, signature_of
+
+_BY_FLAVOR: Final = {"sklearn": "sklearn", "python_function": "pyfunc"}
+"""Flavors in order of preference, and the module that loads them."""
+
+
+class Runtime(Protocol):
+    """What a module of this package offers."""
+
+    def load(self, folder: Path, mlmodel: dict[str, Any], signature: Signature) -> Model: ...
+
+
+def read_mlmodel(folder: Path) -> dict[str, Any]:
+    """Return the decoded MLmodel file of a model's folder.
+
+    Raises:
+        LoadError: It is not there, or is not an MLmodel file.
+    """
+    try:
+        document = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LoadError(f"{folder} holds no MLmodel file: is it a folder made by MLflow?") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as exc:
+        raise LoadError(f"The MLmodel file can't be read: {exc}") from exc
+    if not isinstance(document, dict) or not isinstance(document.get("flavors"), dict):
+        raise LoadError("The MLmodel file names no flavors")
+    return document
+
+
+def chosen(mlmodel: dict[str, Any]) -> str:
+    """Return the name of the runtime for a model.
+
+    Raises:
+        LoadError: None of its flavors is one that this server loads.
+    """
+    flavors = mlmodel["flavors"]
+    # A scikit-learn model wrapped in somebody's own code is loaded by that code.
+    own_code = (flavors.get("python_function") or {}).get("loader_module")
+    for flavor, runtime in _BY_FLAVOR.items():
+        if flavor in flavors and (flavor != "sklearn" or own_code in {None, "mlflow.sklearn"}):
+            return runtime
+    raise LoadError(
+        f"The model has the flavors {', '.join(flavors)}; this server loads {', '.join(_BY_FLAVOR)}"
+    )
+
+
+def load(folder: Path) -> tuple[Model, Signature, str]:
+    """Load the model in a folder; return it, its signature and the runtime's name.
+
+    Raises:
+        LoadError: It can't be loaded; says why in one line.
+    """
+    mlmodel = read_mlmodel(folder)
+    signature, name = signature_of(mlmodel), chosen(mlmodel)
+    try:
+        runtime = cast("Runtime", importlib.import_module(f"{__name__}.{name}"))
+        return runtime.load(folder, mlmodel, signature), signature, name
+    except LoadError:
+        raise
+    except ModuleNotFoundError as exc:
+        raise LoadError(
+            f"The model needs the package {exc.name!r}, which this server's image does not have: "
+            "use a serving runtime with it"
+        ) from exc
+    except Exception as exc:
+        lines = str(exc).strip().splitlines() or [""]
+        raise LoadError(f"The model can't be loaded: {type(exc).__name__}: {lines[0]}") from exc
+
+
+def example_request(folder: Path) -> bytes | None:
+    """Return the model's input example as an /invocations body, if it was saved with one."""
+    path = folder / "serving_input_example.json"
+    try:
+        body = path.read_bytes()
+        json.loads(body)
+    except (OSError, ValueError):
+        return None
+    return body

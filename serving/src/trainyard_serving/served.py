@@ -1,0 +1,43 @@
+"""The state of the one model this process serves: waiting, ready, draining."""
+
+from dataclasses import dataclass, field
+
+from trainyard_serving.dataplane import Dataplane
+from trainyard_serving.errors import NotReady
+from trainyard_serving.signature import Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model that answers."""
+
+    dataplane: Dataplane
+    signature: Signature
+    platform: str
+
+
+@dataclass(slots=True)
+class Served:
+    """What is served under which name; `waits_for` says why it isn't yet."""
+
+    name: str
+    version: str
+    digest: str = ""
+    loaded: Loaded | None = None
+    draining: bool = False
+    waits_for: str = field(default="the model is loading")
+
+    @property
+    def ready(self) -> bool:
+        """Say whether new traffic should come here."""
+        return self.loaded is not None and not self.draining
+
+    def model(self) -> Loaded:
+        """Return the model; a draining server still answers.
+
+        Raises:
+            NotReady: It is not loaded yet.
+        """
+        if self.loaded is None:
+            raise NotReady(f"model {self.name} version {self.version}: {self.waits_for}")
+        return self.loaded

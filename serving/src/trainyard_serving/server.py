@@ -1,0 +1,168 @@
+"""The life of the process: listen, fetch, load, warm up, serve, drain, end.
+
+    listening ─► fetching ─► loading ─► ready ──SIGTERM──► draining ─► closed (0)
+                 │  ▲ down      │ can't be                    │ requests under way finish
+                 └──┘ again     └─► reason written, exit 1    └ connections are asked to close
+
+It listens from the start: alive is not ready, and a scrape shows what it waits for.
+"""
+
+import asyncio
+import logging
+import signal
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+from trainyard_serving import runtimes
+from trainyard_serving.dataplane import Dataplane
+from trainyard_serving.errors import BadInput, LoadError, ModelFailed, SourceUnavailable
+from trainyard_serving.fetch import Source, fetch
+from trainyard_serving.metrics import Metrics
+from trainyard_serving.protocols import mlflow
+from trainyard_serving.served import Loaded, Served
+from trainyard_serving.settings import Settings
+from trainyard_serving.web.connection import Connection
+from trainyard_serving.web.routes import Routes
+from trainyard_serving.web.shared import Limits, Shared
+
+LOG = logging.getLogger(__name__)
+_FINISH_SECONDS: Final = 30.0
+_BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
+
+
+class Server:
+    """One process that serves one model."""
+
+    def __init__(self, settings: Settings, limits: Limits | None = None) -> None:
+        self._settings = settings
+        self.metrics = Metrics()
+        self.served = Served(settings.name, settings.version, settings.digest)
+        routes = Routes(self.served, self.metrics)
+        limits = limits or Limits(body_bytes=settings.max_body_bytes)
+        self.shared = Shared(
+            routes.route, limits, failed=lambda status: self.metrics.answered("other", status, 0.0)
+        )
+        self.metrics.watch(
+            inflight=lambda: self.shared.inflight,
+            connections=lambda: len(self.shared.connections),
+        )
+        self.metrics.serves(model=settings.name, version=settings.version, digest=settings.digest)
+        self._stop = asyncio.Event()
+        self.port = settings.port
+
+    def stop(self) -> None:
+        """Begin to drain; a second call ends at once."""
+        if self._stop.is_set():
+            raise SystemExit(1)
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve until stopped.
+
+        Raises:
+            LoadError: The model can't be served.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        listener = await loop.create_server(
+            lambda: Connection(self.shared),
+            self._settings.host,
+            self._settings.port,
+            backlog=1024,
+        )
+        self.port = listener.sockets[0].getsockname()[1]
+        LOG.info("listening on %s:%d", self._settings.host, self.port)
+        sweeper = asyncio.create_task(self._sweep())
+        try:
+            await self._until_stopped()
+            await self._drain(listener)
+        finally:
+            sweeper.cancel()
+            listener.close()
+            self._close()
+
+    async def _until_stopped(self) -> None:
+        """Load, then wait; a stop while loading does not wait for the load."""
+        loading = asyncio.create_task(self.load())
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({loading, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if loading.done():
+            loading.result()
+            await stopped
+        loading.cancel()
+
+    async def load(self) -> None:
+        """Fetch, load and warm up; the server is ready after that."""
+        started = monotonic()
+        folder = self._settings.model_dir or await self._fetched()
+        self.served.waits_for = "the model is loading"
+        self.served.loaded = await asyncio.to_thread(self._loaded, folder)
+        self.metrics.loaded(monotonic() - started)
+        self.metrics.ready(value=self.served.ready)
+        LOG.info(
+            "ready: model %s version %s after %.1f s",
+            self.served.name,
+            self.served.version,
+            monotonic() - started,
+        )
+
+    async def _fetched(self) -> Path:
+        """Fetch the model, however long its source is down."""
+        settings = self._settings
+        source = Source(settings.url, settings.digest, settings.token_file)
+        attempt = 0
+        while True:
+            self.served.waits_for = "the model is being fetched"
+            try:
+                return await asyncio.to_thread(fetch, source, settings.store)
+            except SourceUnavailable as exc:
+                pause = _BACKOFF[min(attempt, len(_BACKOFF) - 1)]
+                self.served.waits_for = f"waiting for the model: {exc}"
+                LOG.warning("%s; asking again in %g s", exc, pause)
+                attempt += 1
+                await asyncio.sleep(pause)
+
+    def _loaded(self, folder: Path) -> Loaded:
+        model, signature, platform = runtimes.load(folder)
+        dataplane = Dataplane(model, self.metrics, row_wise=signature.row_wise)
+        example = runtimes.example_request(folder)
+        if example is not None:
+            try:
+                dataplane.warm_up(mlflow.read(example, "application/json", signature))
+            except (BadInput, ModelFailed) as exc:
+                # Examples are saved by people; one that is wrong must not keep the model away.
+                LOG.warning("not warmed up: %s", exc)
+        return Loaded(dataplane, signature, platform)
+
+    async def _drain(self, listener: asyncio.Server) -> None:
+        """Become unready, go on serving while others learn of it, then finish."""
+        self.served.draining = self.shared.draining = True
+        self.metrics.ready(value=False)
+        if self.served.loaded is not None:
+            LOG.info("draining for %g s", self._settings.drain_seconds)
+            await asyncio.sleep(self._settings.drain_seconds)
+        listener.close()
+        deadline = monotonic() + _FINISH_SECONDS
+        while self.shared.connections and monotonic() < deadline:
+            self.shared.close_idle()
+            await asyncio.sleep(0.02)
+        LOG.info("drained; %d requests unanswered", self.shared.inflight)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self.shared.sweep(monotonic())
+
+    def _close(self) -> None:
+        if self.served.loaded is not None:
+            self.served.loaded.dataplane.close()
+
+
+def told_once(path: Path, error: LoadError) -> None:
+    """Write the reason where Kubernetes reads it; nowhere to write is no further failure."""
+    try:
+        path.write_text(str(error).replace("\n", " ")[:4096], encoding="utf-8")
+    except OSError as exc:
+        LOG.debug("no termination log: %s", exc)

@@ -1,0 +1,1 @@
+"""HTTP: parsing, routing, status codes. What a prediction is, is not known here."""

@@ -1,0 +1,205 @@
+"""The paths this server answers, for both protocols. One model, so every path is known.
+
+Handlers read and write by `protocols/`; here is only which path does what, and the guard that
+turns anything unforeseen into a 500 of its own request.
+"""
+
+import logging
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from time import perf_counter
+from typing import Any, Final
+
+from trainyard_serving import protocols
+from trainyard_serving.batch import Batch
+from trainyard_serving.errors import BadInput, ServingError, UnknownModel, UnsupportedMedia
+from trainyard_serving.metrics import Metrics
+from trainyard_serving.protocols import mlflow, v2
+from trainyard_serving.served import Loaded, Served
+from trainyard_serving.web.answers import JSON, Answer, Request, json_answer, problem, refusal
+from trainyard_serving.web.shared import Respond
+
+LOG = logging.getLogger(__name__)
+
+Handler = Callable[[Request, Respond], None]
+Plain = Callable[[Request], Answer]
+_BINARY: Final = b"inference-header-content-length"
+
+
+class Routes:
+    """The table of paths, for one served model."""
+
+    def __init__(self, served: Served, metrics: Metrics) -> None:
+        self._served = served
+        self._metrics = metrics
+        self._names: tuple[Loaded | None, list[str]] = (None, [])
+        self._table = self._paths()
+
+    def route(self, request: Request, respond: Respond) -> None:
+        """Answer a request, now or later, exactly once."""
+        started = perf_counter()
+        protocol, methods = self._table.get(request.path) or self._unknown(request.path)
+
+        def answered(answer: Answer) -> None:
+            self._metrics.answered(protocol, answer.status, perf_counter() - started)
+            respond(answer)
+
+        handler = methods.get("GET" if request.method == "HEAD" else request.method)
+        if handler is None:
+            allow = ", ".join((*methods, *(["HEAD"] if "GET" in methods else [])))
+            text = f"{request.path} takes {allow}, not {request.method}"
+            answered(problem(405, text, extra=f"Allow: {allow}\r\n".encode()))
+            return
+        try:
+            handler(request, answered)
+        except ServingError as exc:
+            answered(refusal(exc, mlflow=protocol == "mlflow"))
+        except Exception:
+            LOG.exception("unexpected error at %s", request.path)
+            answered(problem(500, "unexpected error: the server's log has the details"))
+
+    def _paths(self) -> dict[str, tuple[str, dict[str, Handler]]]:
+        models = f"/v2/models/{self._served.name}"
+        plain: dict[str, tuple[str, Plain]] = {
+            "/v2": ("GET", self._server),
+            "/v2/health/live": ("GET", lambda _: json_answer({"live": True})),
+            "/v2/health/ready": ("GET", self._ready),
+            "/v2/repository/index": ("POST", self._index),
+            "/metrics": ("GET", self._exposition),
+            "/ping": ("GET", self._ping),
+            "/health": ("GET", self._ping),
+            "/version": ("GET", lambda _: Answer(200, _mlflow_version().encode(), "text/plain")),
+        }
+        table: dict[str, tuple[str, dict[str, Handler]]] = {
+            "/invocations": ("mlflow", {"POST": self._invocations})
+        }
+        for base in (models, f"{models}/versions/{self._served.version}"):
+            plain |= {base: ("GET", self._model), f"{base}/ready": ("GET", self._model_ready)}
+            table[f"{base}/infer"] = ("v2", {"POST": self._infer})
+        for path, (method, handler) in plain.items():
+            table[path] = ("other", {method: _at_once(handler)})
+        return table | {f"{path}/": entry for path, entry in table.items()}
+
+    def _unknown(self, path: str) -> tuple[str, dict[str, Handler]]:
+        def refuse(request: Request, respond: Respond) -> None:
+            respond(self._not_found(request.path))
+
+        return "other", dict.fromkeys(("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"), refuse)
+
+    def _not_found(self, path: str) -> Answer:
+        if path.startswith("/v2/models/"):
+            served = self._served
+            text = f"this server has model {served.name!r} version {served.version!r} only"
+            return refusal(UnknownModel(f"{path:.200} is not here: {text}"), mlflow=False)
+        return problem(404, f"{path:.200} is not here: see /v2, /invocations, /metrics")
+
+    def _infer(self, request: Request, respond: Respond) -> None:
+        if _BINARY in request.headers:
+            raise UnsupportedMedia("the binary tensor extension is not read here: send JSON")
+        model = self._served.model()
+        asked = v2.read(request.body, model.signature)
+        names = self._output_names(model)
+        served = self._served
+
+        def write(result: Any) -> bytes:
+            return v2.write(asked, result, model=served.name, version=served.version, names=names)
+
+        _predict(model, asked.batch, write, respond, is_mlflow=False)
+
+    def _output_names(self, model: Loaded) -> list[str]:
+        if self._names[0] is not model:
+            self._names = (model, v2.output_names(model.signature))
+        return self._names[1]
+
+    def _invocations(self, request: Request, respond: Respond) -> None:
+        model = self._served.model()
+        batch = mlflow.read(request.body, request.header(b"content-type"), model.signature)
+        _predict(model, batch, mlflow.write, respond, is_mlflow=True)
+
+    def _server(self, _request: Request) -> Answer:
+        return json_answer(
+            {"name": "trainyard", "version": _own_version(), "extensions": ["model_repository"]}
+        )
+
+    def _ready(self, _request: Request) -> Answer:
+        if self._served.ready:
+            return json_answer({"ready": True})
+        reason = "draining" if self._served.draining else self._served.waits_for
+        return json_answer({"ready": False, "reason": reason}, 503)
+
+    def _ping(self, _request: Request) -> Answer:
+        return Answer(200 if self._served.ready else 503, b"\n")
+
+    def _model_ready(self, _request: Request) -> Answer:
+        ready = self._served.ready
+        return json_answer({"name": self._served.name, "ready": ready}, 200 if ready else 503)
+
+    def _model(self, _request: Request) -> Answer:
+        model = self._served.model()
+        return json_answer(
+            {
+                "name": self._served.name,
+                "versions": [self._served.version],
+                "platform": f"mlflow_{model.platform}",
+                **v2.described(model.signature),
+            }
+        )
+
+    def _index(self, request: Request) -> Answer:
+        asked = protocols.decoded(request.body) if request.body else {}
+        if not isinstance(asked, dict) or not isinstance(asked.get("ready", False), bool):
+            raise BadInput("expected true or false", field="ready")
+        served = self._served
+        if asked.get("ready") and not served.ready:
+            return json_answer([])
+        entry = {"name": served.name, "version": served.version, "reason": ""}
+        entry["state"] = "READY" if served.ready else "UNAVAILABLE"
+        entry["reason"] = "" if served.ready else served.waits_for
+        return json_answer([entry])
+
+    def _exposition(self, request: Request) -> Answer:
+        body, content_type = self._metrics.exposition(request.header(b"accept"))
+        return Answer(200, body, content_type)
+
+
+def _at_once(handler: Plain) -> Handler:
+    return lambda request, respond: respond(handler(request))
+
+
+def _predict(
+    model: Loaded,
+    batch: Batch,
+    write: Callable[[Any], bytes],
+    respond: Respond,
+    *,
+    is_mlflow: bool,
+) -> None:
+    def done(result: Any, error: ServingError | None) -> None:
+        if error is not None:
+            respond(refusal(error, mlflow=is_mlflow))
+            return
+        try:
+            answer = Answer(200, write(result), JSON)
+        except ServingError as exc:
+            answer = refusal(exc, mlflow=is_mlflow)
+        except Exception:
+            LOG.exception("unexpected error in writing a prediction")
+            answer = problem(500, "unexpected error: the server's log has the details")
+        respond(answer)
+
+    model.dataplane.submit(batch, done)
+
+
+def _own_version() -> str:
+    return _version("trainyard")
+
+
+def _mlflow_version() -> str:
+    return _version("mlflow-skinny")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
