@@ -48,7 +48,11 @@ class FakeKube:
         if path in self.objects:
             return copy.deepcopy(self.objects[path])
         if path.rpartition("/")[2] in {"models", "modelversions", "namespaces"}:
-            items = [o for p, o in self.objects.items() if p.split("/")[-2] == path.split("/")[-1]]
+            items = [
+                o
+                for p, o in self.objects.items()
+                if p.split("/")[-2] == path.rsplit("/", maxsplit=1)[-1]
+            ]
             return {"metadata": {"resourceVersion": str(self.revision)}, "items": items}
         raise KubeError(404, "NotFound", f"{path} not found")
 

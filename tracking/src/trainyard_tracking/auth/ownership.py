@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from mlflow.entities.entity_type import EntityAssociationType
 from mlflow.server.handlers import _get_tracking_store
 from mlflow.store.tracking.dbmodels.models import (
+    SqlEntityAssociation,
     SqlLoggedModel,
     SqlTag,
     SqlTraceInfo,
@@ -64,6 +66,10 @@ class Ownership:
             query = session.query(SqlTraceInfo.request_id).filter_by(request_id=trace_id)
             return query.first() is not None
 
+    def claim_trace(self, identity: RunIdentity, trace_id: str) -> None:
+        """Note that a new trace is the Run's: its spans may come before its description."""
+        self._remember(identity, trace_id, lambda: True)
+
     def runs(self, identity: RunIdentity) -> list[str]:
         """List the Run's own MLflow run and all below it."""
         return [identity.run_id, *descendants(identity.run_id, identity.namespace)]
@@ -105,7 +111,13 @@ class Ownership:
                 .filter_by(request_id=trace_id, key=TRACE_RUN_KEY)
                 .first()
             )
-        return row is not None and self.has_run(identity, row.value)
+            linked = session.query(SqlEntityAssociation.destination_id).filter_by(
+                source_type=EntityAssociationType.TRACE,
+                source_id=trace_id,
+                destination_type=EntityAssociationType.RUN,
+            )
+            run_ids = [row.value] if row else [run_id for (run_id,) in linked]
+        return any(self.has_run(identity, run_id) for run_id in run_ids)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ def own_spans(call: Call, who: RunIdentity, own: Ownership) -> Reply | None:
     for trace_id in sorted(_trace_ids(call)):
         if own.trace_exists(trace_id):
             require_trace(trace_id, who, own)
+        own.claim_trace(who, trace_id)
     call.headers["x-mlflow-experiment-id"] = who.experiment_id
     call.headers.setdefault("x-mlflow-run-id", who.run_id)
     return None

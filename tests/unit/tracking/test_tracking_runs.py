@@ -1,0 +1,266 @@
+"""The private routes: Runs recorded and finished, logs by offset, content by digest."""
+
+import hashlib
+import itertools
+import json
+
+import pytest
+from gen_tracking import (
+    ELSE,
+    OPERATOR,
+    SCIENTIST,
+    VIEWER,
+    bearer,
+    run_token,
+    token,
+)
+
+API = "/api/trainyard/v1/namespaces/team"
+_IDS = itertools.count(1)
+OP = bearer(OPERATOR)
+
+
+@pytest.fixture
+def run(world):
+    run_id = f"{next(_IDS):032x}"
+    return run_id, bearer(world.record(run_id, f"fit-{run_id[-4:]}"))
+
+
+def digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def version_token(name: str = "digits-1", namespace: str = "team") -> dict[str, str]:
+    return bearer(token(f"modelversion:{namespace}/{name}:uid", name, namespace=namespace))
+
+
+def test_recording_twice_gives_the_same_run(world, run):
+    body = {"name": "again", "experiment": "elsewhere", "startTime": 1}
+
+    first = world.client.put(f"{API}/runs/{run[0]}", json=body, headers=OP).json()
+    second = world.client.put(f"{API}/runs/{run[0]}", json=body, headers=OP).json()
+
+    assert first == second
+    assert first["artifactURI"].endswith(f"/{run[0]}/artifacts")
+    assert "/workspaces/team/" in first["artifactURI"]
+
+
+def test_a_run_id_of_another_namespace_is_a_conflict(world, run):
+    body = {"name": "fit", "experiment": "digits", "startTime": 1}
+    path = f"/api/trainyard/v1/namespaces/other/runs/{run[0]}"
+
+    assert world.client.put(path, json=body, headers=OP).status_code == 409
+
+
+def test_a_bad_body_is_refused_with_the_field(world, run):
+    answer = world.client.put(f"{API}/runs/{run[0]}", json={"name": "fit"}, headers=OP)
+
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("experiment:")
+
+
+def test_only_the_operator_records_runs(world, run):
+    body = {"name": "fit", "experiment": "digits", "startTime": 1}
+
+    for who in (bearer(SCIENTIST), run[1]):
+        assert world.client.put(f"{API}/runs/{run[0]}", json=body, headers=who).status_code == 403
+
+
+def test_finishing_twice_is_harmless_and_logs_only_missing_parameters(world, run):
+    run_id, own = run
+    logged = {"run_id": run_id, "key": "depth", "value": "3"}
+    world.client.post("/api/2.0/mlflow/runs/log-parameter", json=logged, headers=own)
+    child = {"tags": [], "run_name": "child"}
+    made = world.client.post("/api/2.0/mlflow/runs/create", json=child, headers=own).json()
+    body = {"status": "FAILED", "endTime": 5, "parameters": {"depth": 9, "warm": True}}
+
+    first = world.client.post(f"{API}/runs/{run_id}/finish", json=body, headers=OP)
+    second = world.client.post(f"{API}/runs/{run_id}/finish", json=body, headers=OP)
+
+    summary = world.client.get(f"{API}/runs/{run_id}/summary", headers=OP).json()
+    below = made["run"]["info"]["run_id"]
+    assert first.json() == second.json()
+    assert summary["params"] == {"depth": "3", "warm": "true"}
+    assert summary["status"] == "FAILED"
+    assert world.client.get(f"{API}/runs/{below}/summary", headers=OP).json()["status"] == "FAILED"
+
+
+def test_active_runs_are_those_not_finished(world, run):
+    def active():
+        found = world.client.get(f"{API}/runs?state=active", headers=OP).json()["runs"]
+        return [one["runID"] for one in found]
+
+    before = active()
+    body = {"status": "FINISHED", "endTime": 5}
+    world.client.post(f"{API}/runs/{run[0]}/finish", json=body, headers=OP)
+
+    assert run[0] in before
+    assert run[0] not in active()
+
+
+@pytest.mark.parametrize(
+    ("forged", "code"),
+    [
+        pytest.param(run_token("f" * 32), 401, id="of a run that is not recorded"),
+        pytest.param(run_token("1" * 32, key=ELSE), 401, id="signed by somebody else"),
+        pytest.param(run_token("1" * 32, aud="elsewhere"), 401, id="for another service"),
+        pytest.param(token("king:1", "fit"), 401, id="of an unknown kind"),
+    ],
+)
+def test_a_run_token_that_is_not_ours_is_refused(world, forged, code):
+    assert world.client.get("/version", headers=bearer(forged)).status_code == code
+
+
+def test_a_run_token_for_another_namespace_is_refused(world, run):
+    lying = bearer(run_token(run[0], namespace="other"))
+
+    assert world.client.get("/version", headers=lying).status_code == 403
+
+
+def test_a_run_token_is_good_while_the_cluster_is_away_and_a_persons_is_not(world, run):
+    world.kube.down = True
+
+    own = world.client.get(f"/api/2.0/mlflow/runs/get?run_id={run[0]}", headers=run[1])
+    person = world.client.get("/version", headers=bearer("never-seen-token"))
+
+    assert (own.status_code, person.status_code) == (200, 503)
+
+
+def test_a_log_grows_by_offset_and_ends_as_an_artifact(world, run):
+    run_id, own = run
+    log = f"{API}/runs/{run_id}/logs/1"
+    at = {"Upload-Offset": "0", "X-Last-Timestamp": "2026-11-24T12:00:00Z"}
+
+    appended = world.client.patch(log, content=b"one\n", headers={**OP, **at})
+    again = world.client.patch(log, content=b"one\n", headers={**OP, **at})
+    head = world.client.head(log, headers=OP)
+    live = world.client.get(log, headers=own).text
+    archived = world.client.post(f"{log}/archive", headers=OP).json()
+    second = world.client.post(f"{log}/archive", headers=OP).json()
+
+    assert (appended.status_code, appended.headers["Upload-Offset"]) == (204, "4")
+    assert (again.status_code, again.headers["Upload-Offset"]) == (409, "4")
+    assert head.headers["X-Last-Timestamp"] == "2026-11-24T12:00:00Z"
+    assert live == "one\n"
+    assert archived == second == {"artifact": "logs/attempt-1.log", "bytes": 4}
+    listed = world.client.get(
+        f"/api/2.0/mlflow/artifacts/list?run_id={run_id}&path=logs", headers=own
+    ).json()
+    assert [one["path"] for one in listed["files"]] == ["logs/attempt-1.log"]
+    assert world.client.get(log, headers=own).text == "one\n"
+
+
+def test_bytes_of_an_append_that_was_cut_off_do_not_count(world, run):
+    log = f"{API}/runs/{run[0]}/logs/1"
+    world.client.patch(log, content=b"one\n", headers={**OP, "Upload-Offset": "0"})
+    spool = next(path for path in world.objects.root.parent.glob(f"spool/logs/team/{run[0]}/*.log"))
+    with spool.open("ab") as file:
+        file.write(b"half a li")
+
+    world.client.patch(log, content=b"two\n", headers={**OP, "Upload-Offset": "4"})
+
+    assert world.client.get(log, headers=OP).text == "one\ntwo\n"
+
+
+def test_an_archived_log_takes_no_more(world, run):
+    log = f"{API}/runs/{run[0]}/logs/1"
+    world.client.patch(log, content=b"one\n", headers={**OP, "Upload-Offset": "0"})
+    world.client.post(f"{log}/archive", headers=OP)
+
+    late = world.client.patch(log, content=b"two\n", headers={**OP, "Upload-Offset": "4"})
+
+    assert late.status_code == 400
+
+
+def test_content_is_written_once_and_read_by_its_digest(world):
+    path = f"{API}/blobs/{digest(b'archive')}"
+
+    first = world.client.put(path, content=b"archive", headers=bearer(SCIENTIST))
+    second = world.client.put(path, content=b"archive", headers=bearer(SCIENTIST))
+    head = world.client.head(path, headers=version_token())
+
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert head.headers["Content-Length"] == "7"
+    assert world.client.get(path, headers=bearer(VIEWER)).content == b"archive"
+
+
+def test_content_with_another_digest_is_refused(world):
+    path = f"{API}/blobs/{digest(b'what it says')}"
+
+    answer = world.client.put(path, content=b"what it is", headers=bearer(SCIENTIST))
+
+    assert answer.status_code == 422
+    assert world.client.head(path, headers=bearer(SCIENTIST)).status_code == 404
+
+
+def manifest(*files: tuple[str, bytes], **changes) -> bytes:
+    listed = [{"path": p, "size": len(data), "digest": digest(data)} for p, data in files]
+    document = {"schemaVersion": 1, "files": listed, "flavors": {}, "requirements": [], **changes}
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def publish(world, raw: bytes):
+    return world.client.put(f"{API}/models/{digest(raw)}", content=raw, headers=version_token())
+
+
+def test_a_manifest_is_the_commit_of_a_model_whose_blobs_are_there(world):
+    raw = manifest(("MLmodel", b"flavors"), ("data/weights", b"weights"))
+
+    early = publish(world, raw)
+    for data in (b"flavors", b"weights"):
+        world.client.put(f"{API}/blobs/{digest(data)}", content=data, headers=version_token())
+    done = publish(world, raw)
+
+    serving = bearer(token("deployment:team/digits", "digits", digests=[digest(raw)]))
+    file = f"{API}/models/{digest(raw)}/files/data/weights"
+    assert (early.status_code, done.status_code) == (422, 201)
+    assert world.client.get(file, headers=serving).content == b"weights"
+    assert world.client.get(f"{API}/models/{digest(raw)}", headers=serving).content == raw
+    other = bearer(token("deployment:team/digits", "digits", digests=["sha256:" + "0" * 64]))
+    assert world.client.get(file, headers=other).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(manifest(), id="has no files"),
+        pytest.param(manifest(("b", b"x"), ("a", b"x")), id="is not sorted"),
+        pytest.param(manifest(("../a", b"x")), id="leaves the model"),
+        pytest.param(manifest(("a", b"x"), schemaVersion=2), id="is of another version"),
+        pytest.param(manifest(("a", b"x")) + b"\n", id="is not canonical"),
+        pytest.param(b"[]", id="is no object"),
+        pytest.param(b"not JSON", id="is no JSON"),
+    ],
+)
+def test_a_manifest_is_refused_that(world, raw):
+    world.client.put(f"{API}/blobs/{digest(b'x')}", content=b"x", headers=version_token())
+
+    assert publish(world, raw).status_code == 422
+
+
+def test_tokens_of_versions_and_deployments_stay_in_their_namespace(world):
+    path = f"{API}/blobs/{digest(b'archive')}"
+    foreign = version_token(namespace="other")
+
+    assert world.client.head(path, headers=foreign).status_code == 403
+    assert world.client.get("/api/2.0/mlflow/runs/get", headers=foreign).status_code == 403
+
+
+def test_an_audit_line_is_one_object_however_often_it_is_sent(world):
+    line = {"model": "digits", "time": "2026-11-24T12:00:00Z", "to": 2}
+
+    keys = {
+        world.client.post(f"{API}/audit", json=line, headers=OP).json()["key"] for _ in range(2)
+    }
+
+    assert len(keys) == 1
+    assert len(world.objects.under("audit/team/digits/")) == 1
+
+
+def test_requests_are_counted_by_the_template_of_their_route(world, run):
+    world.client.get(f"{API}/runs/{run[0]}/summary", headers=OP)
+
+    text = world.client.get("/metrics").text
+
+    assert 'route="/api/trainyard/v1/namespaces/{}/runs/{}/summary"' in text
+    assert run[0] not in text

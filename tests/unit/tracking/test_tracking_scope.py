@@ -1,0 +1,212 @@
+"""What the token of a Run may touch: its own, and nothing of anybody else's."""
+
+import itertools
+
+import pytest
+from gen_tracking import OPERATOR, bearer
+
+V2 = "/api/2.0/mlflow"
+V3 = "/api/3.0/mlflow"
+FILES = "/api/2.0/mlflow-artifacts/artifacts"
+_IDS = itertools.count(0x9000)
+
+
+class Side:
+    """A Run with a logged model and an artifact."""
+
+    def __init__(self, world, namespace="team", experiment="digits"):
+        self.world = world
+        self.run_id = f"{next(_IDS):032x}"
+        self.name = f"side-{self.run_id[-4:]}"
+        token = world.record(self.run_id, self.name, namespace=namespace, experiment=experiment)
+        self.headers = bearer(token)
+        experiment_of = self.get(f"{V2}/runs/get?run_id={self.run_id}").json()
+        self.experiment = experiment_of["run"]["info"]["experiment_id"]
+        model = self.post(f"{V2}/logged-models", {"name": "model", "experiment_id": "0"}).json()
+        self.model = model["model"]["info"]["model_id"]
+        self.files = f"{FILES}/workspaces/{namespace}/{self.experiment}"
+        self.send("PUT", f"{self.files}/{self.run_id}/artifacts/a.txt", content=b"a")
+        self.send("PUT", f"{self.files}/models/{self.model}/artifacts/MLmodel", content=b"m")
+
+    def send(self, method, path, **more):
+        headers = {**self.headers, **more.pop("headers", {})}
+        return self.world.client.request(method, path, headers=headers, **more)
+
+    def get(self, path):
+        return self.send("GET", path)
+
+    def post(self, path, body):
+        return self.send("POST", path, json=body)
+
+
+@pytest.fixture
+def mine(world):
+    return Side(world)
+
+
+@pytest.fixture
+def theirs(world):
+    return Side(world)
+
+
+def metric(**more):
+    return {"key": "m", "value": 1, "timestamp": 1, "step": 0, **more}
+
+
+REFUSED = {
+    "read another run": lambda s, o: s.get(f"{V2}/runs/get?run_id={o.run_id}"),
+    "read another run by its old name": lambda s, o: s.get(f"{V2}/runs/get?run_uuid={o.run_id}"),
+    "read one of two runs": lambda s, o: s.get(
+        f"{V2}/runs/get?run_id={s.run_id}&run_id={o.run_id}"
+    ),
+    "read another run's history": lambda s, o: s.get(
+        f"{V2}/metrics/get-history?run_id={o.run_id}&metric_key=m"
+    ),
+    "write a metric of another run": lambda s, o: s.post(
+        f"{V2}/runs/log-metric", {"run_id": o.run_id, **metric()}
+    ),
+    "write a metric of another run in the other spelling": lambda s, o: s.post(
+        f"{V2}/runs/log-metric", {"runId": o.run_id, **metric()}
+    ),
+    "write a metric of another model": lambda s, o: s.post(
+        f"{V2}/runs/log-batch", {"run_id": s.run_id, "metrics": [metric(model_id=o.model)]}
+    ),
+    "write a metric of another model in the other spelling": lambda s, o: s.post(
+        f"{V2}/runs/log-batch", {"run_id": s.run_id, "metrics": [metric(modelId=o.model)]}
+    ),
+    "end another run": lambda s, o: s.post(
+        f"{V2}/runs/update", {"run_id": o.run_id, "status": "FAILED"}
+    ),
+    "delete another run": lambda s, o: s.post(f"{V2}/runs/delete", {"run_id": o.run_id}),
+    "delete its own record": lambda s, o: s.post(f"{V2}/runs/delete", {"run_id": s.run_id}),
+    "make a child of another run": lambda s, o: s.post(
+        f"{V2}/runs/create", {"tags": [{"key": "mlflow.parentRunId", "value": o.run_id}]}
+    ),
+    "move itself below another run": lambda s, o: s.post(
+        f"{V2}/runs/set-tag",
+        {"run_id": s.run_id, "key": "mlflow.parentRunId", "value": o.run_id},
+    ),
+    "write a tag of the platform": lambda s, o: s.post(
+        f"{V2}/runs/set-tag", {"run_id": s.run_id, "key": "trainyard.dev/run", "value": "x"}
+    ),
+    "read another experiment": lambda s, o: s.get(f"{V2}/experiments/get?experiment_id=987"),
+    "delete its experiment": lambda s, o: s.post(
+        f"{V2}/experiments/delete", {"experiment_id": s.experiment}
+    ),
+    "read another model": lambda s, o: s.get(f"{V2}/logged-models/{o.model}"),
+    "tag another model": lambda s, o: s.send(
+        "PATCH", f"{V2}/logged-models/{o.model}/tags", json={"tags": []}
+    ),
+    "log a model in another's name": lambda s, o: s.post(
+        f"{V2}/logged-models", {"name": "m", "source_run_id": o.run_id}
+    ),
+    "list another run's artifacts": lambda s, o: s.get(f"{V2}/artifacts/list?run_id={o.run_id}"),
+    "read another run's artifact": lambda s, o: s.get(f"{o.files}/{o.run_id}/artifacts/a.txt"),
+    "read another run's artifact by the UI's path": lambda s, o: s.get(
+        f"{o.files}/{o.run_id}/artifacts/a.txt".replace("/api/", "/ajax-api/")
+    ),
+    "read another run's artifact around a corner": lambda s, o: s.get(
+        f"{s.files}/{s.run_id}/artifacts/%2e%2e/%2e%2e/{o.run_id}/artifacts/a.txt"
+    ),
+    "read another run's artifact, encoded twice": lambda s, o: s.get(
+        f"{s.files}/{s.run_id}/artifacts/%252e%252e/%252e%252e/{o.run_id}/artifacts/a.txt"
+    ),
+    "write another run's artifact": lambda s, o: s.send(
+        "PUT", f"{o.files}/{o.run_id}/artifacts/a.txt", content=b"mine"
+    ),
+    "delete another run's artifact": lambda s, o: s.send(
+        "DELETE", f"{o.files}/{o.run_id}/artifacts/a.txt"
+    ),
+    "read another model's file": lambda s, o: s.get(
+        f"{o.files}/models/{o.model}/artifacts/MLmodel"
+    ),
+    "list the root of the store": lambda s, o: s.get(f"{FILES}?path="),
+    "list another run's folder": lambda s, o: s.get(
+        f"{FILES}?path={o.experiment}/{o.run_id}/artifacts"
+    ),
+    "register another run's model": lambda s, o: s.post(
+        f"{V2}/model-versions/create",
+        {"name": "m", "source": f"models:/{o.model}", "model_id": o.model},
+    ),
+    "register another run's folder": lambda s, o: s.post(
+        f"{V2}/model-versions/create", {"name": "m", "source": f"runs:/{o.run_id}/model"}
+    ),
+    "register what is not in the store": lambda s, o: s.post(
+        f"{V2}/model-versions/create", {"name": "m", "source": "s3://bucket/model"}
+    ),
+    "move a stage": lambda s, o: s.post(
+        f"{V2}/model-versions/transition-stage",
+        {"name": "m", "version": "1", "stage": "Production"},
+    ),
+    "see another run's log": lambda s, o: s.get(
+        f"/api/trainyard/v1/namespaces/team/runs/{o.run_id}/logs/1"
+    ),
+    "see another run's summary": lambda s, o: s.get(
+        f"/api/trainyard/v1/namespaces/team/runs/{o.run_id}/summary"
+    ),
+    "fetch a blob of another namespace": lambda s, o: s.get(
+        f"/api/trainyard/v1/namespaces/other/blobs/sha256:{'0' * 64}"
+    ),
+    "ask by GraphQL": lambda s, o: s.post("/graphql", {"query": "{}"}),
+    "use the gateway": lambda s, o: s.get(f"{V3}/gateway/secrets/list"),
+    "start a job": lambda s, o: s.post("/ajax-api/3.0/jobs/", {}),
+    "add a webhook": lambda s, o: s.post(f"{V2}/webhooks", {}),
+}
+
+
+@pytest.mark.parametrize("attempt", REFUSED.values(), ids=REFUSED.keys())
+def test_the_code_of_a_run_may_not(attempt, mine, theirs):
+    assert attempt(mine, theirs).status_code == 403
+
+
+def test_a_get_can_not_smuggle_its_question_in_the_body(mine, theirs):
+    answer = mine.send("GET", f"{V2}/runs/get", json={"run_id": theirs.run_id})
+
+    assert theirs.run_id not in answer.text
+
+
+def test_the_workspace_is_that_of_the_token_whatever_the_header_says(mine):
+    answer = mine.send(
+        "GET", f"{V2}/runs/get?run_id={mine.run_id}", headers={"X-MLFLOW-WORKSPACE": "other"}
+    )
+
+    assert answer.status_code == 200
+
+
+def test_a_run_of_another_namespace_is_refused(world, mine):
+    foreign = Side(world, namespace="other")
+
+    assert mine.get(f"{V2}/runs/get?run_id={foreign.run_id}").status_code == 403
+    assert mine.get(f"{foreign.files}/{foreign.run_id}/artifacts/a.txt").status_code == 403
+
+
+@pytest.mark.parametrize("name", ["digits", "another name", "Default"])
+def test_every_experiment_name_is_the_runs_own(mine, name):
+    found = mine.get(f"{V2}/experiments/get-by-name?experiment_name={name}").json()
+    made = mine.post(f"{V2}/experiments/create", {"name": name}).json()
+
+    assert found["experiment"]["experiment_id"] == made["experiment_id"] == mine.experiment
+
+
+def test_a_search_can_not_be_widened(mine, theirs):
+    for asked in ("metrics.m > 0", "params.x != 'a' AND attributes.run_id != 'x", None):
+        answer = mine.post(
+            f"{V2}/runs/search", {"experiment_ids": ["0", "1", "2"], "filter": asked}
+        )
+
+        assert theirs.run_id not in answer.text
+
+
+def test_its_own_it_may_read_and_write(mine):
+    assert mine.get(f"{mine.files}/{mine.run_id}/artifacts/a.txt").content == b"a"
+    assert mine.get(f"{mine.files}/models/{mine.model}/artifacts/MLmodel").content == b"m"
+    assert mine.get(f"{V2}/logged-models/{mine.model}").status_code == 200
+    body = {"run_id": mine.run_id, "metrics": [metric(model_id=mine.model)]}
+    assert mine.post(f"{V2}/runs/log-batch", body).status_code == 200
+
+
+def test_finishing_starts_the_last_ten_minutes_of_a_token(world, mine):
+    path = f"/api/trainyard/v1/namespaces/team/runs/{mine.run_id}/finish"
+    world.client.post(path, json={"status": "FINISHED", "endTime": 5}, headers=bearer(OPERATOR))
+
+    assert mine.get(f"{V2}/runs/get?run_id={mine.run_id}").status_code == 200
