@@ -281,9 +281,10 @@ class TestFailing:
 
     def test_a_spent_number_is_refused(self) -> None:
         spent = gen.model(status={"retired": 1, "retiredVersions": [1]})
-        told = plan(version(), observed(model=spent))
+        told = plan(gen.model_version(metadata={"finalizers": []}), observed(model=spent))
 
         assert condition(told)["reason"] == "NumberUsed"
+        assert [type(e) for e in told.effects] == [HoldVersion]
 
     @pytest.mark.parametrize("phase", ["Ready", "Publishing"])
     def test_an_outage_never_unpublishes(self, phase: str) -> None:

@@ -8,7 +8,7 @@ stays until its number stands in its Model's status.retired, so that no number i
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -163,7 +163,8 @@ def _publish(
     number = int(resource["spec"]["version"])
     if is_retired(_retired(model), number):
         message = f"version {number} was deleted, and a number is never used again: take the next"
-        return _rejected(resource, status, PublishedReason.NUMBER_USED, message, now=now)
+        rejected = _rejected(resource, status, PublishedReason.NUMBER_USED, message, now=now)
+        return replace(rejected, effects=_hold(resource, model))
     blocked = _source_problem(resource, observed)
     if blocked is not None:
         reason, message = blocked
