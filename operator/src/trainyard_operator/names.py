@@ -102,16 +102,16 @@ def model_version(model: str, number: int) -> str:
     return f"{model}-{number}"
 
 
-def run_labels(run: Object, attempt: int) -> dict[str, str]:
-    """Return the labels of an attempt's Job and pod."""
+def run_labels(run: Object, attempt: int | None = None) -> dict[str, str]:
+    """Return the labels of an attempt's Job and pod, or of what all attempts share."""
     meta = run["metadata"]
-    return {
+    labels = {
         **MANAGED_BY,
         COMPONENT: contract.COMPONENT_RUN,
         RUN: meta["name"],
         RUN_UID: meta["uid"],
-        ATTEMPT: str(attempt),
     }
+    return labels if attempt is None else {**labels, ATTEMPT: str(attempt)}
 
 
 def component_labels(component: str, labels: Mapping[str, str]) -> dict[str, str]:

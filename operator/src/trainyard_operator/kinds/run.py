@@ -44,7 +44,7 @@ from trainyard_operator.policies.recording import (
 from trainyard_operator.policies.retry import delay_after, retry_delay
 from trainyard_operator.policies.scheduling import explain_unschedulable
 from trainyard_operator.policies.timeouts import clean_up_in, time_left
-from trainyard_operator.policies.waiting import PENDING, Waiting, blocked_of, waiting_of
+from trainyard_operator.policies.waiting import PENDING, STARTING, Waiting, blocked_of, waiting_of
 from trainyard_operator.settings import Settings
 from trainyard_operator.world import JOBS, PODS, RUNS
 
@@ -110,17 +110,21 @@ def _start(
         return Plan(status=status, recheck_after=pause)
     if observed.lingering is not None and not is_given_up(observed.lingering, now=now):
         return Plan(status=status, recheck_after=LOOK_AGAIN, delete=unfinished(observed.jobs))
-    token = run_token(run, key=settings.signing_key)
-    labels = names.run_labels(run, number)
-    secret = token_secret(run, names.token_secret(run["metadata"]["name"]), token, labels=labels)
     return Plan(
         status=_quiet_or(run, status, PENDING, now=now),
         effects=(record_run(run),),
-        apply=(secret,),
+        apply=(_secret(run, settings),),
         create=(run_job(run, number, settings=settings),),
         delete=unfinished(observed.jobs),
         recheck_after=QUIET,
     )
+
+
+def _secret(run: Object, settings: Settings) -> Object:
+    name = names.token_secret(run["metadata"]["name"])
+    token = run_token(run, key=settings.signing_key)
+    # Not the attempt's labels: all attempts share it, and writing it again must change nothing.
+    return token_secret(run, name, token, labels=names.run_labels(run))
 
 
 def _pause_left(status: Object, *, now: datetime) -> timedelta:
@@ -135,6 +139,8 @@ def _quiet_or(run: Object, status: Object, waits: Waiting, *, now: datetime) -> 
     young = now - parse_time(run["metadata"]["creationTimestamp"]) < QUIET
     if young and not status.get("phase") and waits.patience is None:
         return status
+    if status.get("phase") == "Retrying" and waits in {PENDING, STARTING}:
+        return status  # it says so already, with the reason of the last end
     phase = "Retrying" if status.get("attempts") else "Pending"
     return run_status.waiting(run, phase=phase, reason=waits.reason, message=waits.message, now=now)
 
@@ -164,13 +170,10 @@ def _wait(
         doomed = (Ref.of(observed.job),) if observed.job else ()
         return _finish(run, number, outcome, pod=observed.pod, delete=doomed, now=now)
     secret = names.token_secret(run["metadata"]["name"])
-    apply: tuple[Object, ...] = ()
-    if waits.reason == "ConfigMissing" and secret in waits.message:
-        token = run_token(run, key=settings.signing_key)
-        apply = (token_secret(run, secret, token, labels=names.run_labels(run, number)),)
+    missing = waits.reason == "ConfigMissing" and secret in waits.message
     return Plan(
         status=_quiet_or(run, run.get("status") or {}, waits, now=now),
-        apply=apply,
+        apply=(_secret(run, settings),) if missing else (),
         recheck_after=LOOK_AGAIN if waits.patience is not None or not observed.pod else QUIET * 5,
     )
 
@@ -331,7 +334,8 @@ def _children(run: Object, observed: Observed) -> tuple[Ref, ...]:
         return ()
     meta = run["metadata"]
     secret = Ref("v1", "Secret", meta["namespace"], names.token_secret(meta["name"]))
-    return (*jobs, secret)
+    # Jobs last: while one is there, a clean-up that was cut short begins again.
+    return (secret, *jobs)
 
 
 def refused(

@@ -1,0 +1,316 @@
+"""A small cluster in memory: what the operator's tests run on instead of mocks.
+
+FakeKube keeps the API server's promises that the operator relies on (UIDs, resource versions,
+generations, a status of its own, names taken, owners' children collected). FakeCluster moves
+Jobs and pods as controllers and a kubelet would. FakeTracking is the tracking service.
+`Killed` is raised at a chosen write, before or after it happened: a process that dies there.
+"""
+
+import copy
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from trainyard_operator import names
+from trainyard_operator.calls import FollowLog
+from trainyard_operator.conditions import rfc3339
+from trainyard_operator.errors import Conflict, NameTaken, NotFound
+from trainyard_operator.plan import Event, Object, Ref
+
+Address = tuple[str, str, str]
+
+
+class Killed(BaseException):
+    """The process died here."""
+
+
+class Clock:
+    """A clock that moves only when told."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def pass_by(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+def merged(into: Object, patch: Object) -> Object:
+    """Return a JSON merge patch applied."""
+    result = {k: v for k, v in into.items() if not (k in patch and patch[k] is None)}
+    for key, value in patch.items():
+        if value is None:
+            continue
+        nested = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if nested else value
+    return result
+
+
+class FakeKube:
+    """The API server, as kube.Kube shows it. `writes` lists what was written: verb and name."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.objects: dict[Address, Object] = {}
+        self.writes: list[str] = []
+        self.kill_at: tuple[int, str] | None = None
+        self.on_written: Callable[[Object], None] = lambda _: None
+        self.on_deleted: Callable[[Object], None] = lambda _: None
+        self.nodes: list[Object] = []
+        self.warnings: list[Object] = []
+        self._versions = itertools.count(1)
+        self._uids = itertools.count(1)
+
+    # What tests and controllers do.
+
+    def put(self, made: Object) -> Object:
+        """Create or replace an object without counting it as the operator's."""
+        address = _address(Ref.of(made))
+        meta = dict(made["metadata"])
+        before = self.objects.get(address)
+        meta.setdefault("uid", before["metadata"]["uid"] if before else f"uid-{next(self._uids)}")
+        meta.setdefault("creationTimestamp", rfc3339(self.clock()))
+        meta.setdefault("generation", 1)
+        meta["resourceVersion"] = str(next(self._versions))
+        stored = {**copy.deepcopy(made), "metadata": meta}
+        self.objects[address] = stored
+        self.on_written(stored)
+        return stored
+
+    def find(self, kind: str) -> list[Object]:
+        """Return all objects of a kind, by name."""
+        return [o for (k, _, _), o in sorted(self.objects.items()) if k == kind]
+
+    def remove(self, doomed: Object) -> None:
+        """Delete an object and, as the garbage collector would, what it owns."""
+        self.objects.pop(_address(Ref.of(doomed)), None)
+        self.on_deleted(doomed)
+        for each in tuple(self.objects.values()):
+            if names.controller_uid(each) == doomed["metadata"]["uid"]:
+                self.remove(each)
+
+    # What the operator does.
+
+    async def read(self, ref: Ref) -> Object | None:
+        return self.objects.get(_address(ref))
+
+    async def list(
+        self, api_version: str, kind: str, namespace: str = "", **_: str
+    ) -> AsyncIterator[Object]:
+        del api_version, namespace
+        found = {"Node": self.nodes, "Event": self.warnings}.get(kind)
+        for each in self.find(kind) if found is None else found:
+            yield each
+
+    async def apply(
+        self, desired: Object, *, manager: str = names.FIELD_MANAGER, force: bool = True
+    ) -> Object:
+        del manager, force
+        with self._writing(f"apply {desired['kind']}/{desired['metadata']['name']}"):
+            held = self.objects.get(_address(Ref.of(desired)))
+            if held is None:
+                return self.put(desired)
+            changed = merged(held, desired)
+            if changed != held:
+                changed["metadata"]["generation"] = held["metadata"]["generation"] + 1
+                return self.put(changed)
+            return held
+
+    async def create(self, desired: Object) -> Object:
+        with self._writing(f"create {desired['kind']}/{desired['metadata']['name']}"):
+            held = self.objects.get(_address(Ref.of(desired)))
+            if held is None:
+                return self.put(desired)
+        owner = names.controller_uid(desired)
+        if owner and owner == names.controller_uid(held):
+            return held
+        raise NameTaken(f"{desired['kind']}NameTaken", "taken", after=timedelta(seconds=2))
+
+    async def delete(self, ref: Ref) -> None:
+        with self._writing(f"delete {ref.kind}/{ref.name}"):
+            held = self.objects.get(_address(ref))
+            if held is not None and ref.uid in {"", held["metadata"]["uid"]}:
+                self.remove(held)
+
+    async def patch_status(self, resource: Object, patch: Object) -> Object:
+        ref = Ref.of(resource)
+        with self._writing(f"status {ref.kind}/{ref.name}"):
+            held = self.objects.get(_address(ref))
+            if held is None:
+                raise NotFound("NotFound", ref.name)
+            if held["metadata"]["uid"] != ref.uid:
+                raise Conflict("Conflict", ref.name)
+            return self.put({**held, "status": merged(held.get("status") or {}, patch)})
+
+    async def json_patch(self, ref: Ref, operations: Sequence[Mapping[str, Any]]) -> Object:
+        with self._writing(f"patch {ref.kind}/{ref.name}"):
+            held = self.objects[_address(ref)]
+            finalizers = operations[-1]["value"]
+            return self.put({**held, "metadata": {**held["metadata"], "finalizers": finalizers}})
+
+    def _writing(self, what: str) -> "_Write":
+        return _Write(self, what)
+
+
+@dataclass
+class _Write:
+    kube: FakeKube
+    what: str
+
+    def __enter__(self) -> None:
+        self.kube.writes.append(self.what)
+        if self.kube.kill_at == (len(self.kube.writes), "before"):
+            raise Killed(self.what)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self.kube.kill_at == (len(self.kube.writes), "after"):
+            raise Killed(self.what)
+
+
+def _address(ref: Ref) -> Address:
+    return ref.kind, ref.namespace, ref.name
+
+
+@dataclass
+class FakeCluster:
+    """The Job controller and one kubelet: each `step` takes every pod one state further.
+
+    Attributes:
+        exits: What `main` of attempt n exits with; 0 if not said.
+    """
+
+    kube: FakeKube
+    exits: Mapping[int, int] = field(default_factory=dict)
+    holds: bool = False
+
+    def step(self) -> None:
+        for job in self.kube.find("Job"):
+            pods = [p for p in self.kube.find("Pod") if names.is_ours(p, job)]
+            if not pods:
+                self.kube.put(self._pod(job))
+            for pod in pods:
+                self._move(job, pod)
+
+    def _pod(self, job: Object) -> Object:
+        meta = job["metadata"]
+        template = job["spec"]["template"]
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": f"{meta['name']}-0-x",
+                "namespace": meta["namespace"],
+                "labels": template["metadata"]["labels"],
+                "ownerReferences": [names.owner_reference(job)],
+            },
+            "spec": template["spec"],
+            "status": {"phase": "Pending"},
+        }
+
+    def _move(self, job: Object, pod: Object) -> None:
+        if pod["status"]["phase"] == "Pending":
+            self._set(pod, "Running", running={"startedAt": rfc3339(self.kube.clock())})
+        elif pod["status"]["phase"] == "Running" and not self.holds:
+            code = self.exits.get(int(pod["metadata"]["labels"][names.ATTEMPT]), 0)
+            now = rfc3339(self.kube.clock())
+            ended = {"exitCode": code, "startedAt": now, "finishedAt": now}
+            self._set(pod, "Failed" if code else "Succeeded", terminated=ended)
+            done = {"type": "Failed" if code else "Complete", "status": "True"}
+            self.kube.put({**job, "status": {"conditions": [done]}})
+
+    def _set(self, pod: Object, phase: str, **state: Object) -> None:
+        main = {"name": "main", "state": state, "imageID": "image@sha256:1"}
+        self.kube.put({**pod, "status": {"phase": phase, "containerStatuses": [main]}})
+
+
+class FakeTracking:
+    """The tracking service: MLflow runs by id, and what they were finished with."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Object] = {}
+        self.archived: set[tuple[str, int]] = set()
+        self.audited: list[Mapping[str, Any]] = []
+        self.down: Exception | None = None
+        self.models: list[Object] = [{"name": "model", "artifactPath": "model"}]
+
+    async def put_run(self, namespace: str, run_id: str, body: Mapping[str, Any]) -> Object:
+        self._answer()
+        self.runs.setdefault(run_id, {"namespace": namespace, **body, "status": "RUNNING"})
+        return {"runID": run_id, "experimentID": "7"}
+
+    async def finish_run(self, namespace: str, run_id: str, body: Mapping[str, Any]) -> Object:
+        self._answer()
+        self.runs[run_id] = {**self.runs[run_id], "namespace": namespace, **body}
+        return {
+            "metrics": {"accuracy": "0.9"},
+            "metric": "accuracy",
+            "models": self.models,
+            "experimentID": "7",
+        }
+
+    async def archive_log(self, namespace: str, run_id: str, attempt: int) -> Object:
+        self._answer()
+        del namespace
+        self.archived.add((run_id, attempt))
+        return {"artifact": f"logs/attempt-{attempt}.log"}
+
+    async def summary(self, namespace: str, run_id: str) -> Object:
+        self._answer()
+        return {"metrics": {}, "params": {}, "status": "FINISHED", "ns": namespace, "id": run_id}
+
+    async def audit(self, namespace: str, line: Mapping[str, Any]) -> None:
+        self._answer()
+        self.audited.append({"namespace": namespace, **line})
+
+    def _answer(self) -> None:
+        if self.down is not None:
+            raise self.down
+
+
+class FakeLogs:
+    """Follows nothing; every log is complete at once."""
+
+    def __init__(self) -> None:
+        self.followed: list[FollowLog] = []
+
+    def follow(self, call: FollowLog) -> None:
+        self.followed.append(call)
+
+    def is_complete(self, call: FollowLog) -> bool:
+        del call
+        return True
+
+    def forget(self, call: FollowLog) -> None:
+        del call
+
+
+class FakeTeller:
+    """Remembers Events."""
+
+    def __init__(self) -> None:
+        self.told: list[Event] = []
+
+    def tell(self, about: Object, event: Event, *, now: datetime) -> None:
+        del about, now
+        self.told.append(event)
+
+
+def without_times(value: Any) -> Any:
+    """Return a status or object without what two equal worlds may differ in."""
+    masked = {"lastTransitionTime", "resourceVersion", "uid", "creationTimestamp", "runID"}
+    if isinstance(value, dict):
+        kept = {k: v for k, v in value.items() if k not in masked and not k.endswith("Time")}
+        return {k: without_times(v) for k, v in kept.items() if k not in {"duration", "value"}}
+    if isinstance(value, list):
+        return [without_times(v) for v in value]
+    return value
+
+
+def versions(kube: FakeKube) -> Iterator[str]:
+    """Yield the names of all ModelVersions."""
+    for each in kube.find("ModelVersion"):
+        yield each["metadata"]["name"]
