@@ -39,15 +39,14 @@ except MlflowException as exc:
 with mlflow.start_span("step"):
     pass
 
-RESULT = (
-    {
-        "first": first.run_id,
-        "second": second.info.run_id,
-        "parent": mlflow.get_run(second.info.run_id).data.tags["mlflow.parentRunId"],
-        "same_experiment": second.info.experiment_id == first.experiment_id,
-        "version": int(version.version),
-        "predictions": len(loaded.predict(features[:3])),
-        "mine": len(mine),
-        "foreign": foreign,
-    },
-)
+RESULT = {
+    "first": first.run_id,
+    "second": second.info.run_id,
+    "parent": mlflow.get_run(second.info.run_id).data.tags["mlflow.parentRunId"],
+    "same_experiment": second.info.experiment_id == first.experiment_id,
+    "version": int(version.version),
+    "predictions": len(loaded.predict(features[:3])),
+    "mine": len(mine),
+    "foreign": foreign,
+}
+sys.stdout.write(f"RESULT {RESULT}\n")
