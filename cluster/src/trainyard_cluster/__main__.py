@@ -24,7 +24,9 @@ def up(
     start = time.monotonic()
     console.print("[bold]==> Local cluster[/bold]")
     kind.up(raise_limits=raise_limits)
-    console.print(f"Ready in {time.monotonic() - start:.0f} s: export KUBECONFIG={paths.kubeconfig()}")
+    console.print(
+        f"Ready in {time.monotonic() - start:.0f} s: export KUBECONFIG={paths.kubeconfig()}"
+    )
 
 
 @app.command()
@@ -54,7 +56,10 @@ def kubeconfig() -> None:
 def tool(name: str) -> None:
     """Print the path of a tool, built if missing: kubectl, helm, kind, kwok, assets."""
     known = {
-        "assets": tools.assets, "helm": tools.helm, "kind": tools.kind, "kubectl": tools.kubectl,
+        "assets": tools.assets,
+        "helm": tools.helm,
+        "kind": tools.kind,
+        "kubectl": tools.kubectl,
         "kwok": tools.kwok,
     }
     if name not in known:

@@ -43,7 +43,13 @@ def build_arguments() -> list[str]:
     words = ["--network=host"]
     if provider().name == "podman" and CERTIFICATES.exists():
         words.append(f"--volume={CERTIFICATES}:{CERTIFICATES}:ro")
-    for key in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "http_proxy", "https_proxy"):
+    for key in (
+        "PIP_INDEX_URL",
+        "PIP_EXTRA_INDEX_URL",
+        "UV_INDEX_URL",
+        "http_proxy",
+        "https_proxy",
+    ):
         if os.environ.get(key):
             words.append(f"--build-arg={key}={os.environ[key]}")
     return words
@@ -77,9 +83,16 @@ def build(
     """Build `images/<name>` as *tag*."""
     folder = paths.REPOSITORY / "images" / name
     provider().run(
-        "build", *build_arguments(), *(f"--build-arg={key}={value}" for key, value in args.items()),
-        "--file", folder / file, "--tag", tag, context or folder,
-        log=f"image-{name}", remedy="Mend what it says and run the same command again.",
+        "build",
+        *build_arguments(),
+        *(f"--build-arg={key}={value}" for key, value in args.items()),
+        "--file",
+        folder / file,
+        "--tag",
+        tag,
+        context or folder,
+        log=f"image-{name}",
+        remedy="Mend what it says and run the same command again.",
     )
 
 
@@ -93,14 +106,23 @@ def _debootstrap() -> None:
     if not (folder / "etc" / "debian_version").exists() or (folder / "debootstrap").exists():
         shutil.rmtree(folder, ignore_errors=True)
         run(
-            "debootstrap", "--variant=minbase", "--include=ca-certificates", paths.DEBIAN, folder,
-            _mirror(), log="debian", remedy=remedy,
+            "debootstrap",
+            "--variant=minbase",
+            "--include=ca-certificates",
+            paths.DEBIAN,
+            folder,
+            _mirror(),
+            log="debian",
+            remedy=remedy,
         )
     engine = provider()
     with subprocess.Popen(["tar", "-C", folder, "-c", "."], stdout=subprocess.PIPE) as archive:
         done = subprocess.run(
-            [engine.name, "import", "-", DEBIAN_IMAGE], stdin=archive.stdout,
-            env=engine.environment, capture_output=True, check=False,
+            [engine.name, "import", "-", DEBIAN_IMAGE],
+            stdin=archive.stdout,
+            env=engine.environment,
+            capture_output=True,
+            check=False,
         )
     if done.returncode:
         raise StepFailed(f"{engine.name} import of Debian: {done.stderr.decode()}")

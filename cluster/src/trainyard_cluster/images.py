@@ -20,10 +20,13 @@ from trainyard_cluster.shell import StepFailed, console, run, step
 REGISTRY = "docker.io/trainyard"
 LABEL = "trainyard.dev/inputs"
 CODE = {
-    "trainyard_agent": "agent", "trainyard_api": "crds", "trainyard_operator": "operator",
-    "trainyard_serving": "serving", "trainyard_tracking": "tracking",
+    "trainyard_agent": "agent",
+    "trainyard_api": "crds",
+    "trainyard_operator": "operator",
+    "trainyard_serving": "serving",
+    "trainyard_tracking": "tracking",
 }
-TRAINING = ("mlflow-skinny", "numpy", "pandas", "scikit-learn", "matplotlib")
+TRAINING = ("mlflow-skinny", "numpy", "pandas", "scikit-learn", "skops", "matplotlib")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,18 @@ class Image:
 
 IMAGES = {
     "operator": Image(
-        "service", extras=("operator",), requirements=("pydantic", "pyyaml"),
-        packages=("trainyard_api", "trainyard_operator"), module="trainyard_operator",
+        "service",
+        extras=("operator",),
+        requirements=("pydantic", "pyyaml"),
+        packages=("trainyard_api", "trainyard_operator"),
+        module="trainyard_operator",
     ),
     "tracking": Image(
-        "service", extras=("tracking",), requirements=("httpx", "pydantic", "pyyaml"),
-        packages=("trainyard_api", "trainyard_tracking"), module="trainyard_tracking",
+        "service",
+        extras=("tracking",),
+        requirements=("httpx", "kubernetes", "pydantic", "pyyaml"),
+        packages=("trainyard_api", "trainyard_tracking"),
+        module="trainyard_tracking",
         takes="2 minutes",
     ),
     "agent": Image(
@@ -55,8 +64,11 @@ IMAGES = {
     ),
     "runtime-sklearn": Image("runtime-sklearn", requirements=TRAINING),
     "serving-sklearn": Image(
-        "serving-sklearn", base="runtime-sklearn", extras=("serving",),
-        requirements=("pydantic",), packages=("trainyard_api", "trainyard_serving"),
+        "serving-sklearn",
+        base="runtime-sklearn",
+        extras=("serving",),
+        requirements=("pydantic",),
+        packages=("trainyard_api", "trainyard_serving"),
     ),
     "minio": Image("minio", base=base.debian, binary=tools.minio, takes="5 s"),
     "prometheus": Image("prometheus", base=base.debian, takes="30 s"),
@@ -118,11 +130,18 @@ def built(name: str) -> str:
         context = Path(folder)
         _lay(context, image, binary)
         engine.run(
-            "build", *base.build_arguments(), f"--build-arg=BASE={below}",
+            "build",
+            *base.build_arguments(),
+            f"--build-arg=BASE={below}",
             *([f"--build-arg=MODULE={image.module}"] if image.module else []),
-            f"--label={LABEL}={inputs}", "--tag", tag(name),
-            "--file", paths.REPOSITORY / "images" / image.folder / "Dockerfile", context,
-            log=f"image-{name}", remedy="Mend what it says and run the same command again.",
+            f"--label={LABEL}={inputs}",
+            "--tag",
+            tag(name),
+            "--file",
+            paths.REPOSITORY / "images" / image.folder / "Dockerfile",
+            context,
+            log=f"image-{name}",
+            remedy="Mend what it says and run the same command again.",
         )
     return tag(name)
 
@@ -190,6 +209,13 @@ def _transfer(tags: list[str]) -> None:
             save[1:1] = ["--format", "docker-archive", "--multi-image-archive"]
         engine.run(*save, *tags, log="load", remedy=remedy)
         run(
-            tools.kind(), "load", "image-archive", archive, "--name", paths.CLUSTER,
-            env=engine.environment, log="load", remedy=remedy,
+            tools.kind(),
+            "load",
+            "image-archive",
+            archive,
+            "--name",
+            paths.CLUSTER,
+            env=engine.environment,
+            log="load",
+            remedy=remedy,
         )

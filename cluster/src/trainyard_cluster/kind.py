@@ -19,13 +19,16 @@ def config(*, built: bool, raise_limits: bool = False) -> dict[str, Any]:
         "role": "control-plane",
         "extraPortMappings": [
             {
-                "containerPort": 30080, "hostPort": paths.ENDPOINT_PORT,
+                "containerPort": 30080,
+                "hostPort": paths.ENDPOINT_PORT,
                 "listenAddress": "127.0.0.1",
             }
         ],
     }
     cluster: dict[str, Any] = {
-        "kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node],
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "nodes": [node],
     }
     patches = []
     if built:
@@ -33,9 +36,7 @@ def config(*, built: bool, raise_limits: bool = False) -> dict[str, Any]:
         cluster["networking"] = {"disableDefaultCNI": True, "kubeProxyMode": "nftables"}
         # The kubelet then tolerates what it may not do without CAP_SYS_RESOURCE.
         cluster["featureGates"] = {"KubeletInUserNamespace": True}
-        patches.append(
-            {"kind": "KubeletConfiguration", "failCgroupV1": False, "failSwapOn": False}
-        )
+        patches.append({"kind": "KubeletConfiguration", "failCgroupV1": False, "failSwapOn": False})
     if raise_limits:
         raised = {"extraArgs": RAISED}
         patches.append(
@@ -74,10 +75,21 @@ def up(*, raise_limits: bool = False) -> None:
     settings = config(built=image is not None, raise_limits=raise_limits)
     with step("Cluster", takes="30 s"):
         run(
-            tools.kind(), "create", "cluster", "--name", paths.CLUSTER,
-            "--kubeconfig", paths.kubeconfig(), "--config", "-", "--wait", "120s",
+            tools.kind(),
+            "create",
+            "cluster",
+            "--name",
+            paths.CLUSTER,
+            "--kubeconfig",
+            paths.kubeconfig(),
+            "--config",
+            "-",
+            "--wait",
+            "120s",
             *(["--image", image] if image else []),
-            stdin=json.dumps(settings).encode(), env=provider().environment, log="cluster",
+            stdin=json.dumps(settings).encode(),
+            env=provider().environment,
+            log="cluster",
             remedy=f"If port {paths.ENDPOINT_PORT} is taken, free it; then run this again.",
         )
 
@@ -86,8 +98,15 @@ def down() -> None:
     """Delete the cluster and its kubeconfig; nothing else."""
     with step("Delete the cluster", takes="10 s"):
         run(
-            tools.kind(), "delete", "cluster", "--name", paths.CLUSTER,
-            "--kubeconfig", paths.kubeconfig(), env=provider().environment, log="cluster",
+            tools.kind(),
+            "delete",
+            "cluster",
+            "--name",
+            paths.CLUSTER,
+            "--kubeconfig",
+            paths.kubeconfig(),
+            env=provider().environment,
+            log="cluster",
             remedy="Run it again.",
         )
         paths.kubeconfig().unlink(missing_ok=True)

@@ -48,15 +48,24 @@ def _build(tag: str, binary: Path, system: str) -> None:
         shutil.copytree(_kind_source() / "images" / "base" / "files", context / "files")
         for folder_or_file in context.rglob("*"):  # a module's files are read-only
             folder_or_file.chmod(0o755 if folder_or_file.is_dir() else 0o644)
-        shutil.copy(CONTEXT / "10-ptp.conflist", context)
+        for name in ("10-ptp.conflist", "hostpath.service"):
+            shutil.copy(CONTEXT / name, context)
         os.link(binary, context / "kubernetes")
         for target in ("components", "coredns", "pause", "node"):
             name = bare if target == "node" else f"localhost/trainyard/{target}:{paths.KUBERNETES}"
             provider().run(
-                "build", *base.build_arguments(), f"--build-arg=BASE={system}",
-                f"--build-arg=KUBERNETES={paths.KUBERNETES}", f"--target={target}",
-                "--file", CONTEXT / "Dockerfile", "--tag", name, context,
-                log="node", remedy=REMEDY,
+                "build",
+                *base.build_arguments(),
+                f"--build-arg=BASE={system}",
+                f"--build-arg=KUBERNETES={paths.KUBERNETES}",
+                f"--target={target}",
+                "--file",
+                CONTEXT / "Dockerfile",
+                "--tag",
+                name,
+                context,
+                log="node",
+                remedy=REMEDY,
             )
     _preload(bare, tag)
 
@@ -64,9 +73,7 @@ def _build(tag: str, binary: Path, system: str) -> None:
 def _kind_source() -> Path:
     """Return the folder of kind's module: its node files are used from there, not copied here."""
     go = tools.go()
-    answer = output(
-        go, "mod", "download", "-json", f"sigs.k8s.io/kind@{paths.KIND}", timeout=300
-    )
+    answer = output(go, "mod", "download", "-json", f"sigs.k8s.io/kind@{paths.KIND}", timeout=300)
     if not answer:
         raise StepFailed(f"kind's module can't be downloaded. {tools.GO_REMEDY}")
     return Path(json.loads(answer)["Dir"])
@@ -104,11 +111,12 @@ def _preload(bare: str, tag: str) -> None:
         with archive.open("rb") as file:
             subprocess.run(
                 [engine.name, "exec", "-i", container, "bash", "-c", shell],
-                stdin=file, env=engine.environment, check=True, capture_output=True,
+                stdin=file,
+                env=engine.environment,
+                check=True,
+                capture_output=True,
             )
-        engine.run(
-            "commit", "--change", ENTRYPOINT, container, tag, log="node", remedy=REMEDY
-        )
+        engine.run("commit", "--change", ENTRYPOINT, container, tag, log="node", remedy=REMEDY)
     for name in images:
         engine.output("untag" if engine.name == "podman" else "rmi", name)
 

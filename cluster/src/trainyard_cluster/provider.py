@@ -49,7 +49,9 @@ def provider() -> Provider:
         _install_podman()
     podman = Provider("podman", _podman_environment())
     if not podman.output("info", "--format", "{{.Version.Version}}"):
-        raise StepFailed("Podman is installed but `podman info` fails: run it and mend what it says.")
+        raise StepFailed(
+            "Podman is installed but `podman info` fails: run it and mend what it says."
+        )
     return podman
 
 

@@ -62,7 +62,11 @@ def output(*words: str | Path, env: Mapping[str, str] | None = None, timeout: fl
     try:
         done = subprocess.run(
             [str(word) for word in words],
-            env=env, capture_output=True, text=True, check=False, timeout=timeout,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

@@ -12,8 +12,16 @@ from trainyard_cluster.shell import output, run, step
 
 KUBERNETES_SOURCE = paths.REPOSITORY / "cluster" / "kubernetes"
 KUBERNETES_COMMANDS = (
-    "coredns", "etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy",
-    "kube-scheduler", "kubeadm", "kubectl", "kubelet", "pause",
+    "coredns",
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubeadm",
+    "kubectl",
+    "kubelet",
+    "pause",
 )
 GO_REMEDY = (
     f"Install Go {paths.GO} or newer, or see that the Go module proxy (GOPROXY) can be reached;"
@@ -48,14 +56,25 @@ def _build_kubernetes(binary: Path) -> None:
     flags = ["-s", "-w"]
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
         for key, value in (
-            ("gitVersion", paths.KUBERNETES), ("gitMajor", major), ("gitMinor", minor),
+            ("gitVersion", paths.KUBERNETES),
+            ("gitMajor", major),
+            ("gitMinor", minor),
         ):
             flags += ["-X", f"{package}.{key}={value}"]
     part = binary.with_suffix(".part")
     run(
-        go(), "build", "-trimpath", "-ldflags", " ".join(flags), "-o", part, ".",
-        cwd=KUBERNETES_SOURCE, env=os.environ | {"CGO_ENABLED": "0"},
-        log="kubernetes", remedy=GO_REMEDY,
+        go(),
+        "build",
+        "-trimpath",
+        "-ldflags",
+        " ".join(flags),
+        "-o",
+        part,
+        ".",
+        cwd=KUBERNETES_SOURCE,
+        env=os.environ | {"CGO_ENABLED": "0"},
+        log="kubernetes",
+        remedy=GO_REMEDY,
     )
     part.rename(binary)
 
@@ -65,12 +84,20 @@ def _installed(name: str, module: str, version: str, *, takes: str) -> Path:
     binary = paths.binaries() / f"{name}-{version}"
     if binary.exists():
         return binary
-    with step(f"{name} {version} from its Go module", takes=takes), tempfile.TemporaryDirectory(
-        dir=paths.cache()
-    ) as folder:
+    with (
+        step(f"{name} {version} from its Go module", takes=takes),
+        tempfile.TemporaryDirectory(dir=paths.cache()) as folder,
+    ):
         run(
-            go(), "install", "-trimpath", "-ldflags", "-s -w", f"{module}@{version}",
-            env=os.environ | {"CGO_ENABLED": "0", "GOBIN": folder}, log=name, remedy=GO_REMEDY,
+            go(),
+            "install",
+            "-trimpath",
+            "-ldflags",
+            "-s -w",
+            f"{module}@{version}",
+            env=os.environ | {"CGO_ENABLED": "0", "GOBIN": folder},
+            log=name,
+            remedy=GO_REMEDY,
         )
         (Path(folder) / name).rename(binary)
     return binary
