@@ -225,7 +225,7 @@ def test_a_refused_stage_says_why_and_does_not_move(registry, deciding):
     begun = time.monotonic()
     answer = registry.point("production", 1)
 
-    assert error(answer) == "INVALID_STATE"
+    assert (answer.status_code, error(answer)) == (409, "INVALID_STATE")
     assert "val_accuracy 0.8 is below 0.9" in answer.json()["message"]
     assert time.monotonic() - begun < 3
     assert error(registry.held("production")) == "INVALID_STATE"

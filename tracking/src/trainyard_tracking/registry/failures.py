@@ -15,6 +15,13 @@ from mlflow.protos.databricks_pb2 import (
 from trainyard_tracking.kube import KubeDown, KubeError
 
 
+class NotNow(MlflowException):  # type: ignore[misc]  # MLflow is untyped
+    """INVALID_STATE with a status that clients don't retry: MLflow's own is 500."""
+
+    def get_http_status_code(self) -> int:
+        return 409
+
+
 def no_model(name: str) -> MlflowException:
     """Say that a model does not exist."""
     return MlflowException(f"Registered Model with name={name} not found", RESOURCE_DOES_NOT_EXIST)
@@ -46,7 +53,7 @@ def not_here(what: str) -> MlflowException:
 
 def refused(message: str) -> MlflowException:
     """Say that a rule, a gate or the state forbids it."""
-    return MlflowException(message, INVALID_STATE)
+    return NotNow(message, INVALID_STATE)
 
 
 def moved_meanwhile(alias: str, now: object) -> MlflowException:
