@@ -1,13 +1,17 @@
 import hashlib
 import http.server
+import io
 import json
+import tarfile
 import threading
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from trainyard_agent import source
+from trainyard_agent import __main__ as agent
+from trainyard_agent import source, termination, transport
 from trainyard_agent.errors import AgentError, SourceError, TransportError
 from trainyard_agent.publish import canonical_manifest, publish
 from trainyard_agent.transport import Tracking
@@ -295,3 +299,77 @@ class TestPublishing:
         assert manifest.decode() == (
             '{"files":[],"flavors":{"a":"é","b":"1"},"requirements":[],"schemaVersion":1}'
         )
+
+
+def test_the_commands_hand_a_model_from_source_to_manifest(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = "/api/trainyard/v1/namespaces/team"
+    files = {"MLmodel": b"flavors: {sklearn: {sklearn_version: 1.7.2}}", "model.pkl": b"x"}
+    listed = [{"path": p, "size": len(c)} for p, c in files.items()]
+    source_path = f"{base}/modelversions/digits-1/source"
+    service.contents[source_path] = json.dumps({"uri": "u", "files": listed}).encode()
+    for name, content in files.items():
+        service.contents[f"{source_path}/{name}"] = content
+    log, model, out = tmp_path / "log", tmp_path / "model", tmp_path / "out"
+    log.touch()
+    (tmp_path / "token").write_text("the-token\n")
+    monkeypatch.setenv("TRAINYARD_TRACKING_URL", service.url)
+    monkeypatch.setenv("TRAINYARD_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv(termination.PATH_VARIABLE, str(log))
+    fields = str(out / "manifest-fields.json")
+
+    codes = [
+        agent.main(words)
+        for words in (
+            [
+                "fetch",
+                "model",
+                "--namespace",
+                "team",
+                "--version",
+                "digits-1",
+                "--into",
+                str(model),
+            ],
+            ["convert", "--model", str(model), "--out", str(out)],
+            ["publish", "--namespace", "team", "--model", str(model), "--fields", fields],
+        )
+    ]
+
+    told = json.loads(log.read_text())
+    assert codes == [0, 0, 0]
+    assert f"{base}/models/{told['digest']}" in service.contents
+    assert service.tokens == {"Bearer the-token"}
+
+
+def test_the_commands_fetch_and_unpack_an_archive(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        info = tarfile.TarInfo("train.py")
+        info.size = 8
+        tar.addfile(info, io.BytesIO(b"print(1)"))
+    content = packed.getvalue()
+    digest = digest_of(content)
+    service.contents[f"/api/trainyard/v1/namespaces/team/blobs/{digest}"] = content
+    monkeypatch.setenv("TRAINYARD_TRACKING_URL", service.url)
+    monkeypatch.setenv("TRAINYARD_TOKEN", "run-token")
+    words = ["--namespace", "team", "--digest", digest, "--into", str(tmp_path / "work")]
+
+    assert agent.main(["fetch", "archive", *words]) == 0
+    assert (tmp_path / "work/train.py").read_text() == "print(1)"
+
+
+def test_a_token_does_not_follow_a_redirect_to_another_host() -> None:
+    request = urllib.request.Request("http://a/x", headers={"Authorization": "Bearer t"})
+    handler = transport._SameHostCredentials()
+
+    there = handler.redirect_request(request, None, 302, "", {}, "http://b/x")
+    here = handler.redirect_request(request, None, 302, "", {}, "http://a/y")
+
+    assert there is not None
+    assert here is not None
+    assert not there.has_header("Authorization")
+    assert here.has_header("Authorization")

@@ -15,6 +15,7 @@ from trainyard_operator.kinds import model_version as kind
 from trainyard_operator.objects.publishing import publishing_job
 from trainyard_operator.plan import Object, Plan
 from trainyard_operator.policies import publishing
+from trainyard_operator.policies.published import judge, read_result
 from trainyard_operator.settings import Runtime, Settings
 
 KEY = (
@@ -425,3 +426,22 @@ class TestTheJob:
 
         assert len(first["metadata"]["name"]) <= 63
         assert first["metadata"]["name"] != second["metadata"]["name"]
+
+
+class TestJudging:
+    STATUS = {"flavors": RESULT["flavors"], "requirements": RESULT["requirements"]}
+
+    def test_one_runtime_that_fits_is_enough(self) -> None:
+        old = Runtime("old", serving_image="serving:0", packages={"scikit-learn": "1.5.0"})
+
+        verdict = judge(self.STATUS, runtimes={"old": old, **SETTINGS.runtimes})
+
+        assert verdict.status == "True"
+
+    def test_without_a_serving_runtime_it_stays_open(self) -> None:
+        verdict = judge(self.STATUS, runtimes={"train": Runtime("train", image="x")})
+
+        assert verdict.status == "Unknown"
+
+    def test_a_model_without_signature_has_none_in_its_status(self) -> None:
+        assert "signature" not in read_result({"digest": gen.DIGEST})
