@@ -269,6 +269,27 @@ def test_two_moves_at_once_are_one_move_and_one_conflict(world, registry, decidi
     assert "version 7" in answer.json()["message"]
 
 
+def test_a_status_written_in_the_same_moment_is_no_conflict(world, registry):
+    registry.add()
+    get, path, left = world.kube.get, f"{ROOT}/models/{registry.name}", [1, 2]
+
+    def and_the_operator_writes(asked: str):
+        found = get(asked)
+        if asked == path and left:
+            left.pop()
+            world.kube.write(path, get(path))
+        return found
+
+    world.kube.get = and_the_operator_writes
+    try:
+        answer = registry.point("best", 1)
+    finally:
+        world.kube.get = get
+
+    assert answer.status_code == 200
+    assert registry.stored()["spec"]["aliases"] == {"best": 1}
+
+
 def test_deleting_a_version_takes_its_aliases_along(registry):
     registry.add()
     registry.point("best", 1)

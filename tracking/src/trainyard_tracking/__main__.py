@@ -26,6 +26,9 @@ def main() -> int:
             level=settings.log_level.upper(),
             format="%(asctime)s %(levelname)s %(name)s %(message)s",
         )
+        # Each review and each bucket request would be a line.
+        for chatty in ("httpx", "botocore", "boto3", "urllib3"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
         _serve(settings)
     except BadSettings as exc:
         print(f"trainyard-tracking can't start: {exc}", file=sys.stderr)  # noqa: T201  # no logs yet

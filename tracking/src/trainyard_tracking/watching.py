@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from trainyard_tracking.kube import Kube, KubeDown, KubeError, Object, resource_path
+from trainyard_tracking.kube import Kube, KubeDown, Object, resource_path
 
 _log = logging.getLogger(__name__)
 Key = tuple[str, str]
@@ -115,9 +115,9 @@ class Watcher:
                 since = since or self.list_once()
                 since = self._follow(since)
                 wait = _FIRST_WAIT
-            except (KubeDown, KubeError) as exc:
-                _log.warning("watching %s: %s; again in %.1f s", self.cache.plural, exc, wait)
-                if isinstance(exc, KubeError):
+            except Exception as exc:  # noqa: BLE001  # a watch that ends would never be noticed
+                _log.warning("watching %s: %r; again in %.1f s", self.cache.plural, exc, wait)
+                if not isinstance(exc, KubeDown):
                     since = ""
                 self._stop.wait(wait)
                 wait = min(wait * 2, _LONGEST_WAIT)

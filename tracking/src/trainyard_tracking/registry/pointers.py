@@ -16,6 +16,7 @@ from trainyard_tracking.registry.writes import Writes, escape
 VERDICT_SECONDS = 3.0
 _LOOK_EVERY = 0.1
 _TEST_FAILED = (409, 422)
+_TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,38 +36,35 @@ class Pointers:
             MlflowException: somebody else moved it at the same time; a gate refused it; or the
                 API server did.
         """
-        fresh = self._live(model)
-        changed = self._patched(fresh, alias, _moving(fresh, alias, version, self._mover(fresh)))
-        if find_stage(changed, alias) is not None:
+        mover = hand_for(model["metadata"]["namespace"]).name
+        changed = self._patched(model, alias, lambda now: _moving(now, alias, version, mover))
+        if changed is not None and find_stage(changed, alias) is not None:
             self._await_verdict(changed, alias, version)
 
     def drop(self, model: Object, alias: str) -> None:
         """Remove an alias; one that is not there is no error."""
-        fresh = self._live(model)
-        old = (fresh["spec"].get("aliases") or {}).get(alias)
-        if old is None:
-            return
-        path = f"/spec/aliases/{escape(alias)}"
-        operations: list[Object] = [
-            {"op": "test", "path": path, "value": old},
-            {"op": "remove", "path": path},
-        ]
-        self._patched(fresh, alias, operations)
+        self._patched(model, alias, lambda now: _dropping(now, alias))
 
-    def _patched(self, model: Object, alias: str, operations: list[Object]) -> Object:
-        try:
-            return self.writes.patch(self.resources.models, model, operations)
-        except KubeError as exc:
-            if exc.status not in _TEST_FAILED:
-                raise failures.from_kube(exc) from exc
-            before = (model["spec"].get("aliases") or {}).get(alias)
-            now = (self._live(model)["spec"].get("aliases") or {}).get(alias)
-            if now != before:
-                raise failures.moved_meanwhile(alias, now) from exc
-            raise failures.from_kube(exc) from exc
-
-    def _mover(self, model: Object) -> str:
-        return hand_for(model["metadata"]["namespace"]).name
+    def _patched(
+        self, model: Object, alias: str, operations: Callable[[Object], list[Object]]
+    ) -> Object | None:
+        """Patch what is there now; again if something else than the alias was changed meanwhile."""
+        seen = self._live(model)
+        for _ in range(_TRIES):
+            wanted = operations(seen)
+            if not wanted:
+                return None
+            try:
+                return self.writes.patch(self.resources.models, seen, wanted)
+            except KubeError as exc:
+                if exc.status not in _TEST_FAILED:
+                    raise failures.from_kube(exc) from exc
+                refusal = exc
+            now = self._live(model)
+            if _wanted(now, alias) != _wanted(seen, alias):
+                raise failures.moved_meanwhile(alias, _wanted(now, alias)) from refusal
+            seen = now
+        raise failures.from_kube(refusal) from refusal
 
     def _live(self, model: Object) -> Object:
         metadata = model["metadata"]
@@ -110,6 +108,19 @@ def _moving(model: Object, alias: str, version: int, mover: str) -> list[Object]
     if stage is not None and stage.get("promotion", "approval") == "approval":
         operations.append({"op": "add", "path": "/spec/promotedBy", "value": mover})
     return operations
+
+
+def _dropping(model: Object, alias: str) -> list[Object]:
+    old = _wanted(model, alias)
+    if old is None:
+        return []
+    path = f"/spec/aliases/{escape(alias)}"
+    return [{"op": "test", "path": path, "value": old}, {"op": "remove", "path": path}]
+
+
+def _wanted(model: Object, alias: str) -> int | None:
+    wanted: dict[str, int] = model["spec"].get("aliases") or {}
+    return wanted.get(alias)
 
 
 def _verdict(model: Object, alias: str, version: int, generation: int) -> tuple[bool, str]:
