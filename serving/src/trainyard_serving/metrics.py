@@ -27,7 +27,8 @@ class Metrics:
     """All metrics of one process, in a registry of their own."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # they double the series, and nobody asks for them
+        # They double the series, and nobody asks for them.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
         self.registry = registry = CollectorRegistry()
         for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
             registry.register(collector)

@@ -36,6 +36,11 @@ def from_columns(columns: dict[str, list[Any]], signature: Signature) -> Batch:
     return Batch(arrays, rows)
 
 
+def _some(rows: list[Any]) -> None:
+    if not rows:
+        raise BadInput("the input has no rows")
+
+
 def _missing(column: Column, wanted: Iterable[Column]) -> BadInput:
     names = ", ".join(f"{c.name} ({c.kind.name})" for c in wanted if c.required)
     return BadInput(f"the column is missing; the model needs {names:.2000}", field=column.name)
@@ -56,6 +61,7 @@ def from_rows(rows: list[Any], names: list[str] | None, signature: Signature) ->
 
     Without names the signature's order holds.
     """
+    _some(rows)
     known = [c.name for c in signature.columns]
     names = names or known or [str(i) for i in range(_width(rows))]
     for index, row in enumerate(rows):
@@ -74,6 +80,7 @@ def _width(rows: list[Any]) -> int:
 
 def from_records(records: list[Any], signature: Signature) -> Batch:
     """Return the batch of objects, one for each row."""
+    _some(records)
     for index, record in enumerate(records):
         if type(record) is not dict:
             raise BadInput("expected an object with a value for each column", row=index)
@@ -87,7 +94,7 @@ def from_records(records: list[Any], signature: Signature) -> Batch:
         if all(value is _MISSING for value in values):
             continue
         columns[name] = _filled(values, name, optional=name in optional or not signature.columns)
-    if records and not columns:
+    if not columns:
         raise (
             _missing(signature.columns[0], signature.columns) if names else BadInput("is {}", row=0)
         )

@@ -47,6 +47,7 @@ class Connection(asyncio.Protocol):
         self._lingering = False
         self._blocked = False
         self._paused = False
+        self._complete = 0
         self._writing_since: float | None = None
         self._active_since: float | None = None
         self._idle_since = monotonic()
@@ -56,6 +57,7 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._header_bytes = 0
+        self._raw_head_bytes = 0
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._in_head = True
@@ -80,13 +82,12 @@ class Connection(asyncio.Protocol):
         return True
 
     def data_received(self, data: bytes) -> None:
-        goes_on = self._in_head and self._active_since is not None
-        rest = data
+        complete, rest = self._complete, data
         while rest and not self._deaf:
             rest = self._fed(rest)
-        if goes_on and self._in_head:
-            # Of a header that is not complete the parser tells nothing.
-            self._header_bytes += len(data)
+        if self._in_head and self._active_since is not None and complete == self._complete:
+            # Of a header line that is not complete the parser tells nothing.
+            self._raw_head_bytes += len(data)
             self._check_head()
 
     def _fed(self, data: bytes) -> bytes:
@@ -164,6 +165,7 @@ class Connection(asyncio.Protocol):
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         request = Request(method, _path(self._url), self._headers, body)
         self._active_since = None
+        self._complete += 1
         self._deaf = slot.close
         self._reset()
         self._accept(slot, request)
@@ -213,7 +215,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
 
     def _check_head(self) -> None:
-        if self._header_bytes > self._limits.header_bytes:
+        if max(self._header_bytes, self._raw_head_bytes) > self._limits.header_bytes:
             self._fail(431, f"the headers are larger than {self._limits.header_bytes} bytes")
 
     def _too_large(self) -> None:

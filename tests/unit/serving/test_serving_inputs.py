@@ -1,0 +1,264 @@
+"""Every way to be wrong names the field and the row; every way to be right gives the same rows."""
+
+import numpy as np
+import orjson
+import pytest
+from gen_serving import columns, param, tensors
+from trainyard_serving.errors import BadInput, UnsupportedMedia
+from trainyard_serving.protocols import mlflow, v2
+from trainyard_serving.signature import Signature
+
+AB = columns(a="double", b="long")
+ONE = tensors(_=(-1, 2))
+TWO = tensors(x=(-1, 2), y=(-1,))
+NONE = Signature()
+
+
+def read(body: str, signature: Signature, media: str = "application/json"):
+    return mlflow.read(body.encode(), media, signature)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(
+            '{"dataframe_split":{"columns":["a","b"],"data":[[1,2],[3.5,4]]}}', id="split"
+        ),
+        pytest.param(
+            '{"dataframe_split":{"columns":["b","a"],"data":[[2,1],[4,3.5]]}}', id="order"
+        ),
+        pytest.param('{"dataframe_split":{"data":[[1,2],[3.5,4]]}}', id="split without names"),
+        pytest.param('{"dataframe_records":[{"a":1,"b":2},{"b":4.0,"a":3.5}]}', id="records"),
+        pytest.param('{"dataframe_records":[{"a":1,"b":2,"z":"x"},{"a":3.5,"b":4}]}', id="extra"),
+        pytest.param('{"instances":[{"a":1,"b":2},{"a":3.5,"b":4}]}', id="instances of objects"),
+        pytest.param('{"instances":[[1,2],[3.5,4]]}', id="instances of rows"),
+        pytest.param('{"inputs":{"a":[1,3.5],"b":[2,4]}}', id="inputs by column"),
+        pytest.param('{"inputs":[[1,2],[3.5,4]]}', id="inputs of rows"),
+    ],
+)
+def test_each_form_gives_the_same_columns(body):
+    batch = read(body, AB)
+
+    assert {n: a.tolist() for n, a in batch.arrays.items()} == {"a": [1.0, 3.5], "b": [2, 4]}
+    assert [a.dtype.name for a in batch.arrays.values()] == ["float64", "int64"]
+    assert list(batch.arrays) == ["a", "b"]
+
+
+WRONG = [
+    ("no JSON", "{", AB, None, None),
+    ("nothing", "", AB, None, None),
+    ("NaN is no JSON", '{"instances":[[NaN,1]]}', AB, None, None),
+    ("too deep", '{"inputs":' + "[" * 2000 + "]" * 2000 + "}", AB, None, None),
+    ("an array", "[1]", AB, None, None),
+    ("no known form", '{"rows":[]}', AB, None, None),
+    ("two forms", '{"inputs":[],"instances":[]}', AB, None, None),
+    ("no rows", '{"instances":[]}', AB, None, None),
+    ("no columns", '{"inputs":{}}', AB, "a", None),
+    ("missing column", '{"inputs":{"a":[1]}}', AB, "b", None),
+    ("missing in a row", '{"dataframe_records":[{"a":1,"b":2},{"a":1}]}', AB, "b", 1),
+    ("string for number", '{"instances":[[1,2],["x",2]]}', AB, "a", 1),
+    ("digits as string", '{"instances":[["1",2]]}', AB, "a", 0),
+    ("boolean for number", '{"instances":[[true,2]]}', AB, "a", 0),
+    ("fraction for long", '{"instances":[[1,2],[1,2.5]]}', AB, "b", 1),
+    ("null for long", '{"instances":[[1,null]]}', AB, "b", 0),
+    ("beyond long", '{"instances":[[1,9223372036854775808]]}', AB, "b", 0),
+    ("huge integer for long", '{"instances":[[1,1e30]]}', AB, "b", 0),
+    ("integer of 400 digits", '{"instances":[[1,' + "1" * 400 + "]]}", AB, None, None),
+    ("ragged rows", '{"instances":[[1,2],[1]]}', AB, None, 1),
+    ("a value for a row", '{"instances":[[1,2],3]}', AB, None, 1),
+    ("mixed records", '{"instances":[{"a":1,"b":2},[1,2]]}', AB, None, 1),
+    ("record is no object", '{"dataframe_records":[1]}', AB, None, 0),
+    ("uneven columns", '{"inputs":{"a":[1,2],"b":[1]}}', AB, "b", None),
+    ("array as a value", '{"instances":[[[1],2]]}', AB, "a", 0),
+    ("object as a value", '{"instances":[[{},2]]}', AB, "a", 0),
+    (
+        "column twice",
+        '{"dataframe_split":{"columns":["a","a"],"data":[[1,2]]}}',
+        AB,
+        "columns",
+        None,
+    ),
+    (
+        "names are no strings",
+        '{"dataframe_split":{"columns":[[]],"data":[[1]]}}',
+        AB,
+        "columns",
+        None,
+    ),
+    ("split is an array", '{"dataframe_split":[]}', AB, "dataframe_split", None),
+    ("records are an object", '{"dataframe_records":{}}', AB, "dataframe_records", None),
+    ("beyond float", '{"instances":[[1e300]]}', columns(a="float"), "a", 0),
+    ("beyond integer", '{"instances":[[2147483648]]}', columns(a="integer"), "a", 0),
+    ("number for boolean", '{"instances":[[1]]}', columns(a="boolean"), "a", 0),
+    ("number for string", '{"instances":[["x"],[1]]}', columns(a="string"), "a", 1),
+    ("no base64", '{"instances":[["!"]]}', columns(a="binary"), "a", 0),
+    ("no date", '{"instances":[["tomorrow"]]}', columns(a="datetime"), "a", 0),
+    ("beyond dates", '{"instances":[["9999-12-31"]]}', columns(a="datetime"), "a", 0),
+    ("wrong shape", '{"inputs":[[1,2,3]]}', ONE, "instances", None),
+    ("flat for a matrix", '{"inputs":[1,2]}', ONE, "instances", None),
+    ("ragged tensor", '{"inputs":[[1,2],[3,4],[5]]}', ONE, "instances", 2),
+    ("string in a tensor", '{"inputs":[[1,2],[3,"4"]]}', ONE, "instances", 1),
+    ("missing tensor", '{"inputs":{"x":[[1,2]]}}', TWO, "y", None),
+    ("missing tensor in a row", '{"instances":[{"x":[1,2],"y":1},{"x":[1,2]}]}', TWO, "y", 1),
+    ("uneven tensors", '{"inputs":{"x":[[1,2]],"y":[1,2]}}', TWO, "y", None),
+    ("unnamed for named", '{"inputs":[[1,2]]}', TWO, None, None),
+    ("empty tensor", '{"inputs":[]}', tensors(_=(-1,)), None, None),
+    ("guess of a mixture", '{"instances":[[1,"x"]]}', NONE, "instances", None),
+    ("params without any", '{"instances":[[1,2]],"params":{"k":1}}', AB, "k", None),
+    ("params are an array", '{"instances":[[1,2]],"params":[]}', AB, "params", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "signature", "field", "row"), [pytest.param(*w[1:], id=w[0]) for w in WRONG]
+)
+def test_bad_input_names_field_and_row(body, signature, field, row):
+    with pytest.raises(BadInput) as caught:
+        read(body, signature)
+
+    assert (caught.value.field, caught.value.row) == (field, row)
+
+
+def test_null_is_missing_where_the_type_has_a_value_for_it():
+    signature = columns(a="double", s="string", d="datetime")
+    batch = read('{"instances":[[null,null,null],[1,"x","2026-11-24T10:00:00+02:00"]]}', signature)
+
+    assert np.isnan(batch.arrays["a"][0])
+    assert batch.arrays["s"].tolist() == [None, "x"]
+    assert str(batch.arrays["d"][1]).startswith("2026-11-24T08:00:00")
+    assert np.isnat(batch.arrays["d"][0])
+
+
+def test_an_optional_column_may_be_left_out():
+    batch = read('{"inputs":{"a":[1]}}', columns("b", a="double", b="long"))
+
+    assert list(batch.arrays) == ["a"]
+
+
+def test_params_are_checked_by_the_signature():
+    signature = Signature(columns=AB.columns, params=(param("k", "long", 3),))
+
+    assert read('{"instances":[[1,2]],"params":{"k":5}}', signature).params == {"k": 5}
+    with pytest.raises(BadInput) as caught:
+        read('{"instances":[[1,2]],"params":{"k":"x"}}', signature)
+    assert caught.value.field == "k"
+
+
+def test_without_a_signature_a_matrix_is_a_tensor_and_records_are_a_table():
+    assert read('{"instances":[[1,2.5]]}', NONE).arrays[""].tolist() == [[1.0, 2.5]]
+    table = read('{"dataframe_records":[{"x":1,"y":"a"},{"x":2}]}', NONE)
+    assert {n: a.tolist() for n, a in table.arrays.items()} == {"x": [1, 2], "y": ["a", None]}
+
+
+def test_csv_is_read_by_the_signature():
+    batch = read("b,a,z\n2,1.5,x\n4,,y\n", AB, "text/csv; charset=utf-8")
+
+    assert batch.arrays["b"].tolist() == [2, 4]
+    assert np.isnan(batch.arrays["a"][1])
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "row"),
+    [
+        ("a,b\n1,x\n", "b", 0),
+        ("a,b\n1,2\n1\n", None, 1),
+        ("a,b\n", None, None),
+        ("a\n1\n", "b", None),
+        ("a,a\n1,2\n", "columns", None),
+        ('a,b\n"1,2\n', None, None),
+    ],
+)
+def test_bad_csv_names_field_and_row(body, field, row):
+    with pytest.raises(BadInput) as caught:
+        read(body, AB, "text/csv")
+
+    assert (caught.value.field, caught.value.row) == (field, row)
+
+
+@pytest.mark.parametrize(
+    "media",
+    ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1"],
+)
+def test_other_media_are_refused(media):
+    with pytest.raises(UnsupportedMedia):
+        read("{}", AB, media)
+
+
+def v2_input(name="a", shape=(1,), datatype="FP64", data=(1,), **more):
+    return {"name": name, "shape": list(shape), "datatype": datatype, "data": list(data), **more}
+
+
+def v2_read(signature, *inputs, **more):
+    return v2.read(orjson.dumps({"inputs": list(inputs), **more}), signature)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        pytest.param([v2_input("a", (2,), data=[1, 3.5]), v2_input("b", (2,), "INT64", [2, 4])]),
+        pytest.param(
+            [v2_input("a", (2, 1), data=[[1], [3.5]]), v2_input("b", (2, 1), data=[2, 4])]
+        ),
+        pytest.param([v2_input("predict", (2, 2), "FP32", [1, 2, 3.5, 4])], id="one matrix"),
+        pytest.param([v2_input("x", (2, 2), "FP32", [[1, 2], [3.5, 4]])], id="one nested matrix"),
+    ],
+)
+def test_inference_requests_give_the_same_columns(inputs):
+    batch = v2_read(AB, *inputs).batch
+
+    assert {n: a.tolist() for n, a in batch.arrays.items()} == {"a": [1.0, 3.5], "b": [2, 4]}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "field"),
+    [
+        pytest.param([], "inputs", id="no tensors"),
+        pytest.param([1], "inputs[0]", id="no object"),
+        pytest.param([v2_input(name="")], "inputs[0].name", id="no name"),
+        pytest.param([v2_input(datatype="FP8")], "a", id="unknown datatype"),
+        pytest.param([v2_input(shape=[-1])], "a", id="negative size"),
+        pytest.param([v2_input(shape=[2])], "a", id="too few values"),
+        pytest.param([v2_input(shape=[2**62, 2**62])], "a", id="a shape beyond memory"),
+        pytest.param([v2_input(shape=[1] * 99)], "a", id="too many dimensions"),
+        pytest.param([v2_input(shape=[1, 4], data=[[1, 2], [3, 4]])], "a", id="nested otherwise"),
+        pytest.param([v2_input(data=["1"])], "a", id="a string for a number"),
+        pytest.param([v2_input(datatype="INT8", data=[200])], "a", id="beyond its datatype"),
+        pytest.param([v2_input(datatype="BOOL", data=[1])], "a", id="number for boolean"),
+        pytest.param([v2_input(), v2_input()], "inputs", id="a name twice"),
+        pytest.param([v2_input()], "b", id="missing column"),
+        pytest.param([v2_input("m", (1, 3), data=[1, 2, 3])], "m", id="too wide a matrix"),
+        pytest.param([v2_input(shape=(1, 2), data=[1, 2])], "a", id="a matrix as a column"),
+        pytest.param([{"name": "a", "shape": [1], "datatype": "FP64"}], "a", id="no data"),
+    ],
+)
+def test_bad_inference_requests_name_the_tensor(inputs, field):
+    with pytest.raises(BadInput) as caught:
+        v2_read(AB, *inputs)
+
+    assert caught.value.field == field
+
+
+def test_a_single_tensor_fits_whatever_it_is_called():
+    batch = v2_read(ONE, v2_input("anything", (2, 2), "FP32", [1, 2, 3, 4])).batch
+
+    assert batch.arrays[""].tolist() == [[1, 2], [3, 4]]
+
+
+def test_an_inference_response_repeats_the_id_and_selects_outputs():
+    asked = v2_read(columns(a="double"), v2_input(), id="r1", outputs=[{"name": "p"}])
+    frame = {"p": np.array([0.5, np.nan]), "q": np.array(["x", "y"])}
+
+    body = v2.write(asked, frame, model="m", version="2", names=[])
+
+    assert body == (
+        b'{"model_name":"m","model_version":"2","id":"r1","outputs":'
+        b'[{"name":"p","shape":[2],"datatype":"FP64","data":[0.5,null]}]}'
+    )
+
+
+def test_an_unknown_output_is_refused():
+    asked = v2_read(columns(a="double"), v2_input(), outputs=[{"name": "nope"}])
+
+    with pytest.raises(BadInput) as caught:
+        v2.write(asked, np.array([1.0]), model="m", version="2", names=["label"])
+    assert caught.value.field == "nope"

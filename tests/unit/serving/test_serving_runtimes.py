@@ -1,0 +1,154 @@
+"""Loading what MLflow saved, and saying why when it can't be loaded."""
+
+import pickle
+import shutil
+import warnings
+from pathlib import Path
+
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from gen_serving import columns
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from trainyard_serving import runtimes
+from trainyard_serving.batch import Batch
+from trainyard_serving.errors import LoadError
+from trainyard_serving.protocols import mlflow as protocol
+from trainyard_serving.runtimes.sklearn import SklearnModel, _takes_arrays
+
+pytestmark = [
+    # The runtime installs this filter itself; pytest removes it after each test.
+    pytest.mark.filterwarnings("ignore:X does not have valid feature names"),
+]
+
+
+def table(frame: pd.DataFrame) -> Batch:
+    return Batch({str(n): frame[n].to_numpy() for n in frame.columns}, len(frame))
+
+
+def broken(saved: Path, tmp_path: Path, **changes) -> Path:
+    """A copy of a saved model with another MLmodel file."""
+    folder = tmp_path / "model"
+    shutil.copytree(saved, folder)
+    document = yaml.safe_load((folder / "MLmodel").read_text()) | changes
+    (folder / "MLmodel").write_text(yaml.safe_dump(document))
+    return folder
+
+
+def test_a_scikit_learn_model_predicts_as_mlflow_does(saved, frame, estimator):
+    model, signature, name = runtimes.load(saved)
+    theirs = mlflow.pyfunc.load_model(str(saved)).predict(frame)
+
+    assert name == "sklearn"
+    assert [c.name for c in signature.columns] == ["a", "b"]
+    assert model.predict(table(frame)).tolist() == theirs.tolist()
+
+
+def test_the_input_example_is_a_request(saved):
+    _, signature, _ = runtimes.load(saved)
+    example = runtimes.example_request(saved)
+
+    assert protocol.read(example, "application/json", signature).rows == 2
+
+
+def test_the_method_named_when_saving_is_called(saved, tmp_path, frame, estimator):
+    flavors = yaml.safe_load((saved / "MLmodel").read_text())["flavors"]
+    flavors["python_function"]["predict_fn"] = "predict_proba"
+
+    model, _, _ = runtimes.load(broken(saved, tmp_path, flavors=flavors))
+
+    assert np.allclose(model.predict(table(frame)), estimator.predict_proba(frame))
+
+
+def test_arrays_and_frames_give_the_same(frame, estimator):
+    as_array = SklearnModel(estimator, "predict_proba", as_array=True).predict(table(frame))
+    as_frame = SklearnModel(estimator, "predict_proba", as_array=False).predict(table(frame))
+
+    assert np.allclose(as_array, as_frame)
+
+
+def test_names_matter_to_column_transformers_and_other_orders(frame, estimator):
+    mixed = pd.DataFrame({"a": [1.0, 2.0], "s": ["x", "y"]})
+    selecting = make_pipeline(
+        ColumnTransformer([("n", StandardScaler(), ["a"]), ("c", OneHotEncoder(), ["s"])]),
+        LinearRegression(),
+    ).fit(mixed, [0.0, 1.0])
+    numeric = make_pipeline(
+        ColumnTransformer([("n", StandardScaler(), ["a"])]), LinearRegression()
+    ).fit(frame, [0, 0, 1, 1])
+
+    assert _takes_arrays(estimator, columns(a="double", b="long"))
+    assert not _takes_arrays(estimator, columns(b="long", a="double"))
+    assert not _takes_arrays(estimator, columns("b", a="double", b="long"))
+    assert not _takes_arrays(selecting, columns(a="double", s="string"))
+    assert not _takes_arrays(numeric, columns(a="double", b="long"))
+    result = SklearnModel(selecting, "predict", as_array=False).predict(table(mixed))
+    assert np.allclose(result, [0.0, 1.0])
+
+
+def test_any_other_model_is_loaded_as_a_python_function(tmp_path):
+    class Ranks(mlflow.pyfunc.PythonModel):
+        def predict(self, context, model_input, params=None):
+            return model_input.rank()
+
+    folder = tmp_path / "ranks"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's hints about type hints
+        mlflow.pyfunc.save_model(str(folder), python_model=Ranks(), pip_requirements=["pandas"])
+        model, signature, name = runtimes.load(folder)
+        result = model.predict(table(pd.DataFrame({"x": [3.0, 1.0]})))
+
+    assert name == "pyfunc"
+    assert not model.row_independent
+    assert signature.columns == ()
+    assert result["x"].tolist() == [2.0, 1.0]
+
+
+def test_a_wrapped_scikit_learn_model_is_loaded_by_its_wrapper():
+    flavors = {"sklearn": {}, "python_function": {"loader_module": "mlflow.pyfunc.model"}}
+
+    assert runtimes.chosen({"flavors": flavors}) == "pyfunc"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"flavors": {"r": {}}}, "flavors r"),
+        ({"flavors": None}, "no flavors"),
+        ({"signature": {"inputs": "{"}}, "signature"),
+        ({"flavors": {"sklearn": {"serialization_format": "joblib"}}}, "joblib"),
+        ({"flavors": {"sklearn": {"pickled_model": "gone.pkl"}}}, "gone.pkl"),
+    ],
+)
+def test_a_model_that_can_not_be_loaded_says_why(saved, tmp_path, changes, reason):
+    with pytest.raises(LoadError, match=reason) as caught:
+        runtimes.load(broken(saved, tmp_path, **changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_package_is_named(saved, tmp_path):
+    flavors = {"sklearn": {"pickled_model": "m.pkl", "serialization_format": "pickle"}}
+    folder = broken(saved, tmp_path, flavors=flavors)
+    (folder / "m.pkl").write_bytes(b"cnosuchpackage.models\nModel\n.")
+
+    with pytest.raises(LoadError, match="nosuchpackage"):
+        runtimes.load(folder)
+
+
+def test_a_damaged_file_is_a_load_error(saved, tmp_path):
+    flavors = {"sklearn": {"pickled_model": "m.pkl", "serialization_format": "cloudpickle"}}
+    folder = broken(saved, tmp_path, flavors=flavors)
+    (folder / "m.pkl").write_bytes(pickle.dumps({"a": 1})[:-3])
+
+    with pytest.raises(LoadError, match="can't be loaded"):
+        runtimes.load(folder)
+
+
+def test_a_folder_without_mlmodel_is_a_load_error(tmp_path):
+    with pytest.raises(LoadError, match="no MLmodel"):
+        runtimes.load(tmp_path)

@@ -1,0 +1,118 @@
+"""The life of the server: waiting, ready, draining, gone."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from gen_serving import exchanged, get, post
+from trainyard_serving.errors import LoadError
+from trainyard_serving.server import Server, told_once
+from trainyard_serving.settings import Settings, settings_from
+
+pytestmark = [
+    # The runtime installs this filter itself; pytest removes it after each test.
+    pytest.mark.filterwarnings("ignore:X does not have valid feature names"),
+]
+
+BODY = b'{"dataframe_split":{"columns":["b","a"],"data":[[1,1.0],[0,4.0]]}}'
+DIGEST = "sha256:" + "0" * 64
+
+
+def local(folder: Path, **changes) -> Server:
+    fields = {"name": "digits", "version": "3", "model_dir": folder, "host": "127.0.0.1"}
+    return Server(Settings(**(fields | {"port": 0, "drain_seconds": 0.0} | changes)))
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_it_loads_answers_drains_and_ends(saved):
+    server = local(saved, drain_seconds=0.3)
+    running = asyncio.create_task(server.run())
+    await until(lambda: server.served.ready)
+    before = await exchanged(server.port, post("/invocations", BODY))
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    server.stop()
+    await until(lambda: server.served.draining)
+    unready = await exchanged(server.port, get("/v2/health/ready", close=False))
+    writer.write(post("/invocations", BODY, close=False))
+    during = await reader.read()
+    writer.close()
+    await asyncio.wait_for(running, 10)
+
+    assert before.endswith(b'{"predictions":[0,1]}')
+    assert unready.startswith(b"HTTP/1.1 503 ")
+    assert during.startswith(b"HTTP/1.1 200 ")
+    assert b"Connection: close" in during
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", server.port)
+
+
+async def test_while_the_source_is_down_it_is_alive_says_so_and_can_be_stopped(tmp_path):
+    server = local(
+        tmp_path, model_dir=None, url="http://127.0.0.1:9/m", digest=DIGEST, store=tmp_path
+    )
+    running = asyncio.create_task(server.run())
+    await until(lambda: "waiting" in server.served.waits_for)
+    live = await exchanged(server.port, get("/v2/health/live"))
+    ready = await exchanged(server.port, get("/v2/health/ready"))
+    server.stop()
+    await asyncio.wait_for(running, 10)
+
+    assert live.startswith(b"HTTP/1.1 200 ")
+    assert ready.startswith(b"HTTP/1.1 503 ")
+    assert "does not answer" in json.loads(ready.split(b"\r\n\r\n")[1])["reason"]
+
+
+async def test_a_model_that_can_not_be_loaded_ends_the_server(tmp_path):
+    with pytest.raises(LoadError, match="MLmodel"):
+        await asyncio.wait_for(local(tmp_path).run(), 10)
+
+
+async def test_the_process_exits_with_the_reason_in_the_termination_log(tmp_path):
+    log = tmp_path / "log"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "trainyard_serving", "--model-dir", str(tmp_path), "--port", "0"),
+        env={"TRAINYARD_TERMINATION_LOG": str(log)},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, errors = await asyncio.wait_for(process.communicate(), 30)
+
+    assert process.returncode == 1
+    assert "no MLmodel file" in log.read_text()
+    assert b"Traceback" not in errors
+
+
+def test_nowhere_to_write_the_reason_is_no_further_failure(tmp_path):
+    told_once(tmp_path / "none" / "log", LoadError("x"))
+
+
+def test_settings_come_from_the_environment():
+    environment = {
+        "TRAINYARD_MODEL_NAME": "digits",
+        "TRAINYARD_MODEL_VERSION": "3",
+        "TRAINYARD_MODEL_DIGEST": DIGEST,
+        "TRAINYARD_MODEL_URL": "http://tracking/m",
+        "TRAINYARD_TOKEN_FILE": "/t",
+        "TRAINYARD_PORT": "8081",
+        "TRAINYARD_DRAIN_SECONDS": "2.5",
+    }
+    settings = settings_from([], environment)
+
+    assert (settings.name, settings.version, settings.port) == ("digits", "3", 8081)
+    assert (settings.drain_seconds, settings.token_file) == (2.5, Path("/t"))
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [({}, "--model-dir"), ({"TRAINYARD_PORT": "x"}, "--port")],
+)
+def test_a_wrong_setting_is_named(environment, named, capsys):
+    with pytest.raises(SystemExit):
+        settings_from([], environment)
+    assert named in capsys.readouterr().err
