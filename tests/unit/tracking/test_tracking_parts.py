@@ -1,0 +1,171 @@
+"""The small parts by themselves: settings, the watch cache, the headline metric, verified keys."""
+
+import pytest
+from gen_tracking import FakeKube, certificate
+from trainyard_tracking.auth.call import read_body
+from trainyard_tracking.errors import BadSettings, Refused
+from trainyard_tracking.headline import headline
+from trainyard_tracking.kube import KubeError
+from trainyard_tracking.settings import read_settings
+from trainyard_tracking.tokens import read_public_key
+from trainyard_tracking.watching import Cache, Watcher
+
+ENV = {
+    "TRAINYARD_OBJECT_STORE_ENDPOINT": "http://minio:9000",
+    "TRAINYARD_OBJECT_STORE_ACCESS_KEY": "a",
+    "TRAINYARD_OBJECT_STORE_SECRET_KEY": "s",
+    "TRAINYARD_VERIFY_CERT_FILE": "/keys/tls.crt",
+}
+
+
+def thing(name: str, revision: int, **more):
+    return {
+        "metadata": {"namespace": "team", "name": name, "resourceVersion": str(revision)},
+        **more,
+    }
+
+
+def test_little_must_be_set():
+    settings = read_settings(ENV)
+
+    assert settings.object_store.url == "http://minio:9000"
+    assert settings.database_url == "sqlite:////data/mlflow.db"
+    assert settings.port == 5000
+
+
+@pytest.mark.parametrize("name", sorted(ENV))
+def test_a_missing_setting_is_named(name):
+    with pytest.raises(BadSettings, match=name):
+        read_settings({**ENV, name: ""})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("TRAINYARD_PORT", "99999"), ("TRAINYARD_OBJECT_STORE_SECURE", "maybe")]
+)
+def test_a_bad_setting_is_named(name, value):
+    with pytest.raises(BadSettings, match=name):
+        read_settings({**ENV, "TRAINYARD_OBJECT_STORE_ENDPOINT": "minio:9000", name: value})
+
+
+def test_the_scheme_of_the_endpoint_decides_about_tls():
+    env = {**ENV, "TRAINYARD_OBJECT_STORE_ENDPOINT": "https://s3.example"}
+
+    assert read_settings(env).object_store.secure
+
+
+def test_the_key_comes_out_of_a_certificate(tmp_path):
+    path = tmp_path / "tls.crt"
+    path.write_bytes(certificate())
+
+    assert read_public_key(path).public_bytes_raw()
+
+
+def test_what_is_no_certificate_is_refused_by_its_path(tmp_path):
+    path = tmp_path / "tls.crt"
+    path.write_text("no certificate")
+
+    with pytest.raises(BadSettings, match=r"tls\.crt"):
+        read_public_key(path)
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        pytest.param([], None, id="nothing was logged"),
+        pytest.param(["training_score", "val_f1"], "val_f1", id="one measured on held-out data"),
+        pytest.param(["training_score", "loss"], "loss", id="one that code logged by itself"),
+        pytest.param(["system/cpu", "training_score"], "training_score", id="what there is"),
+        pytest.param(["loss", "test_f1", "val_f1"], "test_f1", id="the first that was logged"),
+    ],
+)
+def test_the_headline_is(names, chosen):
+    assert headline(names) == chosen
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b"[]", id="is a list"),
+        pytest.param(b'"{}"', id="is JSON in JSON"),
+        pytest.param(b"{", id="is cut off"),
+        pytest.param(b'{"run_id": "a", "runId": "b"}', id="says a field in two spellings"),
+    ],
+)
+def test_a_body_is_refused_that(raw):
+    with pytest.raises(Refused):
+        read_body(raw)
+
+
+def test_an_older_event_does_not_undo_what_was_written():
+    cache = Cache("models")
+    cache.put(thing("digits", 7, spec="new"))
+    cache.put(thing("digits", 5, spec="old"))
+
+    assert cache.get("team", "digits")["spec"] == "new"
+
+
+def test_a_late_event_does_not_bring_back_what_was_deleted():
+    cache = Cache("models")
+    cache.put(thing("digits", 7))
+    cache.remove(thing("digits", 8))
+    cache.put(thing("digits", 6))
+
+    assert cache.get("team", "digits") is None
+
+
+def test_a_list_drops_what_is_gone_and_keeps_what_was_written_since():
+    cache = Cache("models")
+    cache.put(thing("gone", 3))
+    cache.put(thing("fresh", 9))
+    cache.replace([thing("there", 4)], 5)
+
+    assert sorted(one["metadata"]["name"] for one in cache.within("team")) == ["fresh", "there"]
+
+
+class Streams(FakeKube):
+    """An API server whose watches end as they are told."""
+
+    def __init__(self, *streams):
+        super().__init__()
+        self.streams = list(streams)
+        self.asked = []
+
+    def watch(self, path, resource_version):
+        self.asked.append(resource_version)
+        if not self.streams:
+            self.watcher.stop()
+            return
+        for event in self.streams.pop(0):
+            if isinstance(event, Exception):
+                raise event
+            yield event
+
+
+def watched(*streams) -> Streams:
+    kube = Streams(*streams)
+    kube.watcher = Watcher(kube, Cache("models"))
+    # Stopping is the only wait here: nothing sleeps.
+    kube.watcher._stop.wait = lambda seconds: False
+    kube.watcher._run()
+    return kube
+
+
+def test_a_watch_goes_on_where_it_ended():
+    kube = watched([{"type": "ADDED", "object": thing("a", 101)}], [])
+
+    assert kube.asked[:2] == ["100", "101"]
+    assert kube.watcher.cache.get("team", "a")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param([{"type": "ERROR", "object": {"code": 410}}], id="its revision is too old"),
+        pytest.param([KubeError(410, "Expired", "too old")], id="it is refused"),
+        pytest.param([ValueError("half a line")], id="it sends nonsense"),
+    ],
+)
+def test_a_watch_begins_anew_when(broken):
+    kube = watched([{"type": "ADDED", "object": thing("a", 150)}], broken, [])
+
+    assert kube.asked[1:3] == ["150", "100"]
