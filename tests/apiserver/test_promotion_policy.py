@@ -1,20 +1,20 @@
 """The chart's roles and its policy on promotion, as the API server understands them."""
 
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import gen
 import pytest
-import yaml
+from gen_chart import of_kind, rendered
 from kube_api import Api, Refused, clean
-from trainyard_cluster import tools
+from trainyard_api.contract import PROMOTER_MANAGER
 
-CHART = Path(__file__).parents[2] / "charts/trainyard"
-RBAC = "rbac.authorization.k8s.io/v1"
+OPERATOR = "system:serviceaccount:trainyard-system:trainyard-operator"
+TRACKING = "system:serviceaccount:trainyard-system:trainyard-tracking"
+CLEAN_UP = "system:serviceaccount:kube-system:namespace-controller"
 ROLES = {"ann": "trainyard-scientist", "bob": "trainyard-approver", "eve": "trainyard-viewer"}
+PARTS = {OPERATOR: "trainyard-operator", TRACKING: "trainyard-tracking"}
 STAGES = [gen.stage("staging", "automatic"), gen.stage("production", "approval")]
 EFFECTIVE_SECONDS = 30
 
@@ -94,11 +94,8 @@ def model(**spec: object) -> gen.Object:
 @pytest.fixture(scope="module")
 def chart(admin: Api) -> Iterator[None]:
     """The chart's roles and its policy, in force."""
-    words = [str(tools.helm()), "template", "trainyard", str(CHART), "-n", "trainyard-system"]
-    for template in ("promotion", "roles"):
-        words += ["--show-only", f"templates/access/{template}.yaml"]
-    rendered = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    objects = [each for each in yaml.safe_load_all(rendered) if each]
+    policy = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+    objects = of_kind(rendered(), "ClusterRole", *policy)
     for each in objects:
         admin.create(each)
     _wait_until_in_force(admin)
@@ -123,23 +120,22 @@ def _wait_until_in_force(admin: Api) -> None:
 @pytest.fixture
 def team(chart: None, api: Api) -> Api:
     """A namespace in which ann is a scientist, bob an approver and eve a viewer."""
-    for user, role in ROLES.items():
-        api.create(
-            {
-                "apiVersion": RBAC,
-                "kind": "RoleBinding",
-                "metadata": {"name": user},
-                "roleRef": {
-                    "apiGroup": "rbac.authorization.k8s.io",
-                    "kind": "ClusterRole",
-                    "name": role,
-                },
-                "subjects": [
-                    {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
-                ],
-            }
-        )
+    for user, role in (ROLES | PARTS).items():
+        _bind(api, user, role)
     return api
+
+
+def _bind(api: Api, user: str, role: str) -> None:
+    group = "rbac.authorization.k8s.io"
+    api.create(
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": user.rpartition(":")[2]},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
+        }
+    )
 
 
 @pytest.fixture
@@ -211,3 +207,86 @@ def test_a_scientist_does_not_delete_a_promoted_model(team: Api, promoted: gen.O
 
     with pytest.raises(Refused, match="ann may not promote digits"):
         user.delete(promoted)
+
+
+def test_a_stage_goes_back_to_what_it_held_by_an_approver_alone(
+    team: Api, promoted: gen.Object
+) -> None:
+    _eventually_known(team.as_user("bob"), promoted)
+    team.as_user("bob").patch(
+        promoted, {"spec": {"aliases": {"production": 2}, "promotedBy": "bob"}}
+    )
+
+    with pytest.raises(Refused, match="ann may not promote digits"):
+        team.as_user("ann").patch(promoted, {"spec": {"aliases": {"production": 1}}})
+
+    back = team.as_user("bob").patch(promoted, {"spec": {"aliases": {"production": 1}}})
+    assert back["spec"]["promotedBy"] == "bob"
+
+
+def test_a_scientist_sets_up_the_first_stage_with_approval_but_does_not_take_it_away(
+    team: Api, promoted: gen.Object
+) -> None:
+    user = team.as_user("ann")
+    _eventually_known(user, promoted)
+    open_model = user.create(model(stages=[STAGES[0]]) | {"metadata": {"name": "letters"}})
+
+    gated = user.patch(open_model, {"spec": {"stages": STAGES}})
+
+    with pytest.raises(Refused, match="of which production needs approval"):
+        user.patch(gated, {"spec": {"stages": []}})
+
+
+def test_a_stage_is_not_emptied_by_leaving_it_and_its_alias_out(
+    team: Api, promoted: gen.Object
+) -> None:
+    user = team.as_user("ann")
+    _eventually_known(user, promoted)
+
+    with pytest.raises(Refused, match=r"spec\.aliases\.production is a stage that needs approval"):
+        user.patch(promoted, {"spec": {"stages": None, "aliases": None}})
+
+
+def test_an_old_manifest_that_names_no_alias_changes_nothing(
+    team: Api, promoted: gen.Object
+) -> None:
+    user = team.as_user("ann")
+    _eventually_known(user, promoted)
+
+    applied = user.apply(clean(model()), manager="kubectl")
+
+    assert applied["spec"]["aliases"] == promoted["spec"]["aliases"]
+
+
+@pytest.mark.parametrize("user", [OPERATOR, TRACKING])
+def test_what_acts_by_itself_moves_no_stage_with_approval(
+    team: Api, promoted: gen.Object, user: str
+) -> None:
+    _eventually_known(team.as_user(user), promoted)
+
+    with pytest.raises(Refused, match="may not promote digits"):
+        team.as_user(user).patch(
+            promoted, {"spec": {"aliases": {"production": 2}, "promotedBy": user}}
+        )
+
+
+def test_the_promoter_moves_an_automatic_stage(team: Api, promoted: gen.Object) -> None:
+    operator = team.as_user(OPERATOR)
+    _eventually_known(operator, promoted)
+    fresh = team.create(model() | {"metadata": {"name": "letters"}})
+
+    moved = operator.apply(
+        clean(fresh) | {"spec": {"aliases": {"staging": 3}}}, manager=PROMOTER_MANAGER
+    )
+
+    assert moved["spec"]["aliases"] == {"staging": 3}
+
+
+def test_the_clean_up_of_a_namespace_deletes_promoted_models(
+    team: Api, promoted: gen.Object
+) -> None:
+    _bind(team, CLEAN_UP, "trainyard-scientist")
+    cleaner = team.as_user(CLEAN_UP, "system:serviceaccounts:kube-system")
+    _eventually_known(cleaner, promoted)
+
+    assert cleaner.delete(promoted)["status"] == "Success"
