@@ -185,17 +185,21 @@ class Follower:
         A line without its end is only shipped once the program is over: if the stream just
         broke off, the line comes again whole.
         """
-        self._buffer.clear()
-        since = whole_seconds(self._stamp)
         skip = self._stamp
+        since = whole_seconds(skip)
         async with self.kube.log(
             self.call.namespace, self.call.pod, container="main", since=since
         ) as stream:
-            while True:
-                ended = await self._fill(stream)
+            self._buffer.clear()
+            ended = False
+            while not ended:
+                try:
+                    ended = await self._fill(stream)
+                except (aiohttp.ClientError, OSError):
+                    # The pod may be gone for good: keep what did arrive.
+                    await self._ship(skip, last=False)
+                    raise
                 skip = await self._ship(skip, last=ended and over)
-                if ended:
-                    return
 
     async def _fill(self, stream: aiohttp.StreamReader) -> bool:
         """Gather a batch; tell whether the stream has ended."""

@@ -76,6 +76,7 @@ class Operator:
             name=settings.lease_name,
             identity=settings.identity,
         )
+        self._background: list[asyncio.Task[None]] = []
         self.is_standby = True
         self.is_loaded = False
 
@@ -91,7 +92,7 @@ class Operator:
         await sweep.load(self.shell, self.kube, namespaces)
         # What was just loaded lives long: the collector need not look at it again.
         gc.freeze()
-        background = [
+        self._background = [
             asyncio.create_task(self._keep_lease()),
             asyncio.create_task(self.recorder.run()),
             asyncio.create_task(
@@ -104,13 +105,14 @@ class Operator:
         await handlers.watch(
             self.shell, self.access, self.settings, stop=stop, on_cleanup=self._drain
         )
-        for task in background:
-            task.cancel()
-        await self.lease.release()
 
     async def _drain(self) -> None:
+        """Finish what is going on, and let another replica lead: kopf takes seconds to end."""
         await self.shell.drain(patience=DRAIN_SECONDS)
         await self.logs.stop()
+        for task in self._background:
+            task.cancel()
+        await self.lease.release()
 
     async def _keep_lease(self) -> None:
         try:

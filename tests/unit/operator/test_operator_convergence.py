@@ -65,7 +65,7 @@ async def test_a_clean_run_costs_five_writes() -> None:
 
 
 async def test_a_further_attempt_costs_at_most_four_writes() -> None:
-    stage, writes = await reference("a Run that tries again")
+    _, writes = await reference("a Run that tries again")
 
     assert writes - 5 <= 4
 

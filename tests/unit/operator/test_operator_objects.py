@@ -6,6 +6,7 @@ from typing import Any
 import gen
 import jwt
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from gen_operator import KEY, SETTINGS
 from trainyard_operator import names
 from trainyard_operator.objects.job import run_job
@@ -205,8 +206,6 @@ class TestSource:
 class TestTokens:
     @pytest.fixture
     def public(self) -> Any:
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
         return load_pem_private_key(KEY.encode(), None).public_key()
 
     def read(self, token: str, public: Any) -> Object:

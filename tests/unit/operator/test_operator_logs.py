@@ -1,0 +1,237 @@
+"""Logs reach the tracking service whole, once, in order, whatever breaks on the way."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from trainyard_operator import logs
+from trainyard_operator.calls import FollowLog
+from trainyard_operator.errors import Conflict, NotFound, Retry
+from trainyard_operator.log_lines import after_stamp, last_stamp, strip_stamps, whole_seconds
+from trainyard_operator.logs import CUT, LogKeeper
+
+CALL = FollowLog("team", "r", "f" * 32, 1, "r-a1-0-x", "uid")
+
+
+def stamped(*lines: str, begin: int = 0, end: str = "\n") -> bytes:
+    text = "\n".join(f"2026-11-24T12:00:{n:02d}.5Z {line}" for n, line in enumerate(lines, begin))
+    return (text + end).encode()
+
+
+class Stream:
+    """A response's content in given pieces; an exception is raised where it stands."""
+
+    def __init__(self, pieces: Sequence[bytes | Exception]) -> None:
+        self._pieces = list(pieces)
+
+    async def readany(self) -> bytes:
+        await asyncio.sleep(0)
+        if not self._pieces:
+            return b""
+        piece = self._pieces.pop(0)
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+
+class FakePodLog:
+    """The API server's log of one pod: each read gets the next answer."""
+
+    def __init__(self, *answers: Sequence[bytes | Exception] | Exception) -> None:
+        self.answers = list(answers)
+        self.since: list[str] = []
+
+    @asynccontextmanager
+    async def log(
+        self, namespace: str, pod: str, *, container: str, since: str = ""
+    ) -> AsyncIterator[Stream]:
+        assert (namespace, pod, container) == ("team", "r-a1-0-x", "main")
+        self.since.append(since)
+        answer = self.answers.pop(0) if self.answers else NotFound("NotFound", "gone")
+        if isinstance(answer, Exception):
+            raise answer
+        yield Stream(answer)
+
+    @property
+    def is_read(self) -> bool:
+        return not self.answers
+
+
+class FakeSink:
+    """The tracking service's spool of one attempt."""
+
+    def __init__(self, held: bytes = b"", stamp: str = "") -> None:
+        self.held, self.stamp = held, stamp
+        self.failures: list[Exception] = []
+        self.lost_answers = 0
+
+    async def log_offset(self, *_: Any) -> tuple[int, str]:
+        return len(self.held), self.stamp
+
+    async def append_log(self, *_: Any, offset: int, stamp: str, data: bytes) -> int:
+        if self.failures:
+            raise self.failures.pop(0)
+        if offset != len(self.held):
+            raise Conflict("Conflict", "wrong offset")
+        self.held, self.stamp = self.held + data, stamp
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise Retry("TrackingUnavailable", "the answer was lost")
+        return len(self.held)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_PAUSE", 0.0)
+
+
+async def ship(pod: FakePodLog, sink: FakeSink, *, call: FollowLog = CALL) -> bytes:
+    keeper = LogKeeper(
+        pod,  # type: ignore[arg-type]  # a fake
+        sink,
+        is_over=lambda _: len(pod.answers) <= 1,
+        on_complete=lambda _: None,
+    )
+    async with asyncio.timeout(5):
+        while not keeper.is_complete(call):
+            await asyncio.sleep(0)
+    return sink.held
+
+
+async def test_lines_arrive_without_their_stamps() -> None:
+    assert await ship(FakePodLog([stamped("one", "two")]), FakeSink()) == b"one\ntwo\n"
+
+
+async def test_a_last_line_without_an_end_arrives() -> None:
+    assert await ship(FakePodLog([stamped("one", "two", end="")]), FakeSink()) == b"one\ntwo"
+
+
+async def test_pieces_may_break_lines_anywhere() -> None:
+    whole = stamped("one", "two", "three")
+    pieces = [whole[n : n + 7] for n in range(0, len(whole), 7)]
+
+    assert await ship(FakePodLog(pieces), FakeSink()) == b"one\ntwo\nthree\n"
+
+
+async def test_after_a_broken_stream_nothing_is_lost_and_nothing_comes_twice() -> None:
+    broken = [stamped("one", "two"), b"2026-11-24T12:00:02.5Z thr", aiohttp.ClientPayloadError()]
+    again = [stamped("two", "three", begin=1)]
+
+    assert await ship(FakePodLog(broken, again), FakeSink()) == b"one\ntwo\nthree\n"
+
+
+async def test_another_process_goes_on_where_the_last_append_ended() -> None:
+    sink = FakeSink(b"one\n", "2026-11-24T12:00:00.5Z")
+    pod = FakePodLog([stamped("one", "two")])
+
+    assert await ship(pod, sink) == b"one\ntwo\n"
+    assert pod.since == ["2026-11-24T12:00:00Z"]
+
+
+async def test_a_tracking_service_that_is_down_is_waited_for() -> None:
+    sink = FakeSink()
+    sink.failures = [Retry("TrackingUnavailable", "down")] * 3
+
+    assert await ship(FakePodLog([stamped("one")]), sink) == b"one\n"
+
+
+async def test_an_append_whose_answer_was_lost_is_not_made_again() -> None:
+    sink = FakeSink()
+    sink.lost_answers = 1
+
+    assert await ship(FakePodLog([stamped("one")]), sink) == b"one\n"
+
+
+async def test_a_pod_that_vanishes_under_the_reader_closes_with_a_note() -> None:
+    pod = FakePodLog([stamped("one"), aiohttp.ClientPayloadError()], NotFound("NotFound", "gone"))
+    held = await ship(pod, FakeSink())
+
+    assert held.startswith(b"one\n[trainyard]")
+    assert b"missing" in held
+
+
+async def test_a_pod_that_vanishes_after_its_stream_ended_lost_nothing() -> None:
+    pod = FakePodLog([stamped("one", "two", end="")], NotFound("NotFound", "gone"))
+    sink = FakeSink()
+
+    assert await ship(pod, sink) == b"one\ntwo"
+
+
+async def test_a_node_that_serves_no_log_is_given_up_with_a_note() -> None:
+    refusals = [Retry("APIServerUnavailable", "no kubelet")] * 9
+    pod = FakePodLog(*refusals[:1])
+    pod.answers = list(refusals)
+    sink = FakeSink()
+    keeper = LogKeeper(pod, sink, is_over=lambda _: True, on_complete=lambda _: None)  # type: ignore[arg-type]
+    async with asyncio.timeout(5):
+        while not keeper.is_complete(CALL):
+            await asyncio.sleep(0)
+
+    assert b"gives no log" in sink.held
+    assert len(pod.since) == logs.GIVE_UP_READS
+
+
+async def test_a_lost_pods_log_is_closed_with_one_note_however_often_it_is_asked() -> None:
+    lost = FollowLog("team", "r", "f" * 32, 1, "", "", cut=True)
+    sink = FakeSink(b"one\n", "2026-11-24T12:00:00.5Z")
+
+    await ship(FakePodLog(), sink, call=lost)
+    held = await ship(FakePodLog(), sink, call=lost)
+
+    assert held.count(b"[trainyard]") == 1
+    assert sink.stamp == CUT
+
+
+async def test_an_attempt_without_a_pod_has_a_complete_log() -> None:
+    nothing = FollowLog("team", "r", "f" * 32, 1, "", "")
+
+    assert await ship(FakePodLog(), FakeSink(), call=nothing) == b""
+
+
+async def test_who_waits_is_told_once_a_log_is_complete() -> None:
+    told: list[FollowLog] = []
+    pod = FakePodLog([stamped("one")])
+    keeper = LogKeeper(pod, FakeSink(), is_over=lambda _: True, on_complete=told.append)  # type: ignore[arg-type]
+    keeper.follow(CALL)
+    keeper.follow(CALL)
+    async with asyncio.timeout(5):
+        while not told:
+            await asyncio.sleep(0)
+
+    assert told == [CALL]
+    assert keeper.is_complete(CALL)
+    keeper.forget(CALL)
+    await keeper.stop()
+
+
+def test_the_stamp_of_a_block_is_its_last_lines() -> None:
+    assert last_stamp(stamped("one", "two")) == "2026-11-24T12:00:01.5Z"
+    assert last_stamp(b"no stamp\n") == ""
+
+
+def test_a_stamp_inside_a_line_stays() -> None:
+    line = b"2026-11-24T12:00:00Z at 2026-11-24T11:00:00Z it began\n"
+
+    assert strip_stamps(line) == b"at 2026-11-24T11:00:00Z it began\n"
+
+
+@pytest.mark.parametrize(
+    ("stamp", "left"),
+    [
+        ("", 3),
+        ("2026-11-24T11:59:59Z", 3),
+        ("2026-11-24T12:00:00.5Z", 2),
+        ("2026-11-24T12:00:01.45Z", 2),
+        ("2026-11-24T12:00:02.5Z", 0),
+    ],
+)
+def test_lines_up_to_a_stamp_are_skipped(stamp: str, left: int) -> None:
+    assert after_stamp(stamped("a", "b", "c"), stamp).count(b"\n") == left
+
+
+def test_since_is_in_whole_seconds() -> None:
+    assert whole_seconds("2026-11-24T12:00:01.999999999Z") == "2026-11-24T12:00:01Z"
+    assert whole_seconds("") == ""
