@@ -40,7 +40,7 @@ class Cache:
         """Return objects of a namespace, sorted by name; see World.list."""
         held = self._objects[resource]
         keys: Iterable[tuple[str, str]] = self._owned[resource, owner] if owner else held
-        found = (held[key] for key in sorted(keys) if key[0] == namespace)
+        found = (held[key] for key in sorted(key for key in keys if key[0] == namespace))
         return [each for each in found if _has(each, labels or {})]
 
     def all(self, resource: str) -> Iterable[Object]:

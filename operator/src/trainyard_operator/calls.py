@@ -185,15 +185,9 @@ class Audit(Effect):
     line: Mapping[str, Any] = field(default_factory=dict)
 
 
-def version_object(
-    call: CreateVersion, number: int, answers: Mapping[str, Mapping[str, Any]]
-) -> Object:
-    """Return the ModelVersion that a Run registers.
-
-    Raises:
-        Terminal: The Run logged no model, or several, and none was named.
-    """
-    source = {"name": call.run, "artifactPath": _artifact_path(call, answers)}
+def version_object(call: CreateVersion, number: int, path: str) -> Object:
+    """Return the ModelVersion that a Run registers, of the model at an artifact path."""
+    source = {"name": call.run, "artifactPath": path}
     return {
         "apiVersion": names.API_VERSION,
         "kind": "ModelVersion",
@@ -221,7 +215,12 @@ def model_object(call: CreateVersion) -> Object:
     }
 
 
-def _artifact_path(call: CreateVersion, answers: Mapping[str, Mapping[str, Any]]) -> str:
+def artifact_path(call: CreateVersion, answers: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return which of the models that a Run logged is to be registered.
+
+    Raises:
+        Terminal: The Run logged no model, or several, and none was named.
+    """
     if call.artifact_path:
         return call.artifact_path
     models = answers.get("FinishRun", {}).get("models") or []

@@ -136,13 +136,14 @@ async def _create_version(
     made = _version_of_run(call, tools.world)
     if made:
         return {"name": made}
+    path = calls.artifact_path(call, answers)
     await _ensure_model(call, tools)
     # Another writer may take a number between looking and creating: take the next.
     taken: set[int] = set()
     for _ in range(_CREATE_TRIES):
         number = next_version(_numbers(call, tools.world) | taken, _retired(call, tools.world))
         try:
-            created = await tools.kube.create(calls.version_object(call, number, answers))
+            created = await tools.kube.create(calls.version_object(call, number, path))
         except NameTaken:
             taken.add(number)
             continue

@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 BASE = timedelta(milliseconds=200)
-CEILING = timedelta(minutes=5)
+CEILING = timedelta(minutes=1)
 
 
 class WorkQueue(Generic[K]):

@@ -7,6 +7,7 @@ token, read again because it is renewed.
 
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,8 @@ Json = Mapping[str, Any]
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
 _TOKEN_AGE = 60.0
+# Steady, not doubling: everybody waits for the same service, and should go on soon after it.
+_AGAIN = timedelta(seconds=5)
 
 
 class TrackingClient:
@@ -108,6 +111,7 @@ class TrackingClient:
             raise Retry(
                 "TrackingUnavailable",
                 f"The tracking service does not answer at {self._base}: waiting for it",
+                after=_AGAIN,
             ) from exc
 
     def _authorization(self) -> dict[str, str]:
@@ -134,4 +138,4 @@ def _error(code: int, body: bytes, what: str) -> OperatorError:
         return Conflict("Conflict", said)
     if code in {400, 422}:
         return Terminal("TrackingRefused", said)
-    return Retry("TrackingUnavailable", said)
+    return Retry("TrackingUnavailable", said, after=_AGAIN)

@@ -403,7 +403,15 @@ class TestFailedSteps:
         status = refused(gen.run(status=held), held, error=error, condition="Recorded", now=gen.NOW)
 
         assert status["phase"] == "Succeeded"
-        assert condition_of(Plan(status=status), "Recorded")["reason"] == "NoModelLogged"
+        told = condition_of(Plan(status=status), "Recorded")
+        assert (told["status"], told["reason"]) == ("True", "NoModelLogged")
+
+    def test_a_service_that_is_down_puts_recording_off(self) -> None:
+        held = ended_status()
+        error = Retry("TrackingUnavailable", "down")
+        status = refused(gen.run(status=held), held, error=error, condition="Recorded", now=gen.NOW)
+
+        assert condition_of(Plan(status=status), "Recorded")["status"] == "False"
 
 
 def test_the_kind_plans_with_this_plan() -> None:

@@ -123,7 +123,7 @@ def test_a_wait_has_its_reason_and_says_what_to_do(name: str) -> None:
         pytest.param(
             'FailedMount: MountVolume.SetUp failed for volume "v": configmap "code" not found',
             "ConfigMissing",
-            "Configmap code",
+            "ConfigMap code",
             id="a missing ConfigMap",
         ),
         pytest.param(

@@ -343,8 +343,9 @@ def refused(
 ) -> Object:
     """Tell of a failed step: what the user must change ends the Run, the rest waits."""
     if condition == run_status.RECORDED:
-        told = Condition(condition, "False", error.reason, error.message)
-        return merge(run, status, told, now=now)
+        return run_status.not_recorded(
+            run, status, reason=error.reason, message=error.message, now=now
+        )
     if isinstance(error, Terminal):
         return run_status.final(run, status, reason="InvalidSpec", message=error.message, now=now)
     phase = status.get("phase") or "Pending"

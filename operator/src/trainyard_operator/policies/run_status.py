@@ -15,7 +15,7 @@ from typing import Any, Literal
 from trainyard_api.duration import format_duration
 
 from trainyard_operator import names
-from trainyard_operator.conditions import Condition, is_true, merge, parse_time, rfc3339
+from trainyard_operator.conditions import Condition, find, is_true, merge, parse_time, rfc3339
 from trainyard_operator.plan import Object
 from trainyard_operator.policies.outcome import COMPLETED, Outcome, commit_of
 
@@ -23,6 +23,7 @@ FINISHED = "Finished"
 SUCCEEDED = "Succeeded"
 RECORDED = "Recorded"
 LISTED = 10
+_ONLY_UNREGISTERED = frozenset({"NoModelLogged", "SeveralModelsLogged"})
 
 RECORDING = ("Recording", "Metrics and log are being archived")
 
@@ -34,11 +35,8 @@ def is_finished(status: Object) -> bool:
 
 def is_recorded(status: Object) -> bool:
     """Tell whether metrics and log are archived, or can never be."""
-    held = {c["type"]: c for c in status.get("conditions") or ()}.get(RECORDED, {})
-    return held.get("status") == "True" or held.get("reason") in _NEVER_RECORDED
-
-
-_NEVER_RECORDED = frozenset({"NoModelLogged", "SeveralModelsLogged", "TrackingRefused"})
+    held = find(status, RECORDED) or {}
+    return bool(held.get("status") == "True" or held.get("reason") == "TrackingRefused")
 
 
 def current_attempt(status: Object) -> tuple[int, Mapping[str, Any] | None]:
@@ -141,6 +139,17 @@ def final(run: Object, status: Object, *, reason: str, message: str, now: dateti
         Condition(RECORDED, "False", *RECORDING),
         now=now,
     )
+
+
+def not_recorded(
+    run: Object, status: Object, *, reason: str, message: str, now: datetime
+) -> Object:
+    """Return the status when a step of recording failed.
+
+    Registering is the last one: if only that failed, metrics and log are archived.
+    """
+    archived: Literal["True", "False"] = "True" if reason in _ONLY_UNREGISTERED else "False"
+    return merge(run, status, Condition(RECORDED, archived, reason, message), now=now)
 
 
 def recorded(run: Object, *, now: datetime) -> Object:

@@ -53,6 +53,12 @@ _MISSING = re.compile(
     r"|couldn't find key (\S+) in (Secret|ConfigMap) (\S+)",
     re.IGNORECASE,
 )
+_SPELT = {
+    "secret": "Secret",
+    "configmap": "ConfigMap",
+    "persistentvolumeclaim": "PersistentVolumeClaim",
+    "serviceaccount": "ServiceAccount",
+}
 _ROOT = re.compile(
     r"runAsNonRoot and image|breaks non-root policy|runAsNonRoot != true|runAsUser=0", re.IGNORECASE
 )
@@ -139,12 +145,12 @@ def _error_part(message: str) -> str:
 def _config(missing: re.Match[str], message: str) -> Waiting:
     kind, name, _, key, other_key, holder, held_in = missing.groups()
     if name:
-        said = f"{kind} {name} does not exist in the namespace: create it"
+        said = f"{_SPELT[kind.lower()]} {name} does not exist in the namespace: create it"
     elif other_key:
         said = f"{holder} {held_in.rpartition('/')[2]} has no key {other_key}: add it"
     else:
         said = f"A mounted Secret or ConfigMap has no key {key}: add it ({message})"
-    return Waiting("ConfigMissing", said[:1].upper() + said[1:], CONFIG_PATIENCE)
+    return Waiting("ConfigMissing", said, CONFIG_PATIENCE)
 
 
 def _unschedulable(message: str) -> Waiting:
