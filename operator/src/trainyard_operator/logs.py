@@ -30,7 +30,7 @@ GIVE_UP_READS = 2
 CUT = "cut"
 """Stands for the last timestamp once a log has been closed by a note."""
 
-_MISSING = b"[trainyard] the pod was lost: up to 5 s of output before this line may be missing\n"
+_MISSING = b"[trainyard] the pod is gone: up to 5 s of output before this line may be missing\n"
 _UNREADABLE = b"[trainyard] the cluster gives no log of this pod\n"
 _PAUSE = 0.5
 _LONGEST = 15.0
@@ -131,6 +131,7 @@ class Follower:
     _buffer: bytearray = field(default_factory=bytearray)
     _failures: int = 0
     _saw_end: bool = False
+    _is_mid_line: bool = False
 
     async def run(self) -> None:
         """Ship all of the log, and say at its end if something may be missing."""
@@ -141,7 +142,8 @@ class Follower:
         if self.call.cut and not self.call.pod:
             note = _MISSING
         if note:
-            await self._append(note, CUT)
+            line_end = b"\n" if self._is_mid_line else b""
+            await self._append(line_end + note, CUT)
 
     async def _follow(self) -> bytes:
         """Read until the program has ended; return the note to close the log with."""
@@ -173,11 +175,10 @@ class Follower:
         return True
 
     async def _after_gone(self) -> bytes:
-        if not self._saw_end:
-            return _MISSING
-        # The stream had ended with the program: only a line without its end is left to ship.
-        await self._ship("", last=True)
-        return b""
+        # Nobody saw the program end. If the stream did, a line without its end may be left.
+        if self._saw_end:
+            await self._ship("", last=True)
+        return _MISSING
 
     async def _read(self, *, over: bool) -> None:
         """Read the log from where we are until the stream ends.
@@ -241,6 +242,7 @@ class Follower:
                 )
                 self._stamp = stamp
                 LOG_BYTES.inc(len(data))
+                self._is_mid_line = not data.endswith(b"\n")
                 return
             except Conflict:
                 # An append of ours whose answer was lost, or another replica's: see what holds.
