@@ -284,8 +284,8 @@ class FakeLogs:
         del call
         return True
 
-    def forget(self, call: FollowLog) -> None:
-        del call
+    def forget(self, run_id: str) -> None:
+        del run_id
 
 
 class FakeTeller:

@@ -34,8 +34,8 @@ class Logs(Protocol):
     def is_complete(self, call: calls.FollowLog) -> bool:
         """Tell whether all of a log has been shipped; follows it if nobody does."""
 
-    def forget(self, call: calls.FollowLog) -> None:
-        """Let go of what is known about an archived log."""
+    def forget(self, run_id: str) -> None:
+        """Let go of what is known about the logs of a Run whose end is on record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,6 @@ async def _archive_log(call: calls.ArchiveLog, tools: Tools, _: Mapping[str, Ans
         answer = await tools.tracking.archive_log(log.namespace, log.run_id, log.attempt)
     except NotFound:
         answer = {"artifact": ""}  # no line was ever written
-    tools.logs.forget(log)
     return answer
 
 
@@ -126,7 +125,10 @@ async def _finish_run(call: calls.FinishRun, tools: Tools, _: Mapping[str, Answe
         "endTime": call.end_time,
         "parameters": dict(call.parameters),
     }
-    return await tools.tracking.finish_run(call.namespace, call.run_id, body)
+    answer = await tools.tracking.finish_run(call.namespace, call.run_id, body)
+    # Not before: until all logs are archived, the step is made again from its beginning.
+    tools.logs.forget(call.run_id)
+    return answer
 
 
 @performs(calls.CreateVersion)

@@ -17,7 +17,7 @@ from typing import Protocol
 import aiohttp
 
 from trainyard_operator.calls import FollowLog
-from trainyard_operator.errors import Conflict, NotFound, OperatorError, Retry
+from trainyard_operator.errors import Conflict, NotFound, OperatorError, Retry, Terminal
 from trainyard_operator.kube import Kube
 from trainyard_operator.log_lines import after_stamp, last_stamp, strip_stamps, whole_seconds
 from trainyard_operator.metrics import LOG_BYTES
@@ -97,9 +97,9 @@ class LogKeeper:
         self.follow(call)
         return False
 
-    def forget(self, call: FollowLog) -> None:
-        """Let go of what is known about an archived log."""
-        self._complete = {key for key in self._complete if key[:2] != _key(call)[:2]}
+    def forget(self, run_id: str) -> None:
+        """Let go of what is known about the logs of a Run whose end is on record."""
+        self._complete = {key for key in self._complete if key[0] != run_id}
 
     async def stop(self) -> None:
         """Stop following; another process goes on from the last append."""
@@ -116,6 +116,10 @@ class LogKeeper:
             _log.error("following a log failed", exc_info=task.exception())
         self._complete.add(_key(call))
         self._on_complete(call)
+
+
+class _LogClosedError(Exception):
+    """The tracking service takes no more of a log; unlike a pod that has none to read yet."""
 
 
 @dataclass(slots=True)
@@ -135,6 +139,13 @@ class Follower:
 
     async def run(self) -> None:
         """Ship all of the log, and say at its end if something may be missing."""
+        try:
+            await self._ship_all()
+        except _LogClosedError as exc:
+            # Archived already, by a step that was cut short or by another replica.
+            _log.info("the log takes no more: %s", exc, extra={"run": self.call.run})
+
+    async def _ship_all(self) -> None:
         await self._find_place()
         if self._stamp == CUT:
             return
@@ -251,6 +262,8 @@ class Follower:
                     self._offset, self._stamp = offset, held
                     return
                 self._offset = offset
+            except Terminal as exc:
+                raise _LogClosedError(exc.message) from exc
             except Retry:
                 await asyncio.sleep(_PAUSE)
 

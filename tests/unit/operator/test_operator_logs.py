@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from trainyard_operator import logs
 from trainyard_operator.calls import FollowLog
-from trainyard_operator.errors import Conflict, NotFound, Retry
+from trainyard_operator.errors import Conflict, NotFound, Retry, Terminal
 from trainyard_operator.log_lines import after_stamp, last_stamp, strip_stamps, whole_seconds
 from trainyard_operator.logs import CUT, LogKeeper
 
@@ -138,6 +138,12 @@ async def test_a_tracking_service_that_is_down_is_waited_for() -> None:
     assert await ship(FakePodLog([stamped("one")]), sink) == b"one\n"
 
 
+async def test_a_container_that_is_not_there_yet_is_read_later() -> None:
+    not_yet = Terminal("InvalidSpec", "container main is waiting to start")
+
+    assert await ship(FakePodLog(not_yet, [stamped("one")]), FakeSink()) == b"one\n"
+
+
 async def test_an_append_whose_answer_was_lost_is_not_made_again() -> None:
     sink = FakeSink()
     sink.lost_answers = 1
@@ -184,6 +190,14 @@ async def test_a_lost_pods_log_is_closed_with_one_note_however_often_it_is_asked
     assert sink.stamp == CUT
 
 
+async def test_a_log_that_is_archived_already_takes_no_note_and_is_complete() -> None:
+    lost = FollowLog("team", "r", "f" * 32, 1, "", "", cut=True)
+    sink = FakeSink(b"one\n", "2026-11-24T12:00:00.5Z")
+    sink.failures = [Terminal("TrackingRefused", "archived")]
+
+    assert await ship(FakePodLog(), sink, call=lost) == b"one\n"
+
+
 async def test_an_attempt_without_a_pod_has_a_complete_log() -> None:
     nothing = FollowLog("team", "r", "f" * 32, 1, "", "")
 
@@ -202,7 +216,7 @@ async def test_who_waits_is_told_once_a_log_is_complete() -> None:
 
     assert told == [CALL]
     assert keeper.is_complete(CALL)
-    keeper.forget(CALL)
+    keeper.forget(CALL.run_id)
     await keeper.stop()
 
 
