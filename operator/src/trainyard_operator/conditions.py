@@ -71,6 +71,17 @@ def _merged(
     }
 
 
+def restore(status: Object, type_: str, before: Object) -> Object:
+    """Return the status with one condition as it stood before, or without it."""
+    stood = find(before, type_)
+    held = [
+        stood if each["type"] == type_ and stood else each
+        for each in status.get("conditions") or ()
+        if stood or each["type"] != type_
+    ]
+    return {**status, "conditions": held} if "conditions" in status else status
+
+
 def summary(status: Object, types: Sequence[str]) -> str:
     """Return `Type=Status(Reason)` of some conditions, for logs."""
     held = {c["type"]: c for c in status.get("conditions") or ()}

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from trainyard_operator import effects, names
+from trainyard_operator import conditions, effects, names
 from trainyard_operator.errors import Conflict, NotFound, OperatorError, Retry, Terminal
 from trainyard_operator.kinds import Kind
 from trainyard_operator.plan import Event, Object, Plan, Ref
@@ -123,9 +123,10 @@ class Reconciler:
     ) -> timedelta | None:
         status = plan.status
         if failure is not None:
+            # As it stands, not as the plan hoped: else its transition time moves each time.
             status = kind.refused(
                 resource,
-                status,
+                conditions.restore(status, failure.condition, resource.get("status") or {}),
                 error=failure.error,
                 condition=failure.condition,
                 now=self.now(),

@@ -6,6 +6,7 @@ import gen
 import pytest
 from fakes import Killed, versions, without_times
 from gen_operator import Stage
+from trainyard_operator.errors import Retry
 
 SCENARIOS: dict[str, tuple[dict[str, Any], dict[int, int]]] = {
     "a Run that succeeds": ({}, {}),
@@ -62,6 +63,26 @@ async def test_a_clean_run_costs_five_writes() -> None:
         "status Run/r",
         "status Run/r",
     ]
+
+
+async def test_waiting_for_the_last_lines_of_a_log_writes_nothing() -> None:
+    stage = Stage()
+    stage.add(gen.run())
+    process = stage.process()
+    process.logs.is_complete = lambda call: stage.clock.time.second > 20  # type: ignore[method-assign]
+    await stage.play(process)
+
+    assert stage.kube.find("Run")[0]["status"]["logArtifact"] == "logs/attempt-1.log"
+    assert len(stage.kube.writes) == 5
+
+
+async def test_a_service_that_stays_down_is_told_once() -> None:
+    stage = Stage()
+    stage.add(gen.run())
+    stage.tracking.down = Retry("TrackingUnavailable", "down")
+    await stage.play(stage.process(), rounds=9)
+
+    assert stage.kube.writes == ["status Run/r"]
 
 
 async def test_a_further_attempt_costs_at_most_four_writes() -> None:
