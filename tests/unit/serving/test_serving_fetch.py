@@ -93,22 +93,22 @@ def test_what_is_here_and_right_is_not_fetched_again(store, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "answer", "error", "reason"),
+    ("spoiled", "error", "reason"),
     [
-        pytest.param("", (200, b"{}"), LoadError, "digest", id="another manifest"),
-        pytest.param("MLmodel", (200, b"flavors: {x}"), LoadError, "MLmodel", id="another file"),
-        pytest.param("MLmodel", (200, b"x" * 99), LoadError, "MLmodel", id="a longer file"),
-        pytest.param("MLmodel", (200, b"fl"), SourceUnavailable, "broke off", id="a cut file"),
-        pytest.param("", (503, b""), SourceUnavailable, "503", id="down"),
-        pytest.param("MLmodel", (500, b""), SourceUnavailable, "500", id="down for a file"),
-        pytest.param("", (429, b""), SourceUnavailable, "429", id="busy"),
-        pytest.param("", (401, b""), LoadError, "token", id="no token"),
-        pytest.param("", (403, b""), LoadError, "does not allow", id="another's token"),
-        pytest.param("", (404, b""), LoadError, "published", id="no such model"),
+        pytest.param({"": (200, b"{}")}, LoadError, "digest", id="another manifest"),
+        pytest.param({"MLmodel": (200, b"flavors: {x}")}, LoadError, "MLmodel", id="another file"),
+        pytest.param({"MLmodel": (200, b"x" * 99)}, LoadError, "MLmodel", id="a longer file"),
+        pytest.param({"MLmodel": (200, b"fl")}, SourceUnavailable, "broke off", id="a cut file"),
+        pytest.param({"": (503, b"")}, SourceUnavailable, "503", id="down"),
+        pytest.param({"MLmodel": (500, b"")}, SourceUnavailable, "500", id="down for a file"),
+        pytest.param({"": (429, b"")}, SourceUnavailable, "429", id="busy"),
+        pytest.param({"": (401, b"")}, LoadError, "token", id="no token"),
+        pytest.param({"": (403, b"")}, LoadError, "does not allow", id="another's token"),
+        pytest.param({"": (404, b"")}, LoadError, "published", id="no such model"),
     ],
 )
-def test_wrong_answers(store, tmp_path, name, answer, error, reason):
-    store.spoiled[name] = answer
+def test_wrong_answers(store, tmp_path, spoiled, error, reason):
+    store.spoiled = spoiled
 
     with pytest.raises(error, match=reason):
         fetch(store.source(), tmp_path)

@@ -92,13 +92,14 @@ def test_names_matter_to_column_transformers_and_other_orders(frame, estimator):
 
 
 def test_any_other_model_is_loaded_as_a_python_function(tmp_path):
-    class Ranks(mlflow.pyfunc.PythonModel):
-        def predict(self, context, model_input, params=None):
-            return model_input.rank()
-
     folder = tmp_path / "ranks"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's hints about type hints
+
+        class Ranks(mlflow.pyfunc.PythonModel):
+            def predict(self, context, model_input: pd.DataFrame, params=None):
+                return model_input.rank()
+
         mlflow.pyfunc.save_model(str(folder), python_model=Ranks(), pip_requirements=["pandas"])
         model, signature, name = runtimes.load(folder)
         result = model.predict(table(pd.DataFrame({"x": [3.0, 1.0]})))
