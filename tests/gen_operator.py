@@ -93,6 +93,7 @@ def decide(run: Object, *, after: timedelta = timedelta(0), **observed: Any) -> 
     """Return the plan for a Run."""
     if "job" in observed and observed["job"] is not None:
         observed.setdefault("jobs", (observed["job"],))
+    observed.setdefault("live", observed.get("jobs", ()))
     return run_kind.plan(run, Observed(**observed), now=NOW + after, settings=SETTINGS)
 
 

@@ -1,7 +1,8 @@
 """The World of a real cluster: cached reads, and a few live ones to explain what waits."""
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from trainyard_operator.cache import Cache
@@ -10,6 +11,7 @@ from trainyard_operator.plan import Object, Ref
 from trainyard_operator.world import Tracking
 
 _NODES_AGE = 30.0
+_EVENTS_AGE = 5.0
 
 
 class ClusterWorld:
@@ -19,7 +21,8 @@ class ClusterWorld:
         self.cache = cache
         self.tracking = tracking
         self._kube = kube
-        self._nodes: tuple[float, Sequence[Object]] = (-_NODES_AGE, ())
+        self._nodes = _Shared(_NODES_AGE)
+        self._events: dict[str, _Shared] = {}
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
         """Return a watched object."""
@@ -46,19 +49,41 @@ class ClusterWorld:
 
     async def nodes(self) -> Sequence[Object]:
         """Return the nodes, at most half a minute old."""
-        read_at, nodes = self._nodes
-        if time.monotonic() - read_at > _NODES_AGE:
-            nodes = [node async for node in self._kube.list("v1", "Node")]
-            self._nodes = (time.monotonic(), nodes)
-        return nodes
+        return await self._nodes.read(lambda: self._listed("Node", ""))
 
     async def warnings(self, ref: Ref) -> Sequence[str]:
-        """Return the messages of an object's Warning Events, newest first."""
-        fields = f"involvedObject.uid={ref.uid},type=Warning"
-        found = self._kube.list("v1", "Event", ref.namespace, fieldSelector=fields)
-        events = [event async for event in found]
-        events.sort(key=_last_seen, reverse=True)
-        return [f"{event.get('reason', '')}: {event.get('message', '')}" for event in events]
+        """Return the messages of an object's Warning Events, newest first.
+
+        The namespace's are read together, because many objects wait for the same reason, and
+        the API server reads all of them whichever are asked for.
+        """
+        shared = self._events.setdefault(ref.namespace, _Shared(_EVENTS_AGE))
+        events = await shared.read(
+            lambda: self._listed("Event", ref.namespace, fieldSelector="type=Warning")
+        )
+        ours = [each for each in events if each["involvedObject"].get("uid") == ref.uid]
+        ours.sort(key=_last_seen, reverse=True)
+        return [f"{event.get('reason', '')}: {event.get('message', '')}" for event in ours]
+
+    async def _listed(self, kind: str, namespace: str, **params: str) -> Sequence[Object]:
+        return [each async for each in self._kube.list("v1", kind, namespace, **params)]
+
+
+class _Shared:
+    """A list that is read again once it is too old, by one of those who ask."""
+
+    def __init__(self, age: float) -> None:
+        self._age = age
+        self._read_at = -age
+        self._held: Sequence[Object] = ()
+        self._lock = asyncio.Lock()
+
+    async def read(self, fetch: Callable[[], Awaitable[Sequence[Object]]]) -> Sequence[Object]:
+        async with self._lock:
+            if time.monotonic() - self._read_at >= self._age:
+                self._held = await fetch()
+                self._read_at = time.monotonic()
+            return self._held
 
 
 def _last_seen(event: Object) -> str:

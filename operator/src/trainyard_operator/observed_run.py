@@ -13,7 +13,7 @@ from trainyard_operator import names
 from trainyard_operator.conditions import parse_time
 from trainyard_operator.plan import Object, Ref
 from trainyard_operator.policies import run_status
-from trainyard_operator.policies.liveness import has_stopped, is_running
+from trainyard_operator.policies.liveness import has_stopped, is_at_its_end, is_running
 from trainyard_operator.policies.outcome import outcome_of
 from trainyard_operator.policies.waiting import waiting_of
 from trainyard_operator.world import JOBS, PODS, World
@@ -29,6 +29,8 @@ class Observed:
         job: The Job of the current attempt, None if there is none of ours.
         pod: The pod of the current attempt, also when its Job is gone.
         jobs: All Jobs of this Run.
+        live: Those of them that still have, or could still make, a pod that is not at its end. A
+            Job whose pod is at its end is left to its controller, which may be far behind.
         lingering: A pod of an earlier attempt that still runs.
         warnings: Messages of Warning Events, of the pod, or of the Job if it has no pod; only
             read once it waits for longer than a moment.
@@ -38,6 +40,7 @@ class Observed:
     job: Object | None = None
     pod: Object | None = None
     jobs: tuple[Object, ...] = ()
+    live: tuple[Object, ...] = ()
     lingering: Object | None = None
     warnings: tuple[str, ...] = ()
     nodes: tuple[Object, ...] = ()
@@ -49,7 +52,7 @@ async def observe(run: Object, world: World) -> Observed:
     meta = run["metadata"]
     jobs = tuple(world.list(JOBS, meta["namespace"], owner=meta["uid"]))
     if run_status.is_finished(status):
-        return Observed(jobs=jobs, pod=_last_pod(run, world))
+        return Observed(jobs=jobs, live=_live(jobs, world), pod=_last_pod(run, world))
     number, entry = run_status.current_attempt(status)
     name = names.run_job(meta["name"], number)
     job = next((each for each in jobs if each["metadata"]["name"] == name), None)
@@ -63,10 +66,16 @@ async def observe(run: Object, world: World) -> Observed:
         job=job,
         pod=pod,
         jobs=jobs,
+        live=_live(jobs, world),
         lingering=_lingering(run, number, world),
         warnings=tuple(warnings),
         nodes=tuple(nodes),
     )
+
+
+def _live(jobs: Sequence[Object], world: World) -> tuple[Object, ...]:
+    pods = ((job, _pod_of(job, world)) for job in jobs)
+    return tuple(job for job, pod in pods if pod is None or not is_at_its_end(pod))
 
 
 def _pod_of(job: Object, world: World) -> Object | None:

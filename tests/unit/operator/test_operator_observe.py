@@ -20,9 +20,10 @@ DONE: Object = {
 }
 
 
-def event(reason: str, message: str, at: str = gen.CREATED) -> Object:
+def event(of: Object, reason: str, message: str, at: str = gen.CREATED) -> Object:
     body = gen.thing("v1", "Event", reason.lower())
-    return {**body, "reason": reason, "message": message, "lastTimestamp": at}
+    about = {"involvedObject": {"uid": of["metadata"]["uid"]}}
+    return {**body, **about, "reason": reason, "message": message, "lastTimestamp": at}
 
 
 class Scene:
@@ -88,12 +89,23 @@ async def test_a_pod_of_an_earlier_attempt_that_still_runs_is_seen() -> None:
     assert (await observe(run, Scene().holds(PODS, stopped).world)).lingering is None
 
 
+async def test_a_job_whose_pod_is_at_its_end_is_left_to_its_controller() -> None:
+    run = gen.run(status=DONE)
+    over = attempt_pod(run, state=ended(0), phase="Succeeded")
+    sidecar = attempt_pod(run, state=ended(0), phase="Running")
+    job = attempt_job(run)
+
+    assert (await observe(run, Scene().holds(JOBS, job).holds(PODS, over).world)).live == ()
+    assert (await observe(run, Scene().holds(JOBS, job).holds(PODS, sidecar).world)).live != ()
+
+
 async def test_events_are_read_only_of_what_has_waited_for_a_while() -> None:
     run = gen.run()
     scene = Scene()
     scene.kube.warnings = [
-        event("FailedCreate", "later", "2026-11-24T13:00:00Z"),
-        event("FailedCreate", "first"),
+        event(attempt_job(run), "FailedCreate", "later", "2026-11-24T13:00:00Z"),
+        event(attempt_job(run), "FailedCreate", "first"),
+        event(run, "Other", "of something else"),
     ]
     scene.holds(JOBS, attempt_job(run, startTime="2026-11-24T12:00:00Z"))
 
@@ -109,8 +121,8 @@ async def test_events_of_a_slow_pod_are_read_and_of_a_running_one_not() -> None:
     run = gen.run()
     started = "2026-11-24T11:00:00Z"
     scene = Scene().holds(JOBS, attempt_job(run))
-    scene.kube.warnings = [event("FailedMount", "x")]
     slow = attempt_pod(run, state=waiting("ContainerCreating"), startTime=started)
+    scene.kube.warnings = [event(slow, "FailedMount", "x")]
     assert (await observe(run, scene.holds(PODS, slow).world)).warnings
 
     running = attempt_pod(run, state=RUNNING, phase="Running", startTime=started)

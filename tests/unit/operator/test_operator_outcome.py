@@ -46,7 +46,11 @@ ENDS = {
         Fault.USER,
     ),
     "no such program": (
-        pod(state=ended(128, reason="StartError", message='exec: "x": not found in $PATH')),
+        pod(
+            state=ended(
+                128, reason="StartError", message='exec: "x": executable file not found in $PATH'
+            )
+        ),
         "StartFailed",
         Fault.FINAL,
     ),
@@ -55,10 +59,15 @@ ENDS = {
         "StartFailed",
         Fault.FINAL,
     ),
-    "a runtime that fails": (
-        pod(state=ended(128, reason="ContainerCannotRun", message="oops")),
+    "a program for other machines": (
+        pod(state=ended(128, reason="StartError", message="exec /x: exec format error")),
         "StartFailed",
         Fault.FINAL,
+    ),
+    "a node that cannot start it": (
+        pod(state=ended(128, reason="StartError", message="resource temporarily unavailable")),
+        "PodLost",
+        Fault.INFRASTRUCTURE,
     ),
     "preemption": (disrupted("PreemptionByScheduler"), "Preempted", Fault.INFRASTRUCTURE),
     "eviction by the API": (disrupted("EvictionByEvictionAPI"), "Evicted", Fault.INFRASTRUCTURE),

@@ -109,13 +109,13 @@ def _start(
     if pause > timedelta(0):
         return Plan(status=status, recheck_after=pause)
     if observed.lingering is not None and not is_given_up(observed.lingering, now=now):
-        return Plan(status=status, recheck_after=LOOK_AGAIN, delete=unfinished(observed.jobs))
+        return Plan(status=status, recheck_after=LOOK_AGAIN, delete=unfinished(observed.live))
     return Plan(
         status=_quiet_or(run, status, PENDING, now=now),
         effects=(record_run(run),),
         apply=(_secret(run, settings),),
         create=(run_job(run, number, settings=settings),),
-        delete=unfinished(observed.jobs),
+        delete=unfinished(observed.live),
         recheck_after=QUIET,
     )
 
@@ -243,13 +243,13 @@ def _cancel(run: Object, observed: Observed, *, now: datetime) -> Plan:
         outcome = Outcome("Cancelled", message, Fault.FINAL, **_ending(observed.pod))
         if entry is not None or observed.pod is not None:
             return _finish(
-                run, number, outcome, pod=observed.pod, delete=unfinished(observed.jobs), now=now
+                run, number, outcome, pod=observed.pod, delete=unfinished(observed.live), now=now
             )
         status = run_status.final(
             run, run.get("status") or {}, reason="Cancelled", message=message, now=now
         )
         event = Event("Warning", "Cancelled", message)
-        return Plan(status=status, delete=unfinished(observed.jobs), events=(event,))
+        return Plan(status=status, delete=unfinished(observed.live), events=(event,))
     return _stopping(run, "Cancelling", "The program is being stopped", observed, now=now)
 
 
@@ -269,7 +269,7 @@ def _suspend(run: Object, number: int, observed: Observed, *, now: datetime) -> 
     return Plan(
         status=merge(run, fresh, told, now=now),
         effects=follow_if_started(run, number, observed.pod),
-        delete=unfinished(observed.jobs),
+        delete=unfinished(observed.live),
     )
 
 
@@ -300,14 +300,14 @@ def _stopping(run: Object, reason: str, message: str, observed: Observed, *, now
     return Plan(
         status=run_status.waiting(run, phase=phase, reason=reason, message=message, now=now),
         effects=follow_if_started(run, number, running),
-        delete=unfinished(observed.jobs),
+        delete=unfinished(observed.live),
         recheck_after=LOOK_AGAIN,
     )
 
 
 def _after_the_end(run: Object, observed: Observed, *, now: datetime) -> Plan:
     status = run["status"]
-    lingering = unfinished(observed.jobs)
+    lingering = unfinished(observed.live)
     if not run_status.is_recorded(status):
         late = now - parse_time(status["completionTime"]) > LINGERING * 12
         return Plan(

@@ -18,9 +18,14 @@ def is_running(pod: Object) -> bool:
     return "running" in (container_state(pod, MAIN) or {})
 
 
+def is_at_its_end(pod: Object) -> bool:
+    """Tell whether all containers have ended: sidecars, too."""
+    return (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
+
+
 def has_stopped(pod: Object) -> bool:
     """Tell whether the program has ended, or never will start."""
-    if (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}:
+    if is_at_its_end(pod):
         return True
     return "terminated" in (container_state(pod, MAIN) or {})
 
@@ -32,7 +37,7 @@ def is_given_up(pod: Object, *, now: datetime) -> bool:
 
 
 def unfinished(jobs: Iterable[Object]) -> tuple[Ref, ...]:
-    """Return the Jobs that still have, or could still make, a pod."""
+    """Return the Jobs among these that are neither done nor being deleted."""
     done = {"Complete", "Failed"}
     return tuple(
         Ref.of(job)

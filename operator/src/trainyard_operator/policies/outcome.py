@@ -74,6 +74,19 @@ _POD_REASONS = {
     "Shutdown": ("Evicted", "The node shut down"),
 }
 _START_FAILURES = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
+_NOT_IN_IMAGE = "spec.command[0] is not in the image (is it spelled right, and in $PATH?)"
+_NOT_STARTED = {
+    "executable file not found": _NOT_IN_IMAGE,
+    "no such file or directory": _NOT_IN_IMAGE,
+    "permission denied": (
+        "spec.command[0] is not executable: name its interpreter first, or chmod +x it"
+    ),
+    "exec format error": (
+        "spec.command[0] is no program of this machine: begin a script with #!, or use an image"
+        " built for the nodes' architecture"
+    ),
+    "is a directory": "spec.command[0] is a folder: name the program in it",
+}
 _KILLED = 137
 _EXIT_CODES = {
     126: "the program is not executable",
@@ -141,7 +154,7 @@ def _failure(pod: Object, ended: Mapping[str, Any], code: int) -> tuple[str, str
     if why == "OOMKilled" or (code == _KILLED and _is_likely_memory(pod)):
         return "OutOfMemory", _out_of_memory(pod), Fault.USER
     if why in _START_FAILURES:
-        return "StartFailed", _not_started(str(ended.get("message", ""))), Fault.FINAL
+        return _not_started(str(ended.get("message", "")))
     if why == "ContainerStatusUnknown" or pod["metadata"].get("deletionTimestamp"):
         return LOST.reason, LOST.message, LOST.fault
     return "ExitCode", _exit_message(code, tail_of(ended.get("message"))), Fault.USER
@@ -216,15 +229,14 @@ def _limit(pod: Object, resource: str) -> str:
     return ""
 
 
-def _not_started(message: str) -> str:
-    if "not found" in message or "no such file" in message:
-        fix = "spec.command[0] is not in the image (is it spelled right, and in $PATH?)"
-    elif "permission denied" in message:
-        fix = "spec.command[0] is not executable: name its interpreter first, or chmod +x it"
-    else:
-        fix = "the container did not start"
+def _not_started(message: str) -> tuple[str, str, Fault]:
     # The runtime's message names the program at its end.
-    return f"{fix}: {message.strip()[-_LINE_LIMIT:]}"
+    detail = message.strip()[-_LINE_LIMIT:]
+    for words, fix in _NOT_STARTED.items():
+        if words in message:
+            return "StartFailed", f"{fix}: {detail}", Fault.FINAL
+    # Nothing about the program: a node under pressure fails so, and the next may not.
+    return "PodLost", f"The node could not start the container: {detail}", Fault.INFRASTRUCTURE
 
 
 def _exit_message(code: int, tail: Sequence[str]) -> str:
