@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 from urllib.request import getproxies
 
@@ -196,11 +197,12 @@ def connect(*, context: str | None = None, kubeconfig: str | None = None) -> Kub
     """
     from kubernetes import config  # noqa: PLC0415  # half a second that `--help` need not wait
 
+    path = _kubeconfig_path(kubeconfig)
     inside = not context and not kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ
-    if inside and not _has_kubeconfig():
+    if inside and "KUBECONFIG" not in os.environ and not Path(path).exists():
         return Kube(_in_cluster())
     try:
-        return Kube(_from_kubeconfig(context, kubeconfig))
+        return Kube(_from_kubeconfig(context, path))
     except (config.ConfigException, OSError, ValueError) as exc:
         raise InvalidInput(f"No cluster to talk to: {exc}".rstrip("."), fix=_NO_CLUSTER) from exc
 
@@ -210,17 +212,18 @@ def contexts(kubeconfig: str | None = None) -> list[str]:
     from kubernetes import config  # noqa: PLC0415  # as in connect
 
     try:
-        found, _ = config.list_kube_config_contexts(config_file=kubeconfig)
+        found, _ = config.list_kube_config_contexts(config_file=_kubeconfig_path(kubeconfig))
     except (config.ConfigException, OSError):
         return []
     return sorted(entry["name"] for entry in found)
 
 
-def _has_kubeconfig() -> bool:
-    return "KUBECONFIG" in os.environ or os.path.exists(os.path.expanduser("~/.kube/config"))  # noqa: PTH110, PTH111  # as kubernetes.config looks
+def _kubeconfig_path(given: str | None) -> str:
+    """Look at the environment now; the kubernetes package looks once, when it is imported."""
+    return given or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
 
 
-def _from_kubeconfig(context: str | None, kubeconfig: str | None) -> Access:
+def _from_kubeconfig(context: str | None, kubeconfig: str) -> Access:
     from kubernetes import client, config  # noqa: PLC0415  # as in connect
 
     found, current = config.list_kube_config_contexts(config_file=kubeconfig)

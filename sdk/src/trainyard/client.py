@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from trainyard_api.meta import Resource
 
@@ -50,6 +50,16 @@ class Client:
         """
         self.kube = kube or connect(context=context, kubeconfig=kubeconfig)
         self.namespace = namespace or self.kube.access.namespace
+
+    def close(self) -> None:
+        """Close the connections; the client is of no use afterwards."""
+        self.kube.http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @cached_property
     def tracking(self) -> Tracking:

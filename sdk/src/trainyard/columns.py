@@ -12,8 +12,8 @@ _STEP = re.compile(r"\.([A-Za-z]\w*)|\[\?\(@\.(\w+)=='([^']*)'\)\]")
 
 def titles(kind: type[Resource], *, namespaced: bool = False) -> list[str]:
     """Return the titles: the name, then those that kubectl shows without -o wide."""
-    where = ["Namespace"] if namespaced else []
-    return [*where, "Name", *(column.name for column in _shown(kind))]
+    where = ["NAMESPACE"] if namespaced else []
+    return [*where, "NAME", *(column.name.upper() for column in _shown(kind))]
 
 
 def row(

@@ -9,7 +9,7 @@ from trainyard_api.contract import GROUP, VERSION
 from trainyard._kube import Object
 from trainyard._tracking import system_namespace
 from trainyard.client import Client
-from trainyard.errors import Forbidden, NotFound, TrainyardError
+from trainyard.errors import ApiError, Forbidden, NotFound, TrainyardError
 from trainyard.kinds import KINDS
 
 LEASE = "trainyard-operator"
@@ -113,7 +113,10 @@ def _look(part: str) -> str:
 
 
 def _tracking(client: Client) -> str:
-    client.tracking.healthy()
+    try:
+        client.tracking.healthy()
+    except ApiError as exc:
+        raise ApiError(exc.message, fix=_look("tracking")) from exc
     try:
         client.tracking.mlflow(
             "experiments/search?max_results=1",

@@ -119,9 +119,11 @@ def _missing(what: str, said: str, status: int, reason: str, body: Mapping[str, 
             status=status,
             reason="NotInstalled",
         )
+    kind = details.get("kind", "")
+    listing = f"`trainyard get {kind}` lists" if kind in _KINDS else "`trainyard status` shows"
     return NotFound(
         f"Cannot {what}: {said}",
-        fix="`trainyard get` lists what there is; -n chooses another namespace",
+        fix=f"{listing} what there is; -n chooses another namespace",
         status=status,
         reason=reason,
     )
@@ -157,6 +159,7 @@ def _other(what: str, said: str, status: int, reason: str, _: Mapping[str, Any])
     return ApiError(f"Cannot {what}: {said}", fix=fix, status=status, reason=reason)
 
 
+_KINDS = {"experiments", "runs", "models", "modelversions", "modeldeployments"}
 _BY_STATUS = {
     400: _refused,
     401: _login_missing,

@@ -91,6 +91,16 @@ def outcome(model: Model, alias: str, version: int, *, generation: int) -> Outco
     return None
 
 
+def headline_metrics(version: ModelVersion, model: Model) -> str:
+    """Write the metrics that gates look at, or those of validation, or any three."""
+    gated = {rule.metric for stage in model.spec.stages for rule in stage.requires}
+    metrics = version.status.metrics
+    telling = [name for name in metrics if name in gated]
+    telling = telling or [name for name in metrics if name.startswith(("val_", "test_"))]
+    shown = (telling or list(metrics))[:3]
+    return ", ".join(f"{name}={float(metrics[name]):.6g}" for name in shown)
+
+
 def check_stage(model: Model, stage: str) -> None:
     """Refuse a stage that looks like a slip of the keyboard.
 

@@ -32,4 +32,4 @@ def kubeconfig(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def client(kubeconfig: Path) -> Iterator[Client]:
     client = Client(kubeconfig=str(kubeconfig))
     yield client
-    client.kube.http.close()
+    client.close()

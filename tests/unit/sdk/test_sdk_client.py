@@ -148,7 +148,7 @@ def test_without_a_token_the_chart_account_lends_one(
     client = Client(kubeconfig=str(path))
     for _ in range(2):
         client.tracking.json("GET", "/anything", what="try")
-    client.kube.http.close()
+    client.close()
     asked = [path for _, path, _ in cluster.requests if path.endswith("/token")]
 
     assert cluster.requests[-1][2][AUTHORIZATION_HEADER] == "Bearer token-of-trainyard-user"
@@ -166,7 +166,7 @@ def test_a_cluster_that_does_not_answer_is_unreachable(tmp_path: Path) -> None:
 
     with pytest.raises(ty.Unreachable, match="'test'"):
         client.list(ty.Run)
-    client.kube.http.close()
+    client.close()
 
 
 def test_no_kubeconfig_at_all_is_said_with_the_way_out(tmp_path: Path) -> None:

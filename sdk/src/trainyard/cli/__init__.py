@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from trainyard.cli import compare, predict, promote, proxy, resources, run, runs, status
+from trainyard.cli.options import close_clients
 from trainyard.cli.terminal import show_error
 from trainyard.errors import TrainyardError
 
@@ -24,6 +25,8 @@ class _Commands(TyperGroup):
         except TrainyardError as exc:
             show_error(exc)
             raise typer.Exit(1) from exc
+        finally:
+            close_clients()
 
 
 app = typer.Typer(

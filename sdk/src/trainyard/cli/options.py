@@ -1,5 +1,6 @@
 """Options that commands share, and what Tab offers for them."""
 
+from contextlib import ExitStack
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,6 +8,9 @@ import typer
 
 if TYPE_CHECKING:
     from trainyard.client import Client
+
+
+_to_close = ExitStack()
 
 
 class Form(StrEnum):
@@ -22,7 +26,14 @@ def client_for(namespace: str, context: str) -> "Client":
     """Make the client that -n and --context ask for."""
     from trainyard.client import Client  # noqa: PLC0415  # not for --help
 
-    return Client(namespace=namespace or None, context=context or None)
+    client = Client(namespace=namespace or None, context=context or None)
+    _to_close.callback(client.close)
+    return client
+
+
+def close_clients() -> None:
+    """Close the connections of all clients that were made for the command."""
+    _to_close.close()
 
 
 def _names(ctx: Any, kind: str) -> list[str]:

@@ -100,7 +100,7 @@ def models(output: Output = Form.TABLE, namespace: Namespace = "", context: Cont
     if not rows:
         note(f"There are no models in namespace {client.namespace}: `trainyard run --register`")
         return
-    show_table(("Model", "Latest", "Versions", "Holds", "Refused"), rows)
+    show_table(("MODEL", "LATEST", "VERSIONS", "HOLDS", "REFUSED"), rows)
 
 
 def versions(
@@ -115,8 +115,10 @@ def versions(
     Example:
       trainyard versions digits
     """
-    from trainyard_api.model import Model  # noqa: PLC0415  # not for --help
+    from trainyard_api.model import Model  # noqa: PLC0415
     from trainyard_api.model_version import ModelVersion  # noqa: PLC0415
+
+    from trainyard.promotion import headline_metrics  # noqa: PLC0415  # not for --help
 
     client = client_for(namespace, context)
     owner = client.get(Model, model)
@@ -132,12 +134,12 @@ def versions(
             str(each.status.phase or "-"),
             ", ".join(a for a, v in owner.status.aliases.items() if v == each.spec.version) or "-",
             each.status.run or "-",
-            ", ".join(f"{k}={v}" for k, v in list(each.status.metrics.items())[:3]) or "-",
+            headline_metrics(each, owner) or "-",
             (each.status.digest or "-")[:19],
         ]
         for each in found
     ]
-    show_table(("Version", "Phase", "Stages", "Run", "Metrics", "Digest"), rows)
+    show_table(("VERSION", "PHASE", "STAGES", "RUN", "METRICS", "DIGEST"), rows)
 
 
 def describe(

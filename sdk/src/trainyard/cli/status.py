@@ -97,7 +97,7 @@ def _runs(client: "Client") -> None:
     if not rows:
         note("  none yet: trainyard run FOLDER")
         return
-    show_table(("Name", "Phase", "Age", ""), rows)
+    show_table(("NAME", "PHASE", "AGE", ""), rows)
     hidden = len(newest) - len(rows)
     if hidden:
         note(f"  and {hidden} more: trainyard get runs", style="dim")
@@ -120,7 +120,7 @@ def _models(client: "Client") -> None:
     if not rows:
         note("  none yet: trainyard run FOLDER --register MODEL")
         return
-    show_table(("Model", "Stage", "Version", ""), rows)
+    show_table(("MODEL", "STAGE", "VERSION", ""), rows)
 
 
 def _deployments(client: "Client") -> None:
@@ -143,4 +143,4 @@ def _deployments(client: "Client") -> None:
     if not rows:
         note("  none yet")
         return
-    show_table(("Name", "Serves", "Version", "Ready", "Phase", ""), rows)
+    show_table(("NAME", "SERVES", "VERSION", "READY", "PHASE", ""), rows)

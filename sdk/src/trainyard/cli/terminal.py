@@ -32,7 +32,8 @@ def messages() -> "Console":
 
 
 def note(text: str, *, style: str = "") -> None:
-    """Tell the user something on standard error."""
+    """Tell the user something on standard error, after what was printed before."""
+    sys.stdout.flush()
     messages().print(text, style=style or None, markup=False)
 
 
@@ -48,7 +49,7 @@ def show_error(error: TrainyardError) -> None:
 def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table: columns fitted to a terminal, or aligned and whole when piped."""
     if not sys.stdout.isatty():
-        lines = [[title.upper() for title in titles], *rows]
+        lines = [titles, *rows]
         widths = [max(len(str(line[at])) for line in lines) for at in range(len(titles))]
         for line in lines:
             cells = (str(cell).ljust(width) for cell, width in zip(line, widths, strict=True))
@@ -59,7 +60,7 @@ def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in titles:
-        table.add_column(title.upper(), overflow="fold")
+        table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(cell), style=cell_style(str(cell))) for cell in row))
     console().print(table)

@@ -1,0 +1,257 @@
+"""The command line, as typed: output, messages, exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from gen_sdk import FakeCluster, condition, finished, model_object, run_object
+from trainyard.cli import app
+from typer.testing import CliRunner, Result
+
+STAMP = b"2026-01-02T03:04:05.000000001Z "
+
+
+def call(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def job(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "train.py").write_text("print('hello')")
+    return folder
+
+
+def test_help_teaches_by_example() -> None:
+    for command in ("run", "logs", "compare", "promote", "proxy", "get", "predict", "doctor"):
+        assert f"trainyard {command}" in call(command, "--help").output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    probe = (
+        "import sys, trainyard.cli;"
+        "print([m for m in ('kubernetes', 'pydantic', 'httpx', 'yaml') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_run_is_followed_to_its_end(
+    kubeconfig: Path, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    cluster.pod_logs["job-x7k2p-a1-0"] = STAMP + b"hello\n"
+    put = cluster.put
+
+    def at_once(plural: str, body: dict, event: str = "MODIFIED") -> dict:  # type: ignore[type-arg]  # as FakeCluster.put
+        stored = put(plural, body, event)
+        if event == "ADDED":
+            put(plural, {**finished("job-x7k2p", metric="acc=0.9"), "spec": body["spec"]})
+        return stored
+
+    cluster.put = at_once  # type: ignore[method-assign]  # the operator, at once
+    done = call("run", str(job(tmp_path / "job")), "-p", "depth=2")
+
+    assert done.exit_code == 0
+    assert done.stdout == "hello\n"
+    assert "job-x7k2p: Succeeded, acc=0.9" in done.stderr
+
+
+def test_a_detached_run_prints_its_name_alone(kubeconfig: Path, tmp_path: Path) -> None:
+    done = call("run", str(job(tmp_path / "job")), "-d", "--", "python", "-c", "print(1)")
+
+    assert done.stdout == "job-x7k2p\n"
+
+
+def test_a_local_run_needs_no_kubeconfig_and_has_the_programs_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    folder = job(tmp_path / "job")
+    (folder / "train.py").write_text("raise SystemExit(4)")
+
+    assert call("run", "--local", str(folder)).exit_code == 4
+
+
+def test_a_slip_is_told_before_anything_travels(
+    kubeconfig: Path, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    folder = str(job(tmp_path / "job"))
+    no_value = call("run", folder, "-p", "depth")
+    too_long = call("run", folder, "-e", "x" * 300)
+
+    assert "→ Write it as -p depth=VALUE" in no_value.stderr
+    assert "spec.experiment" in too_long.stderr
+    assert (no_value.exit_code, too_long.exit_code) == (1, 1)
+    assert not cluster.requests
+
+
+@pytest.mark.parametrize(("good", "code"), [(True, 0), (False, 3)])
+def test_following_a_finished_run_has_its_exit_code(
+    kubeconfig: Path, cluster: FakeCluster, *, good: bool, code: int
+) -> None:
+    cluster.put("runs", finished("one", good=good, code=code))
+    cluster.recorded_logs["a" * 32, "1"] = b"from tracking, no newline"
+    done = call("logs", "-f", "one")
+
+    assert done.exit_code == code
+    assert done.stdout == "from tracking, no newline\n"
+
+
+def test_a_log_without_rights_to_the_pod_comes_from_tracking(
+    kubeconfig: Path, cluster: FakeCluster
+) -> None:
+    cluster.put("runs", finished("one"))
+    cluster.recorded_logs["a" * 32, "1"] = b"recorded\n"
+    cluster.forbidden.add("/api/v1/namespaces/dev/pods")
+
+    assert call("logs", "one").stdout == "recorded\n"
+
+
+def test_a_log_that_nobody_has_shows_the_last_lines_of_the_status(
+    kubeconfig: Path, cluster: FakeCluster
+) -> None:
+    run = finished("one", good=False, code=1)
+    run["status"]["attempts"][0]["logTail"] = ["the end"]
+    cluster.put("runs", run)
+
+    assert call("logs", "one").stdout == "the end\n"
+
+
+def test_a_run_that_waits_says_what_for(kubeconfig: Path, cluster: FakeCluster) -> None:
+    waits = condition("Finished", "False", "Unschedulable", "No node has 64 CPUs")
+    cluster.put("runs", run_object("one", conditions=[waits]))
+    done = call("logs", "one")
+
+    assert "Unschedulable: No node has 64 CPUs" in done.stderr
+
+
+def test_get_prints_plain_columns_when_piped(kubeconfig: Path, cluster: FakeCluster) -> None:
+    cluster.put("runs", finished("digits-deep", metric="acc=0.9", attemptCount=1, duration="41s"))
+    first, second = call("get", "runs").stdout.splitlines()
+
+    assert first.split()[:5] == ["NAME", "EXPERIMENT", "PHASE", "ATTEMPTS", "METRIC"]
+    assert second.split()[:6] == ["digits-deep", "-", "Succeeded", "1", "acc=0.9", "41s"]
+
+
+@pytest.mark.parametrize(
+    ("form", "said"), [("name", "one\n"), ("json", '"name": "one"'), ("yaml", "name: one")]
+)
+def test_get_prints_for_programs(
+    kubeconfig: Path, cluster: FakeCluster, form: str, said: str
+) -> None:
+    cluster.put("runs", run_object("one"))
+
+    assert said in call("get", "run", "one", "-o", form).stdout
+
+
+def test_an_unknown_kind_gets_a_suggestion(kubeconfig: Path) -> None:
+    assert "Did you mean runs?" in call("get", "rnus").stderr
+
+
+def test_a_rerun_changes_parameters_only(kubeconfig: Path, cluster: FakeCluster) -> None:
+    cluster.put("runs", finished("one"))
+    done = call("rerun", "one", "-p", "depth=9", "-p", "fast=true", "-d")
+    spec = cluster.objects["runs", "one-x7k2p"]["spec"]
+
+    assert done.stdout == "one-x7k2p\n"
+    assert spec["parameters"] == {"depth": 9, "fast": True}
+    assert spec["command"] == ["python", "train.py"]
+
+
+def test_cancel_is_for_runs_that_go_on(kubeconfig: Path, cluster: FakeCluster) -> None:
+    cluster.put("runs", finished("old"))
+    cluster.put("runs", run_object("new"))
+    done = call("cancel", "old", "new")
+
+    assert done.stdout == "run/old had finished already: Succeeded\nrun/new cancelled\n"
+    assert cluster.objects["runs", "new"]["spec"]["cancel"] is True
+
+
+def test_compare_lines_runs_up(kubeconfig: Path, cluster: FakeCluster) -> None:
+    for name, run_id, value in (("shallow", "b" * 32, 0.5), ("deep", "c" * 32, 0.9)):
+        cluster.put("runs", {**run_object(name, runID=run_id)})
+        cluster.mlflow_runs[run_id] = {
+            "info": {"run_id": run_id, "status": "FINISHED"},
+            "data": {"metrics": [{"key": "acc", "value": value}], "params": []},
+        }
+    table = call("compare", "shallow", "deep")
+    data = json.loads(call("compare", "shallow", "deep", "-o", "json").stdout)
+
+    assert ["acc", "0.5", "0.9", "*"] in [line.split() for line in table.stdout.splitlines()]
+    assert data["metrics"]["acc"]["best"] == ["deep"]
+
+
+def test_a_rollback_without_a_past_says_how_to_choose(
+    kubeconfig: Path, cluster: FakeCluster
+) -> None:
+    cluster.put("models", model_object("digits"))
+    done = call("rollback", "digits", "--stage", "production")
+
+    assert done.exit_code == 1
+    assert "trainyard versions digits" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "route"),
+    [
+        pytest.param("[[1, 2]]", "/invocations", id="a bare list"),
+        pytest.param('{"instances": [1]}', "/invocations", id="mlflow's body"),
+        pytest.param(
+            '{"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1]}]}',
+            "/v2/models/digits/infer",
+            id="open inference protocol",
+        ),
+    ],
+)
+def test_predict_finds_the_route(kubeconfig: Path, data: str, route: str) -> None:
+    answer = json.loads(call("predict", "digits", "--data", data).stdout)
+
+    assert (answer["deployment"], answer["route"]) == ("digits", route)
+
+
+def test_predict_reads_a_file(kubeconfig: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text("[[3]]")
+    answer = json.loads(call("predict", "digits", "--data", f"@{tmp_path / 'rows.json'}").stdout)
+
+    assert answer["body"] == {"inputs": [[3]]}
+
+
+def test_predict_says_where_json_is_broken(kubeconfig: Path) -> None:
+    assert "line 1, column 2" in call("predict", "digits", "--data", "[x]").stderr
+
+
+def test_status_is_one_screen(kubeconfig: Path, cluster: FakeCluster) -> None:
+    cluster.put("runs", finished("bad", good=False, code=3))
+    cluster.put("runs", run_object("waits"))
+    refusal = {"version": 2, "reason": "GateRefused", "message": "0.5 < 0.9"}
+    stages = [{"name": "production", "version": 1, "refusal": refusal}]
+    cluster.put("models", model_object("digits", status={"stages": stages}))
+    spec = {"model": {"name": "digits", "alias": "production"}, "replicas": 2}
+    cluster.put("modeldeployments", {"metadata": {"name": "api"}, "spec": spec})
+    shown = call("status").stdout
+
+    assert "ExitCode: The program ended with exit code 3" in shown
+    assert "refused 2: 0.5 < 0.9" in shown
+    assert "0/2" in shown
+
+
+def test_doctor_is_1_when_something_is_broken(kubeconfig: Path) -> None:
+    done = call("doctor")
+
+    assert done.exit_code == 1
+    assert "cluster: Kubernetes v1.37.2" in done.stdout
+    assert "helm install" in done.stdout
+
+
+def test_without_a_kubeconfig_the_way_out_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    done = call("get", "runs")
+
+    assert done.exit_code == 1
+    assert "--local" in done.stderr
