@@ -34,6 +34,7 @@ _MISSING = b"[trainyard] the pod is gone: up to 5 s of output before this line m
 _UNREADABLE = b"[trainyard] the cluster gives no log of this pod\n"
 _PAUSE = 0.5
 _LONGEST = 15.0
+_LOOKS = 10
 _log = logging.getLogger(__name__)
 
 
@@ -169,7 +170,17 @@ class Follower:
             self._failures = 0 if self._saw_end or self._offset > before else self._failures + 1
             if over and self._failures >= GIVE_UP_READS:
                 return b"" if self._offset else _UNREADABLE
+            await self._pause(over=over)
+
+    async def _pause(self, *, over: bool) -> None:
+        if over or not self._saw_end:
             await asyncio.sleep(min(_PAUSE * 2 ** max(self._failures - 1, 0), _LONGEST))
+            return
+        # The stream ended, most likely because the program did: its status is on its way.
+        for _ in range(_LOOKS):
+            if self.is_over(self.call):
+                return
+            await asyncio.sleep(_PAUSE)
 
     async def _try_read(self, *, over: bool) -> bool:
         """Read what there is; tell whether the stream came to its end."""

@@ -93,6 +93,7 @@ async def test_a_job_whose_pod_is_at_its_end_is_left_to_its_controller() -> None
     run = gen.run(status=DONE)
     over = attempt_pod(run, state=ended(0), phase="Succeeded")
     sidecar = attempt_pod(run, state=ended(0), phase="Running")
+    sidecar["status"]["containerStatuses"].append(gen.container_status("sidecar", running={}))
     job = attempt_job(run)
 
     assert (await observe(run, Scene().holds(JOBS, job).holds(PODS, over).world)).live == ()

@@ -26,6 +26,10 @@ def disrupted(reason: str) -> Object:
     return pod(state=ended(137), conditions=[{**DISRUPTED, "reason": reason, "message": "why"}])
 
 
+def not_started(message: str) -> Object:
+    return ended(128, reason="StartError", message=message)
+
+
 ENDS = {
     "exit code 0": (pod(state=ended(0)), "Completed", Fault.NOBODY),
     "an exit code": (pod(state=ended(3)), "ExitCode", Fault.USER),
@@ -46,16 +50,22 @@ ENDS = {
         Fault.USER,
     ),
     "no such program": (
-        pod(
-            state=ended(
-                128, reason="StartError", message='exec: "x": executable file not found in $PATH'
-            )
-        ),
+        pod(state=not_started('exec: "x": executable file not found in $PATH')),
         "StartFailed",
         Fault.FINAL,
     ),
+    "a folder to start in that is not there": (
+        pod(state=not_started('chdir to cwd ("/work/x") set in config.json failed: no such file')),
+        "StartFailed",
+        Fault.FINAL,
+    ),
+    "a runtime that misses a file of its own": (
+        pod(state=not_started("open /run/x/log.json: no such file or directory: fork/exec runc")),
+        "PodLost",
+        Fault.INFRASTRUCTURE,
+    ),
     "a program that may not be executed": (
-        pod(state=ended(128, reason="StartError", message="permission denied")),
+        pod(state=ended(128, reason="StartError", message='exec: "x": permission denied')),
         "StartFailed",
         Fault.FINAL,
     ),

@@ -97,6 +97,12 @@ WAITS: dict[str, tuple[Object, str, bool, str]] = {
         True,
         "oops",
     ),
+    "a secret that is slow to arrive": (
+        pod("CreateContainerConfigError", "failed to sync secret cache: timed out"),
+        "StartFailed",
+        False,
+        "sync",
+    ),
     "a new state": (pod("SomethingNew", "oops"), "Starting", False, "oops"),
     "too little room": (unscheduled("0/1 nodes: Insufficient cpu"), "Unschedulable", False, "cpu"),
     "a missing volume": (

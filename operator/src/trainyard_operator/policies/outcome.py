@@ -6,6 +6,7 @@ is waiting.py's.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -75,18 +76,23 @@ _POD_REASONS = {
 }
 _START_FAILURES = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
 _NOT_IN_IMAGE = "spec.command[0] is not in the image (is it spelled right, and in $PATH?)"
-_NOT_STARTED = {
-    "executable file not found": _NOT_IN_IMAGE,
-    "no such file or directory": _NOT_IN_IMAGE,
-    "permission denied": (
-        "spec.command[0] is not executable: name its interpreter first, or chmod +x it"
+# What the runtime says of the program itself → the fix; whatever else it says is the node's.
+_NOT_STARTED = (
+    (re.compile(r'exec: "[^"]*": .*(not found in|no such file)'), _NOT_IN_IMAGE),
+    (
+        re.compile(r'exec: "[^"]*": permission denied'),
+        "spec.command[0] is not executable: name its interpreter first, or chmod +x it",
     ),
-    "exec format error": (
-        "spec.command[0] is no program of this machine: begin a script with #!, or use an image"
-        " built for the nodes' architecture"
+    (
+        re.compile(r"exec .*: exec format error"),
+        (
+            "spec.command[0] is no program of this machine: begin a script with #!, or use an image"
+            " built for the nodes' architecture"
+        ),
     ),
-    "is a directory": "spec.command[0] is a folder: name the program in it",
-}
+    (re.compile(r'exec: "[^"]*": is a directory'), "spec.command[0] is a folder: name a program"),
+    (re.compile(r"chdir to cwd"), "the folder to start in (source.git.path) is not in the code"),
+)
 _KILLED = 137
 _EXIT_CODES = {
     126: "the program is not executable",
@@ -232,8 +238,8 @@ def _limit(pod: Object, resource: str) -> str:
 def _not_started(message: str) -> tuple[str, str, Fault]:
     # The runtime's message names the program at its end.
     detail = message.strip()[-_LINE_LIMIT:]
-    for words, fix in _NOT_STARTED.items():
-        if words in message:
+    for said, fix in _NOT_STARTED:
+        if said.search(message):
             return "StartFailed", f"{fix}: {detail}", Fault.FINAL
     # Nothing about the program: a node under pressure fails so, and the next may not.
     return "PodLost", f"The node could not start the container: {detail}", Fault.INFRASTRUCTURE

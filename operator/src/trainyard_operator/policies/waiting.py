@@ -18,6 +18,7 @@ from trainyard_operator.policies.outcome import MAIN, SOURCE, container_state
 IMAGE_PATIENCE = timedelta(seconds=10)
 REGISTRY_PATIENCE = timedelta(seconds=45)
 CONFIG_PATIENCE = timedelta(seconds=30)
+UNKNOWN_PATIENCE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ _PERMANENT = re.compile(
     re.IGNORECASE,
 )
 _UNREACHABLE = re.compile(r"no such host|server misbehaving|name resolution", re.IGNORECASE)
+_PASSING = re.compile(r"timed out|deadline exceeded|temporarily|failed to sync|is reserved for")
 _MISSING = re.compile(
     r"(secret|configmap|persistentvolumeclaim|serviceaccount) \"(?:[^\"/]+/)?([^\"]+)\" not found"
     r"|references non-existent (secret|config) key: (\S+)"
@@ -117,7 +119,9 @@ def _of_state(pod: Object, container: str, reason: str, message: str) -> Waiting
     if missing:
         return _config(missing, message)
     if reason in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
-        return Waiting("StartFailed", f"The container cannot start: {message}", CONFIG_PATIENCE)
+        passes = _PASSING.search(message)
+        patience = None if passes else UNKNOWN_PATIENCE
+        return Waiting("StartFailed", f"The container cannot start: {message}", patience)
     return Waiting("Starting", f"The container waits: {reason} {message}".strip())
 
 
