@@ -20,7 +20,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sklearn.datasets import load_digits
-from trainyard_cluster.tools import helm, kubeconfig, kubectl
+from trainyard_cluster.paths import kubeconfig
+from trainyard_cluster.tools import helm, kubectl
 
 EXAMPLE = Path(__file__).parent / "01-first-model"
 CHART = Path(__file__).parents[1] / "charts" / "trainyard"
@@ -71,7 +72,13 @@ def run(command: str, *, expect: int = 0, quiet: bool = False, stdin: str | None
     if not quiet:
         print(f"\033[36m$ {command}\033[0m", flush=True)
     done = subprocess.run(
-        shlex.split(command), env=ENV, cwd=EXAMPLE, text=True, input=stdin, capture_output=True
+        shlex.split(command),
+        env=ENV,
+        cwd=EXAMPLE,
+        text=True,
+        input=stdin,
+        capture_output=True,
+        check=False,
     )
     if not quiet:
         print((done.stdout + done.stderr).rstrip(), flush=True)
@@ -133,7 +140,9 @@ def serve() -> None:
     deadline = time.monotonic() + 30  # kube-proxy may need a moment behind a new Service
     while not answers():
         if time.monotonic() > deadline:
-            sys.exit(f"http://{ENDPOINT[0]}:{ENDPOINT[1]} does not answer: kubectl describe mdep digits")
+            sys.exit(
+                f"http://{ENDPOINT[0]}:{ENDPOINT[1]} does not answer: kubectl describe mdep digits"
+            )
         time.sleep(0.2)
 
 
@@ -156,8 +165,7 @@ def predict() -> None:
         print("   " + "".join(" .:-=+*#%@"[min(9, int(value * 9 / 16))] * 2 for value in row))
     body = json.dumps({"inputs": [digits.data[number].tolist()]}, separators=(",", ":"))
     answer = run(
-        "curl -s http://127.0.0.1:8080/invocations "
-        f"-H 'Content-Type: application/json' -d '{body}'"
+        f"curl -s http://127.0.0.1:8080/invocations -H 'Content-Type: application/json' -d '{body}'"
     )
     prediction = json.loads(answer)["predictions"][0]
     print(f"\nThe prediction: {prediction}   (it is a {digits.target[number]})")

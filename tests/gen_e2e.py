@@ -13,13 +13,23 @@ SHELL_IMAGE = "docker.io/trainyard/agent:0.1.0"
 
 
 def command(
-    environment: dict[str, str], *words: str, expect: int = 0, cwd: Path | None = None,
-    stdin: str | None = None, timeout: float = 600,
+    environment: dict[str, str],
+    *words: str,
+    expect: int = 0,
+    cwd: Path | None = None,
+    stdin: str | None = None,
+    timeout: float = 600,
 ) -> str:
     """Run *words*, and return what they printed; fail with it on another exit code."""
     done = subprocess.run(
-        words, env=environment, cwd=cwd, input=stdin, text=True, capture_output=True,
+        words,
+        env=environment,
+        cwd=cwd,
+        input=stdin,
+        text=True,
+        capture_output=True,
         timeout=timeout,
+        check=False,
     )
     output = done.stdout + done.stderr
     assert done.returncode == expect, f"{' '.join(words)} → {done.returncode}\n{output}"
@@ -45,7 +55,12 @@ class Kubectl:
 
     def apply(self, *objects: Object) -> None:
         """Apply *objects*."""
-        self("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+        self(
+            "apply",
+            "-f",
+            "-",
+            stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}),
+        )
 
     def get(self, kind: str, name: str) -> Object:
         """Return one object."""
@@ -73,11 +88,15 @@ class Kubectl:
 
     def finished(self, name: str, *, seconds: float = 120) -> Object:
         """Return the Run as soon as it is finished."""
-        return self.wait("run", name, lambda run: status_of(run, "Finished") == "True", seconds=seconds)
+        return self.wait(
+            "run", name, lambda run: status_of(run, "Finished") == "True", seconds=seconds
+        )
 
     def recorded(self, name: str, *, seconds: float = 120) -> Object:
         """Return the Run as soon as its log and metrics are archived."""
-        return self.wait("run", name, lambda run: status_of(run, "Recorded") == "True", seconds=seconds)
+        return self.wait(
+            "run", name, lambda run: status_of(run, "Recorded") == "True", seconds=seconds
+        )
 
 
 def condition(resource: Object, kind: str) -> Object:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from gen_e2e import Kubectl, command
-from trainyard_cluster.tools import kubeconfig, kubectl
+from trainyard_cluster.paths import kubeconfig
+from trainyard_cluster.tools import kubectl
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +36,9 @@ def kube(
     kube = Kubectl(environment, name)
     subprocess.run(
         ["kubectl", "delete", "namespace", name, "--ignore-not-found", "--wait"],
-        env=environment, check=True, capture_output=True,
+        env=environment,
+        check=True,
+        capture_output=True,
     )
     kube("create", "namespace", name)
     kube("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")

@@ -34,8 +34,10 @@ def runs(kube: Kubectl) -> Kubectl:
     for name in SCRIPTS:
         kube.apply(
             script_run(
-                name, ["python", f"{name}.py"],
-                runtime="sklearn", source={"configMap": {"name": "scripts"}},
+                name,
+                ["python", f"{name}.py"],
+                runtime="sklearn",
+                source={"configMap": {"name": "scripts"}},
             )
         )
     return kube

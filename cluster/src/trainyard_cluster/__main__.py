@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from trainyard_cluster import paths, tools
-from trainyard_cluster.shell import StepFailed, console
+from trainyard_cluster.shell import StepError, console
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
@@ -71,7 +71,7 @@ def main() -> None:
     """Run the command; a failed step ends it with what to do, not with a traceback."""
     try:
         app()
-    except StepFailed as error:
+    except StepError as error:
         console.print(f"[red]failed[/red] {error}", markup=True)
         sys.exit(1)
 

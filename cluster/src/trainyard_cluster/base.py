@@ -3,65 +3,104 @@
 import os
 import shutil
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from trainyard_cluster import paths
 from trainyard_cluster.provider import provider
-from trainyard_cluster.shell import StepFailed, output, run, step
+from trainyard_cluster.shell import StepError, output, run, step
 
-DEBIAN_IMAGE = f"localhost/trainyard/debian:{paths.DEBIAN}"
-PYTHON_IMAGE = "localhost/trainyard/python:3.13"
+DEBIAN_IMAGE = f"localhost/trainyard/debian:{paths.DEBIAN}-slim"
+PYTHON_IMAGE = "localhost/trainyard/python:3.13-slim"
+PUBLISHED_DEBIAN = f"docker.io/library/debian:{paths.DEBIAN}-slim"
 PUBLISHED_PYTHON = "docker.io/library/python:3.13-slim"
-PULL_SECONDS = 30
+ASK_SECONDS = 20
+ASK_AGAIN_SECONDS = 24 * 3600
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-
-
-def pulled(image: str) -> bool:
-    """Say whether *image* is here or can be pulled soon."""
-    engine = provider()
-    if engine.has_image(image):
-        return True
-    return bool(engine.output("pull", "--quiet", image, timeout=PULL_SECONDS))
+INDEX_VARIABLES = (
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_TRUSTED_HOST",
+    "UV_INDEX_URL",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX",
+)
+# What slim images leave out, and the caches that the packages of our own images would leave.
+SLIM = {
+    "etc/dpkg/dpkg.cfg.d/slim": (
+        "path-exclude /usr/share/doc/*\n"
+        "path-include /usr/share/doc/*/copyright\n"
+        "path-exclude /usr/share/man/*\n"
+        "path-exclude /usr/share/locale/*\n"
+    ),
+    "etc/apt/apt.conf.d/slim": (
+        'DPkg::Post-Invoke {"rm -f /var/cache/apt/archives/*.deb";};\n'
+        'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n'
+    ),
+}
+LEFT_OUT = (
+    "./usr/share/doc/*",
+    "./usr/share/man/*",
+    "./usr/share/locale/*",
+    "./var/cache/apt/*",
+    "./var/lib/apt/lists/*",
+)
 
 
 @cache
 def registry_reachable() -> bool:
-    """Say whether a registry answers: asked once a cache, for a refusal takes its time too."""
-    marker = paths.cache() / "no-registry"
-    if marker.exists():
-        return False
-    if pulled(PUBLISHED_PYTHON):
+    """Say whether a registry answers; a refusal is believed for a day, for it takes its time."""
+    engine = provider()
+    if engine.has_image(PUBLISHED_PYTHON):
         return True
+    marker = paths.cache() / "no-registry"
+    if marker.exists() and time.time() - marker.stat().st_mtime < ASK_AGAIN_SECONDS:
+        return False
+    with step("Ask whether a container registry can be reached", takes=f"{ASK_SECONDS} s at most"):
+        if engine.output("manifest", "inspect", PUBLISHED_PYTHON, timeout=ASK_SECONDS):
+            marker.unlink(missing_ok=True)
+            return True
     marker.parent.mkdir(parents=True, exist_ok=True)
-    marker.write_text("No container registry answered. Delete this file to have it tried again.\n")
+    marker.write_text("No container registry answered. Delete this file to have it asked again.\n")
     return False
 
 
-def build_arguments() -> list[str]:
-    """Return what makes TLS and package indexes of this machine work in a build, and only there."""
-    words = ["--network=host"]
-    if provider().name == "podman" and CERTIFICATES.exists():
-        words.append(f"--volume={CERTIFICATES}:{CERTIFICATES}:ro")
-    for key in (
-        "PIP_INDEX_URL",
-        "PIP_EXTRA_INDEX_URL",
-        "UV_INDEX_URL",
-        "http_proxy",
-        "https_proxy",
-    ):
-        if os.environ.get(key):
-            words.append(f"--build-arg={key}={os.environ[key]}")
-    return words
+@contextmanager
+def build_arguments() -> Iterator[list[str]]:
+    """Give what makes TLS and package indexes of this machine work in a build, and only there.
+
+    They are secrets of the build: neither a certificate nor an index's password reaches a layer.
+    """
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "build.env"
+        file.write_text(build_environment(os.environ, certificates=CERTIFICATES.exists()))
+        words = ["--network=host", f"--secret=id=build,src={file}"]
+        if CERTIFICATES.exists():
+            words.append(f"--secret=id=certificates,src={CERTIFICATES}")
+        yield words
+
+
+def build_environment(environ: os._Environ[str] | dict[str, str], *, certificates: bool) -> str:
+    """Return the shell file that a build's RUN reads before it downloads."""
+    lines = [
+        f"export {key}='{environ[key]}'" for key in INDEX_VARIABLES if environ.get(key, "").strip()
+    ]
+    if certificates:
+        mounted = "/run/certificates"
+        lines.append(f"export PIP_CERT={mounted} SSL_CERT_FILE={mounted} CURL_CA_BUNDLE={mounted}")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def debian() -> str:
     """Return the name of a Debian image."""
-    published = f"docker.io/library/debian:{paths.DEBIAN}-slim"
-    if registry_reachable() and pulled(published):
-        return published
+    if registry_reachable():
+        return PUBLISHED_DEBIAN
     if not provider().has_image(DEBIAN_IMAGE):
-        with step(f"Debian {paths.DEBIAN} base image", takes="a minute"):
+        with step(f"Debian {paths.DEBIAN} base image", takes="1 minute"):
             _debootstrap()
     return DEBIAN_IMAGE
 
@@ -70,53 +109,42 @@ def python() -> str:
     """Return the name of a Python 3.13 image."""
     if registry_reachable():
         return PUBLISHED_PYTHON
-    base = debian()
+    below = debian()
     if not provider().has_image(PYTHON_IMAGE):
-        with step("Python 3.13 base image", takes="a minute"):
-            build("python", PYTHON_IMAGE, BASE=base)
+        with step("Python 3.13 base image", takes="1 minute"), build_arguments() as arguments:
+            folder = paths.REPOSITORY / "images" / "python"
+            provider().run(
+                "build",
+                *arguments,
+                f"--build-arg=BASE={below}",
+                f"--tag={PYTHON_IMAGE}",
+                folder,
+                log="image-python",
+                remedy="Check that Debian's packages can be reached, and run this again.",
+            )
     return PYTHON_IMAGE
-
-
-def build(
-    name: str, tag: str, *, context: Path | None = None, file: str = "Dockerfile", **args: str
-) -> None:
-    """Build `images/<name>` as *tag*."""
-    folder = paths.REPOSITORY / "images" / name
-    provider().run(
-        "build",
-        *build_arguments(),
-        *(f"--build-arg={key}={value}" for key, value in args.items()),
-        "--file",
-        folder / file,
-        "--tag",
-        tag,
-        context or folder,
-        log=f"image-{name}",
-        remedy="Mend what it says and run the same command again.",
-    )
 
 
 def _debootstrap() -> None:
     remedy = "Check that Debian's packages can be reached, and run this again."
     if not shutil.which("debootstrap"):
         if os.geteuid() != 0 or not shutil.which("apt-get"):
-            raise StepFailed("No registry answers and debootstrap is missing: install debootstrap.")
+            raise StepError("No registry answers and debootstrap is missing: install debootstrap.")
         run("apt-get", "install", "-y", "debootstrap", log="debian", remedy=remedy)
-    folder = paths.cache() / f"work-{paths.DEBIAN}"
-    if not (folder / "etc" / "debian_version").exists() or (folder / "debootstrap").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        run(
-            "debootstrap",
-            "--variant=minbase",
-            "--include=ca-certificates",
-            paths.DEBIAN,
-            folder,
-            _mirror(),
-            log="debian",
-            remedy=remedy,
-        )
+    with TemporaryDirectory(dir=paths.cache(), prefix="debian-") as name:
+        root = Path(name) / "root"
+        words = ("debootstrap", "--variant=minbase", "--include=ca-certificates")
+        run(*words, paths.DEBIAN, root, _mirror(), log="debian", remedy=remedy)
+        for file, text in SLIM.items():
+            (root / file).write_text(text)
+        _import(root)
+
+
+def _import(root: Path) -> None:
     engine = provider()
-    with subprocess.Popen(["tar", "-C", folder, "-c", "."], stdout=subprocess.PIPE) as archive:
+    excludes = [f"--exclude={pattern}" for pattern in LEFT_OUT]
+    archiver = ["tar", "-C", str(root), *excludes, "-c", "."]
+    with subprocess.Popen(archiver, stdout=subprocess.PIPE) as archive:
         done = subprocess.run(
             [engine.name, "import", "-", DEBIAN_IMAGE],
             stdin=archive.stdout,
@@ -125,8 +153,7 @@ def _debootstrap() -> None:
             check=False,
         )
     if done.returncode:
-        raise StepFailed(f"{engine.name} import of Debian: {done.stderr.decode()}")
-    shutil.rmtree(folder)
+        raise StepError(f"{engine.name} import failed: {done.stderr.decode()}")
 
 
 def _mirror() -> str:

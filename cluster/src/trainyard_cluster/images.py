@@ -1,7 +1,7 @@
 """Build the images that changed, and load those that the cluster lacks, in one go.
 
-An image is known by the hash of its Dockerfile, its base, its dependencies and its code; the code is
-its last layer, so that a change of code costs seconds.
+An image is known by the hash of its Dockerfile, its base, its dependencies and its code; the code
+is its last layer, so that a change of code costs seconds.
 """
 
 import hashlib
@@ -11,11 +11,12 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from trainyard_cluster import base, paths, tools
 from trainyard_cluster.provider import provider
-from trainyard_cluster.shell import StepFailed, console, run, step
+from trainyard_cluster.shell import StepError, console, run, step
 
 REGISTRY = "docker.io/trainyard"
 LABEL = "trainyard.dev/inputs"
@@ -79,12 +80,12 @@ def build_and_load(names: Iterable[str]) -> None:
     """Build what changed of *names* and load it into the cluster.
 
     Raises:
-        StepFailed: a name is unknown, or a build or the load failed.
+        StepError: a name is unknown, or a build or the load failed.
     """
     wanted = list(names)
     for name in wanted:
         if name not in IMAGES:
-            raise StepFailed(f"no image {name}: one of {', '.join(IMAGES)}")
+            raise StepError(f"no image {name}: one of {', '.join(IMAGES)}")
         built(name)
     load([tag(name) for name in wanted])
 
@@ -104,7 +105,8 @@ def requirements(image: Image) -> list[str]:
     """Return the lines of the image's requirements.txt, as pyproject.toml pins them."""
     project = tomllib.loads((paths.REPOSITORY / "pyproject.toml").read_text())["project"]
     extras: dict[str, list[str]] = project["optional-dependencies"]
-    known = {_bare(line): line for line in [*sum(extras.values(), []), *project["dependencies"]]}
+    everything = [*chain.from_iterable(extras.values()), *project["dependencies"]]
+    known = {_bare(line): line for line in everything}
     lines = {line for extra in image.extras for line in extras[extra]}
     lines |= {known.get(name, name) for name in image.requirements}
     return sorted(lines)
@@ -126,12 +128,16 @@ def built(name: str) -> str:
     if engine.output("image", "inspect", "--format", template, tag(name)).strip() == inputs:
         return tag(name)
     binary = image.binary() if image.binary else None
-    with step(f"Image {name}", takes=image.takes), tempfile.TemporaryDirectory() as folder:
+    with (
+        step(f"Image {name}", takes=image.takes),
+        base.build_arguments() as arguments,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         context = Path(folder)
         _lay(context, image, binary)
         engine.run(
             "build",
-            *base.build_arguments(),
+            *arguments,
             f"--build-arg=BASE={below}",
             *([f"--build-arg=MODULE={image.module}"] if image.module else []),
             f"--label={LABEL}={inputs}",
@@ -182,7 +188,7 @@ def load(tags: list[str]) -> None:
     node = f"{paths.CLUSTER}-control-plane"
     container = engine.output("inspect", "--format", "{{.Id}}", node).strip()
     if not container:
-        raise StepFailed("The cluster is not there: `make cluster` makes it.")
+        raise StepError("The cluster is not there: `make cluster` makes it.")
     record = paths.cache() / "loaded.json"
     known = json.loads(record.read_text()) if record.exists() else {}
     loaded: dict[str, str] = known.get(container, {})

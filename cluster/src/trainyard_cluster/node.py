@@ -12,7 +12,7 @@ from pathlib import Path
 
 from trainyard_cluster import base, paths, tools
 from trainyard_cluster.provider import provider
-from trainyard_cluster.shell import StepFailed, output, step
+from trainyard_cluster.shell import StepError, output, step
 
 CONTEXT = paths.REPOSITORY / "images" / "node"
 ENTRYPOINT = 'ENTRYPOINT ["/usr/local/bin/entrypoint","/sbin/init"]'
@@ -43,7 +43,10 @@ def fingerprint() -> str:
 
 def _build(tag: str, binary: Path, system: str) -> None:
     bare = f"{tag}-bare"
-    with tempfile.TemporaryDirectory(dir=paths.cache()) as folder:
+    with (
+        base.build_arguments() as arguments,
+        tempfile.TemporaryDirectory(dir=paths.cache()) as folder,
+    ):
         context = Path(folder)
         shutil.copytree(_kind_source() / "images" / "base" / "files", context / "files")
         for folder_or_file in context.rglob("*"):  # a module's files are read-only
@@ -55,7 +58,7 @@ def _build(tag: str, binary: Path, system: str) -> None:
             name = bare if target == "node" else f"localhost/trainyard/{target}:{paths.KUBERNETES}"
             provider().run(
                 "build",
-                *base.build_arguments(),
+                *arguments,
                 f"--build-arg=BASE={system}",
                 f"--build-arg=KUBERNETES={paths.KUBERNETES}",
                 f"--target={target}",
@@ -75,7 +78,7 @@ def _kind_source() -> Path:
     go = tools.go()
     answer = output(go, "mod", "download", "-json", f"sigs.k8s.io/kind@{paths.KIND}", timeout=300)
     if not answer:
-        raise StepFailed(f"kind's module can't be downloaded. {tools.GO_REMEDY}")
+        raise StepError(f"kind's module can't be downloaded. {tools.GO_REMEDY}")
     return Path(json.loads(answer)["Dir"])
 
 
@@ -128,7 +131,7 @@ def _container(image: str) -> Iterator[str]:
         "run", "--detach", "--privileged", "--entrypoint", "sleep", image, "3600"
     ).strip()
     if not name:
-        raise StepFailed(f"{engine.name} run --privileged {image} failed: run it to see why.")
+        raise StepError(f"{engine.name} run --privileged {image} failed: run it to see why.")
     try:
         yield name
     finally:

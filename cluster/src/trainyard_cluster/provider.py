@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from trainyard_cluster import paths
-from trainyard_cluster.shell import StepFailed, output, run, step
+from trainyard_cluster.shell import StepError, output, run, step
 
 PACKAGES = ("podman", "runc", "netavark", "aardvark-dns", "uidmap", "iptables")
 
@@ -41,7 +41,7 @@ def provider() -> Provider:
     """Return the engine that works here; install Podman on Debian if none does.
 
     Raises:
-        StepFailed: none works and none can be installed.
+        StepError: none works and none can be installed.
     """
     if output("docker", "info", "--format", "{{.ServerVersion}}", timeout=20).strip():
         return Provider("docker")
@@ -49,7 +49,7 @@ def provider() -> Provider:
         _install_podman()
     podman = Provider("podman", _podman_environment())
     if not podman.output("info", "--format", "{{.Version.Version}}"):
-        raise StepFailed(
+        raise StepError(
             "Podman is installed but `podman info` fails: run it and mend what it says."
         )
     return podman
@@ -57,7 +57,7 @@ def provider() -> Provider:
 
 def _install_podman() -> None:
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise StepFailed(
+        raise StepError(
             "No working Docker or Podman. Start Docker, or install Podman, and run this again."
         )
     with step("Podman from Debian's packages", takes="20 s"):

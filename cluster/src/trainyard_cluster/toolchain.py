@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 from trainyard_cluster import paths
-from trainyard_cluster.shell import StepFailed, step
+from trainyard_cluster.shell import StepError, step
 
 DEFAULT_PROXY = "https://proxy.golang.org"
 
@@ -20,7 +20,7 @@ def install_go() -> str:
     """Return the `go` of a toolchain in the cache, fetched if missing.
 
     Raises:
-        StepFailed: no proxy serves it.
+        StepError: no proxy serves it.
     """
     folder = paths.cache() / f"go-{paths.GO}"
     binary = folder / "bin" / "go"
@@ -42,13 +42,13 @@ def _fetch(folder: Path) -> None:
         with urllib.request.urlopen(url, timeout=60) as answer, archive.open("wb") as file:  # noqa: S310  # http or https, checked above
             shutil.copyfileobj(answer, file)
     except (OSError, urllib.error.URLError) as error:
-        raise StepFailed(f"{url}: {error}. Install Go {paths.GO} and run this again.") from error
+        raise StepError(f"{url}: {error}. Install Go {paths.GO} and run this again.") from error
     part = folder.with_suffix(".part")
     with zipfile.ZipFile(archive) as zipped:
         zipped.extractall(part)
     inner = part / f"golang.org/toolchain@{version}"
-    for file in [*(inner / "bin").iterdir(), *(inner / "pkg" / "tool").rglob("*")]:
-        file.chmod(0o755)
+    for program in [*(inner / "bin").iterdir(), *(inner / "pkg" / "tool").rglob("*")]:
+        program.chmod(0o755)
     inner.rename(folder)
     shutil.rmtree(part)
     archive.unlink()

@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 
 from trainyard_cluster import paths
-from trainyard_cluster.paths import kubeconfig as kubeconfig
 from trainyard_cluster.shell import output, run, step
 
 KUBERNETES_SOURCE = paths.REPOSITORY / "cluster" / "kubernetes"

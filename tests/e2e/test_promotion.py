@@ -1,0 +1,150 @@
+"""Promotion: gates, rollback, pins, concurrent moves, rights, and who sees what holds."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from gen_e2e import Kubectl, Object, command
+from gen_registry_e2e import model, stage, train
+
+STAGING = stage("staging", "automatic", threshold=0.5)
+PRODUCTION = stage("production", "approval", betterThan="production", margin=0.01)
+
+
+@pytest.fixture(scope="module")
+def versions(kube: Kubectl) -> Kubectl:
+    """Four versions: good, weak, better, best."""
+    kube.apply(model("m", STAGING, PRODUCTION))
+    train(kube, "m", [0.6, 0.4, 0.7, 0.9])
+    return kube
+
+
+def held(kube: Kubectl, alias: str, version: int) -> Object:
+    return kube.wait(
+        "model",
+        "m",
+        lambda seen: seen["status"].get("aliases", {}).get(alias) == version,
+        seconds=20,
+    )
+
+
+def test_the_newest_good_version_reaches_the_automatic_stage(versions: Kubectl) -> None:
+    held(versions, "staging", 4)
+
+
+def test_a_worse_version_is_refused_with_both_figures(versions: Kubectl) -> None:
+    versions.trainyard("promote", "m", "1", "--to", "production")
+    held(versions, "production", 1)
+
+    refusal = versions.trainyard("promote", "m", "2", "--to", "production", expect=1)
+
+    assert "0.4" in refusal
+    assert "0.6" in refusal
+    held(versions, "production", 1)
+
+
+def test_rollback_is_setting_the_old_value(versions: Kubectl) -> None:
+    versions.trainyard("promote", "m", "3", "--to", "production")
+    held(versions, "production", 3)
+
+    versions.trainyard("promote", "m", "1", "--to", "production")
+
+    model = held(versions, "production", 1)
+    moves = [
+        (move["from"], move["to"])
+        for move in model["status"]["history"]
+        if move["stage"] == "production" and "from" in move
+    ]
+    assert (3, 1) in moves
+
+
+def test_an_old_manifest_without_aliases_leaves_the_pointers_alone(versions: Kubectl) -> None:
+    before = versions.get("model", "m")["spec"]["aliases"]
+
+    versions.apply(model("m", STAGING, PRODUCTION))
+
+    assert versions.get("model", "m")["spec"]["aliases"] == before
+
+
+def test_of_two_concurrent_promotions_one_wins_and_one_version_holds(versions: Kubectl) -> None:
+    def promote(version: int) -> int:
+        return subprocess.run(
+            [
+                "trainyard",
+                "promote",
+                "-n",
+                versions.namespace,
+                "m",
+                str(version),
+                "--to",
+                "production",
+            ],
+            env=versions.environment,
+            capture_output=True,
+            check=False,
+        ).returncode
+
+    with ThreadPoolExecutor(2) as pool:
+        codes = list(pool.map(promote, [3, 4]))
+    seen = versions.get("model", "m")
+
+    assert 0 in codes
+    assert seen["status"]["aliases"]["production"] in (3, 4)
+
+
+@pytest.fixture
+def scientist(versions: Kubectl) -> Iterator[str]:
+    """A service account that may write Models but not promote."""
+    name = versions.namespace
+    versions("create", "serviceaccount", "scientist")
+    versions(
+        "create",
+        "rolebinding",
+        "scientist",
+        "--clusterrole=trainyard-scientist",
+        f"--serviceaccount={name}:scientist",
+    )
+    yield f"system:serviceaccount:{name}:scientist"
+    versions("delete", "rolebinding,serviceaccount", "scientist")
+
+
+def test_who_lacks_promote_is_refused_with_the_right_that_is_missing(
+    versions: Kubectl, scientist: str
+) -> None:
+    patch = json.dumps({"spec": {"aliases": {"production": 4}, "promotedBy": scientist}})
+    words = ("-n", versions.namespace, "patch", "model", "m", "--type=merge", "-p", patch)
+
+    refusal = command(versions.environment, "kubectl", f"--as={scientist}", *words, expect=1)
+
+    assert "promote" in refusal
+
+
+def test_who_lacks_promote_may_move_an_ungated_alias(versions: Kubectl, scientist: str) -> None:
+    patch = json.dumps({"spec": {"aliases": {"favourite": 2}}})
+    words = ("-n", versions.namespace, "patch", "model", "m", "--type=merge", "-p", patch)
+
+    command(versions.environment, "kubectl", f"--as={scientist}", *words)
+
+    held(versions, "favourite", 2)
+
+
+def test_nobody_promotes_in_anothers_name(versions: Kubectl) -> None:
+    current = versions.get("model", "m")["status"]["aliases"]["production"]
+    patch = json.dumps(
+        {"spec": {"aliases": {"production": 7 - current}, "promotedBy": "somebody-else"}}
+    )
+
+    refusal = versions("patch", "model", "m", "--type=merge", "-p", patch, expect=1)
+
+    assert "promotedBy" in refusal
+
+
+def test_numbers_are_never_reused(versions: Kubectl) -> None:
+    versions("delete", "modelversion", "m-2", "--wait", "--timeout=60s")
+    train(versions, "m", [0.95], first=5)
+
+    names = {version["metadata"]["name"] for version in versions.list("modelversions")}
+    assert "m-5" in names
+    assert "m-2" not in names
