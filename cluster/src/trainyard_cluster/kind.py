@@ -1,6 +1,7 @@
 """The cluster itself: made by kind, under its own name, with its own kubeconfig."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -8,8 +9,9 @@ import yaml
 from trainyard_cluster import paths, tools
 from trainyard_cluster.node import node_image
 from trainyard_cluster.provider import provider
-from trainyard_cluster.shell import console, output, run, step
+from trainyard_cluster.shell import StepError, console, output, run, step
 
+MODULES = Path("/lib/modules")
 RAISED = [{"name": "kube-api-qps", "value": "1000"}, {"name": "kube-api-burst", "value": "2000"}]
 
 
@@ -72,6 +74,7 @@ def up(*, raise_limits: bool = False) -> None:
         )
         down()
     image = node_image()
+    _require_modules_folder()
     settings = config(built=image is not None, raise_limits=raise_limits)
     with step("Cluster", takes="30 s"):
         run(
@@ -92,6 +95,18 @@ def up(*, raise_limits: bool = False) -> None:
             log="cluster",
             remedy=f"If port {paths.ENDPOINT_PORT} is taken, free it; then run this again.",
         )
+
+
+def _require_modules_folder() -> None:
+    """Make the folder of kernel modules that kind mounts: a slim system, with no module, has none.
+
+    Raises:
+        StepError: it is missing, and we may not make it.
+    """
+    try:
+        MODULES.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StepError(f"kind mounts {MODULES}: `sudo mkdir -p {MODULES}`, then again") from error
 
 
 def down() -> None:

@@ -17,6 +17,7 @@ import orjson
 from trainyard_operator import conditions, effects, names
 from trainyard_operator.errors import Conflict, NotFound, OperatorError, Retry, Terminal
 from trainyard_operator.kinds import Kind
+from trainyard_operator.metrics import FINISHED_RUNS
 from trainyard_operator.plan import Event, Object, Plan, Ref
 from trainyard_operator.settings import Settings
 from trainyard_operator.world import Key, World
@@ -132,6 +133,8 @@ class Reconciler:
                 now=self.now(),
             )
         written = await self._write_status(resource, status)
+        if written and kind.ends:
+            _count_end(kind.ends, resource.get("status") or {}, status)
         if written and failure is None:
             for event in plan.events:
                 self.recorder.tell(resource, event, now=self.now())
@@ -151,6 +154,11 @@ class Reconciler:
             # Another object has the name by now: it is looked at when its watch event arrives.
             raise Retry("Conflict", exc.message, after=timedelta(seconds=1)) from exc
         return True
+
+
+def _count_end(ends: str, before: Object, after: Object) -> None:
+    if conditions.is_true(after, ends) and not conditions.is_true(before, ends):
+        FINISHED_RUNS.labels((conditions.find(after, ends) or {})["reason"]).inc()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import pytest
 from fakes import Killed, versions, without_times
 from gen_operator import Stage
 from trainyard_operator.errors import Retry
+from trainyard_operator.metrics import FINISHED_RUNS
 
 SCENARIOS: dict[str, tuple[dict[str, Any], dict[int, int]]] = {
     "a Run that succeeds": ({}, {}),
@@ -63,6 +64,15 @@ async def test_a_clean_run_costs_five_writes() -> None:
         "status Run/r",
         "status Run/r",
     ]
+
+
+async def test_an_end_is_counted_once_by_its_reason() -> None:
+    counted = FINISHED_RUNS.labels("ExitCode")
+    before = counted._value.get()
+
+    await reference("a Run that fails")
+
+    assert counted._value.get() == before + 1
 
 
 async def test_waiting_for_the_last_lines_of_a_log_writes_nothing() -> None:

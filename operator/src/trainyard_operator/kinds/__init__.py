@@ -74,6 +74,7 @@ class Kind(Generic[O]):
         settle: How long to let changes gather before looking; bounds the writes of kinds that
             sum up many others.
         refused: Turns an error into a status; the default sets `condition` to False.
+        ends: The condition type that turns True once, at the resource's end: counted by reason.
     """
 
     resource: str
@@ -83,6 +84,7 @@ class Kind(Generic[O]):
     wakes: Mapping[str, Waker] = field(default_factory=dict)
     settle: timedelta = timedelta(0)
     refused: Refuser = condition_false
+    ends: str = ""
 
 
 def owner_of(kind: str) -> Waker:

@@ -360,4 +360,5 @@ KIND = Kind(
     plan=plan,
     wakes={JOBS: owner_of("Run"), PODS: labelled(names.RUN)},
     refused=refused,
+    ends=run_status.FINISHED,
 )
