@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from trainyard_cluster import paths, tools
-from trainyard_cluster.shell import StepError, console
+from trainyard_cluster.shell import StepError, console, lock
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
@@ -23,7 +23,8 @@ def up(
 
     start = time.monotonic()
     console.print("[bold]==> Local cluster[/bold]")
-    kind.up(raise_limits=raise_limits)
+    with lock():
+        kind.up(raise_limits=raise_limits)
     console.print(
         f"Ready in {time.monotonic() - start:.0f} s: export KUBECONFIG={paths.kubeconfig()}"
     )
@@ -35,7 +36,8 @@ def images(names: Annotated[list[str] | None, typer.Argument()] = None) -> None:
     from trainyard_cluster import images as building  # noqa: PLC0415
 
     console.print("[bold]==> Images[/bold]")
-    building.build_and_load(names or list(building.IMAGES))
+    with lock():
+        building.build_and_load(names or list(building.IMAGES))
 
 
 @app.command()
@@ -43,7 +45,8 @@ def down() -> None:
     """Delete the cluster; caches and images stay."""
     from trainyard_cluster import kind  # noqa: PLC0415
 
-    kind.down()
+    with lock():
+        kind.down()
 
 
 @app.command()

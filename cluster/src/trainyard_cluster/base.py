@@ -1,10 +1,11 @@
 """The images that everything else stands on: pulled where a registry answers, else made."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -84,10 +85,12 @@ def build_arguments() -> Iterator[list[str]]:
         yield words
 
 
-def build_environment(environ: os._Environ[str] | dict[str, str], *, certificates: bool) -> str:
+def build_environment(environ: Mapping[str, str], *, certificates: bool) -> str:
     """Return the shell file that a build's RUN reads before it downloads."""
     lines = [
-        f"export {key}='{environ[key]}'" for key in INDEX_VARIABLES if environ.get(key, "").strip()
+        f"export {key}={shlex.quote(environ[key])}"
+        for key in INDEX_VARIABLES
+        if environ.get(key, "").strip()
     ]
     if certificates:
         mounted = "/run/certificates"

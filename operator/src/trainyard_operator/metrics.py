@@ -37,7 +37,9 @@ REST_REQUESTS = Counter(
     "rest_client_requests_total", "Requests to the API server", ["code", "method"]
 )
 TRACKING_REQUESTS = Counter(
-    "trainyard_tracking_client_requests_total", "Requests to the tracking service", ["code", "method"]
+    "trainyard_tracking_client_requests_total",
+    "Requests to the tracking service",
+    ["code", "method"],
 )
 LEADER = Gauge("leader_election_master_status", "1 if this replica leads", ["name"])
 CACHED = Gauge("trainyard_cache_objects", "Watched objects in memory", ["resource"])
