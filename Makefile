@@ -10,7 +10,7 @@ KUBECONFIG_FILE = $(shell $(CLUSTER) kubeconfig)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv cluster images install quickstart down fmt lint types contracts generate \
-	test test-unit test-apiserver test-chart test-docs test-e2e bench-operator bench-serving
+	test test-unit test-apiserver test-chart test-docs test-e2e bench-operator
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -78,8 +78,5 @@ test-docs: venv ## Docs say what the code does
 test-e2e: images ## The examples and the faults, on the local cluster
 	@$(BIN)/pytest tests/e2e
 
-bench-operator: images ## 500 Runs on fake nodes against as many bare Jobs
+bench-operator: install ## 500 Runs on fake nodes against as many bare Jobs
 	@$(BIN)/python bench/operator/run.py
-
-bench-serving: venv ## The model server against its peers
-	@$(BIN)/python bench/serving/run.py

@@ -27,7 +27,8 @@ CODE = {
     "trainyard_serving": "serving",
     "trainyard_tracking": "tracking",
 }
-TRAINING = ("mlflow-skinny", "numpy", "pandas", "scikit-learn", "skops", "matplotlib")
+# pip, because MLflow asks for its version and people for `pip freeze`.
+TRAINING = ("mlflow-skinny", "numpy", "pandas", "pip", "scikit-learn", "skops", "matplotlib")
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,10 +34,10 @@ class TroubleReason(StrEnum):
     TRACKING_REFUSED = "TrackingRefused"
     API_SERVER_UNAVAILABLE = "APIServerUnavailable"
     CONFLICT = "Conflict"
+    NOT_FOUND = "NotFound"
     FORBIDDEN = "Forbidden"
     QUOTA_EXCEEDED = "QuotaExceeded"
     NAMESPACE_TERMINATING = "NamespaceTerminating"
-    NAME_TAKEN = "NameTaken"
     INVALID_SPEC = "InvalidSpec"
 
 
@@ -54,8 +54,8 @@ class WaitingReason(StrEnum):
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CONFIG_MISSING = "ConfigMissing"
     UNSCHEDULABLE = "Unschedulable"
+    START_FAILED = "StartFailed"
     QUOTA_EXCEEDED = "QuotaExceeded"
-    TRACKING_UNAVAILABLE = "TrackingUnavailable"
     JOB_NAME_TAKEN = "JobNameTaken"
 
 
@@ -84,7 +84,6 @@ class RecordedReason(StrEnum):
 
     RECORDED = "Recorded"
     RECORDING = "Recording"
-    LOG_INCOMPLETE = "LogIncomplete"
     NO_MODEL_LOGGED = "NoModelLogged"
     SEVERAL_MODELS_LOGGED = "SeveralModelsLogged"
     VERSION_NUMBER_TAKEN = "VersionNumberTaken"
@@ -93,9 +92,7 @@ class RecordedReason(StrEnum):
 class ExperimentReason(StrEnum):
     """Whether an Experiment is Ready."""
 
-    RECORDED = "Recorded"
-    TRACKING_UNAVAILABLE = "TrackingUnavailable"
-    NAME_TAKEN = "NameTaken"
+    READY = "Ready"
 
 
 class ModelReason(StrEnum):
@@ -110,6 +107,30 @@ class ModelReason(StrEnum):
     VERSION_DELETING = "VersionDeleting"
 
 
+class RefusalReason(StrEnum):
+    """Why a stage or an alias does not take a version, in the status of its Model."""
+
+    METRIC_MISSING = "MetricMissing"
+    METRIC_NOT_A_NUMBER = "MetricNotANumber"
+    BELOW_THRESHOLD = "BelowThreshold"
+    ABOVE_THRESHOLD = "AboveThreshold"
+    NOT_BETTER = "NotBetter"
+    INCUMBENT_NOT_COMPARABLE = "IncumbentNotComparable"
+    VERSION_MISSING = "VersionMissing"
+    VERSION_NOT_PUBLISHED = "VersionNotPublished"
+    VERSION_REJECTED = "VersionRejected"
+
+
+class MoveReason(StrEnum):
+    """Why a stage moved, in the history of its Model."""
+
+    GATES_PASSED = "GatesPassed"
+    NO_GATES = "NoGates"
+    HELD_BEFORE = "HeldBefore"
+    FORCED = "Forced"
+    RELEASED = "Released"
+
+
 class PublishedReason(StrEnum):
     """Whether a ModelVersion is Published."""
 
@@ -121,6 +142,7 @@ class PublishedReason(StrEnum):
     PUBLISH_FAILED = "PublishFailed"
     MODEL_MISSING = "ModelMissing"
     NUMBER_USED = "NumberUsed"
+    JOB_NAME_TAKEN = "JobNameTaken"
 
 
 class ServableReason(StrEnum):
@@ -147,10 +169,12 @@ class ServingReason(StrEnum):
     VERSION_NOT_PUBLISHED = "VersionNotPublished"
     NOT_SERVABLE = "NotServable"
     RUNTIME_MISSING = "RuntimeMissing"
-    REJECTED = "Rejected"
     NOT_READY = "NotReady"
     NAME_TAKEN = "NameTaken"
+    SERVICE_NAME_TAKEN = "ServiceNameTaken"
     LOAD_FAILED = "LoadFailed"
+    SERVER_CRASHED = "ServerCrashed"
+    PODS_REFUSED = "PodsRefused"
     OUT_OF_MEMORY = "OutOfMemory"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CONFIG_MISSING = "ConfigMissing"

@@ -4,7 +4,7 @@ It says what a schema says; what a user should do with it is in the guides.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Any
 
@@ -22,8 +22,11 @@ _INTRODUCTION = f"""# API reference
 Five kinds in `{API_VERSION}`, all namespaced, category `trainyard`
 (`kubectl get trainyard`). `kubectl explain KIND.spec` says the same in a terminal.
 """
-_REASONS: dict[str, tuple[tuple[str, tuple[type[StrEnum], ...]], ...]] = {
-    "Experiment": (("Ready", (conditions.ExperimentReason, conditions.TroubleReason)),),
+_Serving = conditions.ServingReason
+_AVAILABLE = (_Serving.AVAILABLE, _Serving.STARTING, _Serving.SCALED_TO_ZERO, _Serving.NOT_READY)
+_PROGRESSING = [each for each in _Serving if each is _Serving.STARTING or each not in _AVAILABLE]
+REASONS: dict[str, tuple[tuple[str, tuple[Iterable[StrEnum], ...]], ...]] = {
+    "Experiment": (("Ready", (conditions.ExperimentReason,)),),
     "Run": (
         ("Finished", (conditions.WaitingReason, conditions.FinalReason, conditions.TroubleReason)),
         ("Succeeded", (conditions.FinalReason,)),
@@ -35,11 +38,12 @@ _REASONS: dict[str, tuple[tuple[str, tuple[type[StrEnum], ...]], ...]] = {
         ("Servable", (conditions.ServableReason,)),
     ),
     "Deployment": (
-        ("Available", (conditions.ServingReason,)),
-        ("Progressing", (conditions.ServingReason, conditions.TroubleReason)),
+        ("Available", (_AVAILABLE,)),
+        ("Progressing", (_PROGRESSING, conditions.TroubleReason)),
         ("Servable", (conditions.ServableReason,)),
     ),
 }
+"""Kind → its conditions, each with the reasons that it can have."""
 
 
 def reference() -> str:
@@ -106,8 +110,8 @@ def type_name(node: Object) -> str:
 
 def _conditions(name: str) -> Iterator[str]:
     yield "| Condition | Reasons |\n|---|---|"
-    for condition, enums in _REASONS[name]:
-        reasons = dict.fromkeys(str(reason) for enum in enums for reason in enum)
+    for condition, groups in REASONS[name]:
+        reasons = dict.fromkeys(str(reason) for group in groups for reason in group)
         yield f"| `{condition}` | {', '.join(f'`{reason}`' for reason in reasons)} |"
 
 

@@ -18,7 +18,6 @@ Rights it needs (the chart's ClusterRole says the same):
                     pods/log                          get
                     secrets                           create patch delete
                     nodes, namespaces, events         list
-    policy          poddisruptionbudgets              create patch delete
     events.k8s.io   events                            create patch
     policy          poddisruptionbudgets              create patch delete
     coordination.k8s.io  leases (own namespace)       get create update

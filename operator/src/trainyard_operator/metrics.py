@@ -10,7 +10,7 @@ _WAITS = (0.001, 0.01, 0.1, 1.0, 10.0, 60.0)
 
 RECONCILE_TOTAL = Counter(
     "controller_runtime_reconcile_total",
-    "Reconciliations by kind and result (success, requeue_after, error)",
+    "Reconciliations by kind and result (success, requeue_after, requeue, error)",
     ["controller", "result"],
 )
 RECONCILE_ERRORS = Counter(

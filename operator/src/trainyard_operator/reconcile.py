@@ -92,6 +92,9 @@ class Reconciler:
             await self._write(plan)
         except (Retry, Terminal) as exc:
             return _with_status(plan, status), _Failure(exc, failing)
+        except (Conflict, NotFound) as exc:
+            # What was planned for is gone or changed meanwhile, as with a namespace: look anew.
+            return _with_status(plan, status), _Failure(Retry(exc.reason, exc.message), failing)
         return _with_status(plan, status), None
 
     async def _write(self, plan: Plan) -> None:

@@ -86,7 +86,6 @@ class Shell:
             finally:
                 self.queue.done(key)
                 metrics.ACTIVE_WORKERS.labels(key.resource).dec()
-                metrics.QUEUE_DEPTH.labels(key.resource).set(len(self.queue))
             metrics.RECONCILE_SECONDS.labels(key.resource).observe(time.perf_counter() - began)
             metrics.RECONCILE_TOTAL.labels(key.resource, result).inc()
 
@@ -129,9 +128,11 @@ class Shell:
 
     def _on_add(self, key: Key) -> None:
         metrics.QUEUE_ADDS.labels(key.resource).inc()
+        metrics.QUEUE_DEPTH.labels(key.resource).inc()
 
     def _on_get(self, key: Key, seconds: float) -> None:
         metrics.QUEUE_SECONDS.labels(key.resource).observe(seconds)
+        metrics.QUEUE_DEPTH.labels(key.resource).dec()
 
 
 WATCHED = (*names.OWN_RESOURCES, "jobs", "pods", "deployments", "services")

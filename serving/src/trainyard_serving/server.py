@@ -8,6 +8,7 @@ It listens from the start: alive is not ready, and a scrape shows what it waits 
 """
 
 import asyncio
+import json
 import logging
 import signal
 from pathlib import Path
@@ -28,6 +29,7 @@ from trainyard_serving.web.shared import Limits, Shared
 
 LOG = logging.getLogger(__name__)
 _FINISH_SECONDS: Final = 30.0
+_TOLD_CHARACTERS: Final = 1000  # Kubernetes keeps 4096 bytes, and cut JSON is none
 _BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
 
 
@@ -161,8 +163,9 @@ class Server:
 
 
 def told_once(path: Path, error: LoadError) -> None:
-    """Write the reason where Kubernetes reads it; nowhere to write is no further failure."""
+    """Write the reason where the operator reads it; nowhere to write is no further failure."""
+    told = {"message": str(error).replace("\n", " ")[:_TOLD_CHARACTERS]}
     try:
-        path.write_text(str(error).replace("\n", " ")[:4096], encoding="utf-8")
+        path.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
     except OSError as exc:
         LOG.debug("no termination log: %s", exc)

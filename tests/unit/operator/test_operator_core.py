@@ -12,7 +12,14 @@ from gen_operator import NOW, SETTINGS, Process, Stage, World, attempt_job, atte
 from trainyard_operator import calls, conditions, effects, names, settings
 from trainyard_operator.cache import Cache
 from trainyard_operator.conditions import Condition
-from trainyard_operator.errors import Conflict, LeaseLost, NotFound, Retry, Terminal
+from trainyard_operator.errors import (
+    Conflict,
+    LeaseLost,
+    NotFound,
+    OperatorError,
+    Retry,
+    Terminal,
+)
 from trainyard_operator.kinds import Kind, labelled, owner_of
 from trainyard_operator.kinds.experiment import KIND as EXPERIMENT
 from trainyard_operator.kinds.registry import KINDS
@@ -86,6 +93,21 @@ class TestOrder:
         status = stage.kube.find("Run")[0]["status"]
         assert status["conditions"][0]["reason"] == "TrackingUnavailable"
         assert stage.kube.writes == ["status Run/r"]
+
+    @pytest.mark.parametrize("error", [NotFound, Conflict])
+    async def test_what_is_gone_in_the_middle_of_a_step_is_looked_at_anew(
+        self, error: type[OperatorError], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stage = stage_with_run()
+        run = stage.kube.find("Run")[0]
+        life = process(stage, kind_of(Plan({}, create=(gen.job("child", of=run),))))
+
+        async def gone(desired: object) -> None:
+            raise error("NamespaceGone", "there is no namespace team")
+
+        monkeypatch.setattr(stage.kube, "create", gone)
+        with pytest.raises(Retry, match="no namespace team"):
+            await life.reconciler.reconcile(KEY)
 
     async def test_an_applied_child_is_not_applied_again_until_somebody_changes_it(self) -> None:
         stage = stage_with_run()

@@ -93,6 +93,7 @@ class TestMain:
         seen = env(made)
 
         assert (seen["HOME"], seen["DATA"]) == ("/data", "x")
+        assert seen["USER"] == "trainyard"
         assert seen["MLFLOW_RUN_ID"] == gen.run_id("r")
         assert len({each["name"] for each in made["env"]}) == len(made["env"])
 

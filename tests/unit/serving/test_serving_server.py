@@ -84,7 +84,7 @@ async def test_the_process_exits_with_the_reason_in_the_termination_log(tmp_path
     _, errors = await asyncio.wait_for(process.communicate(), 30)
 
     assert process.returncode == 1
-    assert "no MLmodel file" in log.read_text()
+    assert "no MLmodel file" in json.loads(log.read_text())["message"]
     assert b"Traceback" not in errors
 
 

@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.server import app as flask_app
 from mlflow.server import handlers
 from mlflow.server.fastapi_app import create_fastapi_app
+from mlflow.store.db.db_types import DATABASE_ENGINES
 from mlflow.tracking._workspace import registry as workspace_registry
 from mlflow.utils.workspace_context import ServerWorkspaceContext
 from starlette.concurrency import run_in_threadpool
@@ -44,6 +45,7 @@ from trainyard_tracking.registry.resources import Resources
 from trainyard_tracking.registry.store import TrainyardStore
 from trainyard_tracking.reviews import Reviews
 from trainyard_tracking.sources import Sources
+from trainyard_tracking.store import RunStore
 from trainyard_tracking.watching import Cache, Watcher
 from trainyard_tracking.workspaces import Namespaces
 
@@ -129,6 +131,12 @@ def _server_info() -> dict[str, Any]:
 
 
 def _register(store: TrainyardStore, namespaces: Namespaces) -> None:
+    def build_runs(store_uri: str, artifact_uri: str) -> RunStore:
+        return RunStore(store_uri, artifact_uri)
+
+    for scheme in DATABASE_ENGINES:
+        handlers._tracking_store_registry.register(scheme, build_runs)  # noqa: SLF001  # as its own
+
     def build(store_uri: str | None = None) -> TrainyardStore:
         return store
 

@@ -34,7 +34,6 @@ class Settings:
     database_url: str
     object_store: ObjectStoreSettings
     verify_cert_file: Path
-    namespace: str
     spool_dir: Path
     port: int
     log_level: str
@@ -50,7 +49,6 @@ def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
         database_url=env.get("TRAINYARD_DATABASE_URL", "sqlite:////data/mlflow.db"),
         object_store=_object_store(env),
         verify_cert_file=Path(_required(env, "TRAINYARD_VERIFY_CERT_FILE")),
-        namespace=env.get("TRAINYARD_NAMESPACE", "trainyard-system"),
         spool_dir=Path(env.get("TRAINYARD_SPOOL_DIR", "/data/spool")),
         port=_port(env.get("TRAINYARD_PORT", "5000")),
         log_level=env.get("TRAINYARD_LOG_LEVEL", "info").lower(),

@@ -12,7 +12,5 @@
   valueFrom: {secretKeyRef: {name: {{ include "trainyard.objectStoreSecret" . }}, key: {{ .Values.objectStore.accessKeyKey }}}}
 - name: TRAINYARD_OBJECT_STORE_SECRET_KEY
   valueFrom: {secretKeyRef: {name: {{ include "trainyard.objectStoreSecret" . }}, key: {{ .Values.objectStore.secretKeyKey }}}}
-- name: TRAINYARD_NAMESPACE
-  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
 - {name: HOME, value: /tmp}
 {{- end }}

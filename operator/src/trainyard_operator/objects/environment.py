@@ -15,7 +15,13 @@ from trainyard_operator.objects.source import text_of
 from trainyard_operator.plan import Object
 from trainyard_operator.settings import Settings
 
-_DEFAULTS = {"HOME": contract.HOME, "PYTHONUNBUFFERED": "1", "GIT_PYTHON_REFRESH": "quiet"}
+# USER, because the UID of a pod has no name in most images, and getpass.getuser() raises then.
+_DEFAULTS = {
+    "HOME": contract.HOME,
+    "USER": "trainyard",
+    "PYTHONUNBUFFERED": "1",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
 _NOT_A_VARIABLE = re.compile(r"[^A-Za-z0-9_]")
 
 
