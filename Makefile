@@ -9,7 +9,7 @@ CLUSTER := $(BIN)/python -m trainyard_cluster
 KUBECONFIG_FILE = $(shell $(CLUSTER) kubeconfig)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv cluster images install quickstart down fmt lint types contracts generate \
+.PHONY: help venv cluster images install quickstart down clean fmt lint types contracts generate \
 	test test-unit test-apiserver test-chart test-docs test-e2e bench-operator
 
 help: ## List the targets
@@ -39,8 +39,11 @@ install: images ## Install the chart on the local cluster
 quickstart: images ## From nothing to a trained, promoted, served, monitored model
 	@$(BIN)/python examples/quickstart.py
 
-down: venv ## Remove the local cluster
+down: venv ## Remove the local cluster; images and caches stay for the next one
 	@$(CLUSTER) down
+
+clean: venv ## Remove the local cluster, its images and its caches
+	@$(CLUSTER) down --all
 
 fmt: venv ## Format the code
 	@$(BIN)/ruff format .

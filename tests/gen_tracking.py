@@ -152,8 +152,8 @@ class FileObjects:
         path = self.root / key
         return path.stat().st_size if path.is_file() else None
 
-    def read(self, key: str) -> Iterator[bytes]:
-        return iter([(self.root / key).read_bytes()])
+    def read(self, key: str, offset: int = 0) -> Iterator[bytes]:
+        return iter([(self.root / key).read_bytes()[offset:]])
 
     def put(self, key: str, content: Path) -> None:
         path = self.root / key

@@ -1,14 +1,16 @@
 """Each way a Run can end has its own reason and says what to do; each by a real pod."""
 
-import pytest
-from gen_e2e import Kubectl, Object, condition, shell_run, status_of
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 
-NOW = {"retry": {"infrastructure": 0}}
+import pytest
+from gen_e2e import SYSTEM, Kubectl, Object, condition, shell_run, status_of
+
+HALF_A_MINUTE = timedelta(seconds=30)
 
 RUNS = {
     "exit-code": shell_run("exit-code", "echo the end is near; exit 3"),
     "image": shell_run("image", "true", image="docker.io/trainyard/no-such-image:1"),
-    "root": shell_run("root", "true", podTemplate={"runAsUser": 0}),
     "secret": shell_run("secret", "true", envFrom=[{"secretRef": {"name": "absent"}}]),
     "memory": shell_run(
         "memory",
@@ -21,7 +23,6 @@ RUNS = {
 ENDS = {
     "exit-code": ("ExitCode", "3"),
     "image": ("ImagePullFailed", "no-such-image"),
-    "root": ("ImageRunsAsRoot", "runAsUser"),
     "secret": ("ConfigMissing", "absent"),
     "memory": ("OutOfMemory", "64Mi"),
     "late": ("TimedOut", "4s"),
@@ -43,6 +44,44 @@ def test_the_end_has_a_reason_and_a_message_that_names_the_cause(runs: Kubectl, 
 
     assert (succeeded["status"], succeeded["reason"]) == ("False", reason)
     assert cause in succeeded["message"]
+
+
+def test_an_image_that_cannot_be_pulled_is_given_up_within_half_a_minute(runs: Kubectl) -> None:
+    run = runs.finished("image")
+    ended = datetime.fromisoformat(run["status"]["completionTime"])
+
+    assert ended - datetime.fromisoformat(run["metadata"]["creationTimestamp"]) <= HALF_A_MINUTE
+
+
+@pytest.fixture
+def images_own_user(kube: Kubectl) -> Iterator[None]:
+    """An installation that leaves pods the user of their image, as runs.runAsUser=null does."""
+    operator = ("-n", SYSTEM, "deployment/trainyard-operator")
+
+    def set_user(value: str) -> None:
+        kube("set", "env", *operator, f"TRAINYARD_RUN_AS_USER={value}")
+        kube("rollout", "status", *operator, "--timeout=90s")
+
+    path = (
+        "jsonpath={.spec.template.spec.containers[0].env[?(@.name=='TRAINYARD_RUN_AS_USER')].value}"
+    )
+    before = kube("get", *operator, "-o", path)
+    set_user("")
+    yield
+    set_user(before)
+
+
+def test_an_image_that_runs_as_root_is_refused_with_the_fix(
+    images_own_user: None, kube: Kubectl
+) -> None:
+    path = "jsonpath={.spec.template.spec.containers[0].image}"
+    image = kube("get", "-n", "kube-system", "daemonset/kube-proxy", "-o", path)
+    kube.apply(shell_run("root", "true", image=image))
+
+    succeeded = condition(kube.finished("root"), "Succeeded")
+
+    assert (succeeded["status"], succeeded["reason"]) == ("False", "ImageRunsAsRoot")
+    assert "set spec.podTemplate.runAsUser" in succeeded["message"]
 
 
 def test_a_failing_program_shows_its_last_lines(runs: Kubectl) -> None:

@@ -41,12 +41,20 @@ def images(names: Annotated[list[str] | None, typer.Argument()] = None) -> None:
 
 
 @app.command()
-def down() -> None:
-    """Delete the cluster; caches and images stay."""
-    from trainyard_cluster import kind  # noqa: PLC0415
+def down(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Remove images and caches, too: the next start is cold")
+    ] = False,
+) -> None:
+    """Delete the cluster and its kubeconfig; caches and images stay."""
+    from trainyard_cluster import images, kind  # noqa: PLC0415
 
     with lock():
         kind.down()
+        if everything:
+            images.remove()
+    if everything:
+        paths.remove_cache()
 
 
 @app.command()

@@ -15,8 +15,9 @@ from trainyard_cluster import paths
 from trainyard_cluster.provider import provider
 from trainyard_cluster.shell import StepError, output, run, step
 
-DEBIAN_IMAGE = f"localhost/trainyard/debian:{paths.DEBIAN}-slim"
-PYTHON_IMAGE = "localhost/trainyard/python:3.13-slim"
+LOCAL = "localhost/trainyard/"
+DEBIAN_IMAGE = f"{LOCAL}debian:{paths.DEBIAN}-slim"
+PYTHON_IMAGE = f"{LOCAL}python:3.13-slim"
 PUBLISHED_DEBIAN = f"docker.io/library/debian:{paths.DEBIAN}-slim"
 PUBLISHED_PYTHON = "docker.io/library/python:3.13-slim"
 ASK_SECONDS = 20

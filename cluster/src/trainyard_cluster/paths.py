@@ -1,7 +1,8 @@
-"""Where things are: versions, caches, state. No I/O but making folders."""
+"""Where things are: versions, caches, state. No I/O but making and removing folders."""
 
 import os
 import platform
+import shutil
 from pathlib import Path
 
 KIND = "v0.33.0"
@@ -28,6 +29,11 @@ def _folder(variable: str, default: str) -> Path:
 def cache() -> Path:
     """Return the folder of downloads and builds: versioned, safe to delete, shared by clones."""
     return _folder("XDG_CACHE_HOME", ".cache")
+
+
+def remove_cache() -> None:
+    """Remove that folder with all that is in it."""
+    shutil.rmtree(cache(), ignore_errors=True)
 
 
 def binaries() -> Path:

@@ -177,8 +177,10 @@ class Tracking:
         )
 
     @contextmanager
-    def log(self, namespace: str, run_id: str, attempt: int) -> Iterator[Iterator[bytes]]:
-        """Open the recorded log of an attempt; it is read block by block.
+    def log(
+        self, namespace: str, run_id: str, attempt: int, *, offset: int = 0
+    ) -> Iterator[Iterator[bytes]]:
+        """Open the recorded log of an attempt from a byte on; it is read block by block.
 
         Raises:
             NotFound: nothing is recorded of this attempt.
@@ -190,6 +192,7 @@ class Tracking:
             self.http.stream(
                 "GET",
                 self.base + path,
+                params={"offset": offset},
                 headers=self._headers(namespace),
                 extensions=self.extensions,
             ) as answer,

@@ -1,22 +1,21 @@
-"""Follow a Run's log to its end: live from the pod while there is one, else as recorded.
+"""Follow a Run's log to its end, as it is recorded.
 
 Reads only. Where the lines go, and how waiting looks, is the sink's affair.
 """
 
 import time
-from collections.abc import Iterator
 from typing import Protocol
 
-from trainyard_api.contract import MAIN_CONTAINER
 from trainyard_api.run import Attempt, Run
 
-from trainyard._kube import lines
 from trainyard.client import Client
-from trainyard.errors import ApiError, Forbidden, NotFound, Refused, Unreachable
+from trainyard.errors import ApiError, NotFound, Unreachable
 from trainyard.settling import condition_of, judge
 
 _PAUSE = 0.5
-_IDLE = 300
+_LAST_SECONDS = 30.0
+_RETRIED_SECONDS = 3.0
+_SERVER_ERROR = 500
 
 
 class Sink(Protocol):
@@ -78,7 +77,10 @@ def exit_code(run: Run) -> int:
 
 
 class AttemptLog:
-    """The log of one attempt, printed once whatever breaks on the way."""
+    """The log of one attempt as tracking has it: whole, and about a second behind the program.
+
+    The pod is not asked: of a program that prints much the cluster keeps the end alone.
+    """
 
     def __init__(self, client: Client, run: Run, number: int, sink: Sink) -> None:
         self._client = client
@@ -86,95 +88,50 @@ class AttemptLog:
         self._number = number
         self._sink = sink
         self._written = 0
-        self._last = b""
 
     def print_to_end(self) -> None:
         """Print until the attempt is over and all is printed."""
+        patience = Patience()
         while True:
             attempt = self._attempt()
             over = attempt is None or attempt.completion_time is not None
-            if self._print_live(attempt):
-                if over:
-                    return
-            elif self.print_recorded() and over:
-                return
-            elif over:
+            recorded = judge(self._run, "Recorded").good
+            grew = self._print_more()
+            if recorded or (over and patience.is_over(grew, last=judge(self._run).settled)):
                 self._print_tail(attempt)
                 return
             time.sleep(_PAUSE)
 
     def print_now(self) -> None:
         """Print what there is, and do not wait for more."""
-        if not self._print_live(self._attempt(), follow=False) and not self.print_recorded():
-            self._print_tail(self._attempt())
+        self._print_more()
+        self._print_tail(self._attempt())
 
-    def print_recorded(self) -> bool:
-        """Print what tracking has beyond what was printed; tell whether it has a log at all."""
-        run_id = self._run.status.run_id
+    def _print_more(self) -> bool:
+        """Print what tracking has beyond what was printed; tell whether that was anything."""
+        run_id, before = self._run.status.run_id, self._written
         if not run_id:
             return False
-        skip = self._written
-        namespace = self._run.metadata.namespace
+        place = (self._run.metadata.namespace, run_id, self._number)
         try:
-            with self._client.tracking.log(namespace, run_id, self._number) as blocks:
+            with self._client.tracking.log(*place, offset=before) as blocks:
                 for block in blocks:
-                    fresh = block[skip:]
-                    skip = max(0, skip - len(block))
-                    self._write(fresh)
+                    self._written += len(block)
+                    self._sink.write(block)
         except NotFound:
             return False
-        return True
-
-    def _print_live(self, attempt: Attempt | None, *, follow: bool = True) -> bool:
-        """Print from the pod; tell whether the pod could be asked and its stream ended."""
-        if attempt is None or not attempt.pod:
-            return False
-        path = f"/api/v1/namespaces/{self._run.metadata.namespace}/pods/{attempt.pod}/log"
-        what = f"read the log of pod {attempt.pod}"
-        try:
-            with self._client.kube.stream(
-                path, what=what, params=self._params(follow=follow), idle=_IDLE
-            ) as answer:
-                self._print_lines(lines(answer))
-        except (NotFound, Forbidden):
-            return False
-        except (Refused, Unreachable):
-            # The container waits to start, its log is gone with it, or the line broke.
-            return attempt.completion_time is None
-        except ApiError as exc:
-            if exc.status < 500:
+        except (ApiError, Unreachable) as exc:
+            if isinstance(exc, ApiError) and exc.status < _SERVER_ERROR:
                 raise
-            return False
-        return True
-
-    def _params(self, *, follow: bool) -> dict[str, str]:
-        params = {"container": MAIN_CONTAINER, "timestamps": "true"}
-        if follow:
-            params["follow"] = "true"
-        if self._last:
-            # Whole seconds only: what was printed of this second is skipped line by line.
-            params["sinceTime"] = self._last.decode()[:19] + "Z"
-        return params
-
-    def _print_lines(self, stamped: Iterator[bytes]) -> None:
-        for line in stamped:
-            stamp, _, text = line.partition(b" ")
-            if stamp <= self._last:
-                continue
-            self._last = stamp
-            self._write(text)
+            self._sink.state(f"waiting for the log: {exc}")
+        return self._written > before
 
     def _print_tail(self, attempt: Attempt | None) -> None:
         """Print the last lines that the status keeps, when there is nothing else."""
         if self._written or attempt is None:
             return
         for line in attempt.log_tail:
-            self._write(f"{line}\n".encode())
-
-    def _write(self, data: bytes) -> None:
-        if data:
-            self._written += len(data)
-            self._sink.write(data)
+            self._sink.write(f"{line}\n".encode())
 
     def _attempt(self) -> Attempt | None:
         self._run = self._client.get(
@@ -182,3 +139,20 @@ class AttemptLog:
         )
         found = (each for each in self._run.status.attempts if each.number == self._number)
         return next(found, None)
+
+
+class Patience:
+    """How long to wait for the last lines of an attempt that is over.
+
+    A Run says when all is recorded; an attempt that was retried does not, and neither does a Run
+    whose tracking service is down.
+    """
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+
+    def is_over(self, grew: bool, *, last: bool) -> bool:
+        """Tell whether nothing more is to be waited for; *last*: the Run is over, too."""
+        if grew:
+            self._since = time.monotonic()
+        return time.monotonic() - self._since > (_LAST_SECONDS if last else _RETRIED_SECONDS)

@@ -162,6 +162,19 @@ def test_bytes_of_an_append_that_was_cut_off_do_not_count(world, run):
     assert world.client.get(log, headers=OP).text == "one\ntwo\n"
 
 
+@pytest.mark.parametrize("archived", [False, True])
+def test_a_log_is_read_from_a_byte_on(world, run, archived):
+    log = f"{API}/runs/{run[0]}/logs/1"
+    world.client.patch(log, content=b"one\ntwo\n", headers={**OP, "Upload-Offset": "0"})
+    if archived:
+        world.client.post(f"{log}/archive", headers=OP)
+
+    read = [world.client.get(f"{log}?offset={at}", headers=OP) for at in (4, 8, 9)]
+
+    assert [(one.status_code, one.text) for one in read] == [(200, "two\n"), (200, ""), (200, "")]
+    assert world.client.get(f"{log}?offset=-1", headers=OP).status_code == 400
+
+
 def test_an_archived_log_takes_no_more(world, run):
     log = f"{API}/runs/{run[0]}/logs/1"
     world.client.patch(log, content=b"one\n", headers={**OP, "Upload-Offset": "0"})

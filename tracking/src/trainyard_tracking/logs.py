@@ -87,12 +87,14 @@ class Logs:
             _write_note(self._note(ref), appended)
             return appended
 
-    def read(self, ref: LogRef) -> Iterator[bytes]:
-        """Stream what is there; nothing if there is nothing."""
+    def read(self, ref: LogRef, offset: int = 0) -> Iterator[bytes]:
+        """Stream what is there from a byte on; nothing if there is no more."""
         note = self._note(ref)
         if note.exists():
-            return _file_chunks(self._path(ref), _read_note(note).offset)
-        return self.objects.read(ref.key) if self.objects.size(ref.key) is not None else iter(())
+            return _file_chunks(self._path(ref), offset, _read_note(note).offset)
+        if offset >= (self.objects.size(ref.key) or 0):
+            return iter(())
+        return self.objects.read(ref.key, offset)
 
     def archive(self, ref: LogRef) -> LogState:
         """Make the log an artifact and empty the spool; again is harmless."""
@@ -130,8 +132,10 @@ def _write_note(note: Path, state: LogState) -> None:
     fresh.replace(note)
 
 
-def _file_chunks(path: Path, size: int) -> Iterator[bytes]:
+def _file_chunks(path: Path, begin: int, end: int) -> Iterator[bytes]:
+    size = end - begin
     with path.open("rb") as file:
+        file.seek(begin)
         while size > 0 and (chunk := file.read(min(CHUNK, size))):
             size -= len(chunk)
             yield chunk

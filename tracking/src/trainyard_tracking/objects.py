@@ -36,7 +36,7 @@ class Objects(Protocol):
 
     def size(self, key: str) -> int | None: ...
 
-    def read(self, key: str) -> Iterator[bytes]: ...
+    def read(self, key: str, offset: int = 0) -> Iterator[bytes]: ...
 
     def put(self, key: str, content: Path) -> None: ...
 
@@ -95,10 +95,10 @@ class S3Objects:
         except (MinioException, HTTPError) as exc:
             raise _away(exc) from exc
 
-    def read(self, key: str) -> Iterator[bytes]:
-        """Stream an object that exists."""
+    def read(self, key: str, offset: int = 0) -> Iterator[bytes]:
+        """Stream an object that exists, from a byte of it on."""
         try:
-            response = self._client.get_object(self.settings.bucket, key)
+            response = self._client.get_object(self.settings.bucket, key, offset=offset)
         except (MinioException, HTTPError) as exc:
             raise _away(exc) from exc
         return _chunks(response)

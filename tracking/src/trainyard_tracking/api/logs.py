@@ -24,7 +24,11 @@ class Log(HTTPEndpoint):
 
     async def get(self, request: Request) -> Response:
         ref = await _ref(request)
-        chunks = await run_in_threadpool(request.app.state.services.logs.read, ref)
+        offset = request.query_params.get("offset", "0")
+        if not offset.isdecimal():
+            raise Refused(f"offset must be a number of bytes, not {offset!r}")
+        logs = request.app.state.services.logs
+        chunks = await run_in_threadpool(logs.read, ref, int(offset))
         return StreamingResponse(chunks, media_type="text/plain; charset=utf-8")
 
     async def patch(self, request: Request) -> Response:
