@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import yaml
 from gen_chart import dashboards, queries
 from gen_e2e import SYSTEM, Kubectl, command
 
@@ -50,6 +51,22 @@ def test_production_holds_the_good_version(quickstart: str, default: Kubectl) ->
 
     assert default.get("model", "digits")["status"]["aliases"]["production"] == version
     assert default.get("mdep", "digits")["status"]["stable"]["version"] == version
+
+
+def test_the_server_has_the_packages_that_models_are_checked_against(
+    quickstart: str, default: Kubectl
+) -> None:
+    values = yaml.safe_load((ROOT / "charts" / "trainyard" / "values.yaml").read_text())
+    promised = values["runtimes"]["sklearn"]["packages"]
+    script = (
+        "import importlib.metadata as m, json, sys;"
+        "print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
+    )
+    pod = default.list("pods", "trainyard.dev/deployment=digits")[0]["metadata"]["name"]
+
+    found = default("exec", pod, "--", "python", "-c", script, *promised)
+
+    assert json.loads(found) == promised
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+import yaml
+
 from trainyard_cluster import base, paths, tools
 from trainyard_cluster.provider import provider
 from trainyard_cluster.shell import StepError, console, run, step
@@ -33,7 +35,11 @@ TRAINING = ("mlflow-skinny", "numpy", "pandas", "pip", "scikit-learn", "skops", 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What an image is made from; `base` is an image's name or how to get one."""
+    """What an image is made from; `base` is an image's name or how to get one.
+
+    Attributes:
+        runtime: The preset of the chart that says which versions it has; models are checked so.
+    """
 
     folder: str
     base: str | Callable[[], str] = base.python
@@ -41,6 +47,7 @@ class Image:
     requirements: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     module: str = ""
+    runtime: str = ""
     binary: Callable[[], Path] | None = None
     takes: str = "1 minute"
 
@@ -64,13 +71,14 @@ IMAGES = {
     "agent": Image(
         "agent", requirements=("pyyaml",), packages=("trainyard_agent", "trainyard_api")
     ),
-    "runtime-sklearn": Image("runtime-sklearn", requirements=TRAINING),
+    "runtime-sklearn": Image("runtime-sklearn", requirements=TRAINING, runtime="sklearn"),
     "serving-sklearn": Image(
         "serving-sklearn",
         base="runtime-sklearn",
         extras=("serving",),
         requirements=("pydantic",),
         packages=("trainyard_api", "trainyard_serving"),
+        runtime="sklearn",
     ),
     "minio": Image("minio", base=base.debian, binary=tools.minio, takes="5 s"),
     "prometheus": Image("prometheus", base=base.debian, takes="30 s"),
@@ -111,6 +119,15 @@ def requirements(image: Image) -> list[str]:
     lines = {line for extra in image.extras for line in extras[extra]}
     lines |= {known.get(name, name) for name in image.requirements}
     return sorted(lines)
+
+
+def constraints(image: Image) -> list[str]:
+    """Return the lines of the image's constraints.txt: the versions that the chart says it has."""
+    if not image.runtime:
+        return []
+    values = yaml.safe_load((paths.REPOSITORY / "charts/trainyard/values.yaml").read_text())
+    versions: dict[str, str] = values["runtimes"][image.runtime]["packages"]
+    return [f"{name}=={version}" for name, version in versions.items()]
 
 
 def _bare(requirement: str) -> str:
@@ -156,6 +173,7 @@ def built(name: str) -> str:
 def _lay(context: Path, image: Image, binary: Path | None) -> None:
     """Lay the build context out: requirements, code, binary."""
     (context / "requirements.txt").write_text("\n".join(requirements(image)) + "\n")
+    (context / "constraints.txt").write_text("\n".join(constraints(image)) + "\n")
     ignore = shutil.ignore_patterns("__pycache__")
     for package in image.packages:
         shutil.copytree(source(package), context / "code" / package, ignore=ignore)
@@ -172,7 +190,8 @@ def fingerprint(image: Image, below: str) -> str:
     """Return a short hash of everything that goes into *image*."""
     digest = hashlib.sha256()
     identity = provider().output("image", "inspect", "--format", "{{.Id}}", below)
-    lines = [identity or below, *requirements(image), image.module, paths.MINIO]
+    lines = [identity or below, *requirements(image), *constraints(image), image.module]
+    lines.append(paths.MINIO)
     digest.update("\n".join(lines).encode())
     digest.update((paths.REPOSITORY / "images" / image.folder / "Dockerfile").read_bytes())
     for package in image.packages:

@@ -39,6 +39,16 @@ def test_requirements_are_pinned_as_the_distribution_pins_them(name: str) -> Non
         assert not [line for line in lines if line == pinned]
 
 
+def test_the_images_of_a_runtime_have_the_versions_that_the_chart_promises() -> None:
+    of_runtime = [image for image in images.IMAGES.values() if image.runtime]
+
+    assert len(of_runtime) == 2
+    for image in of_runtime:
+        assert "scikit-learn" in {line.partition("==")[0] for line in images.constraints(image)}
+        dockerfile = base.paths.REPOSITORY / "images" / image.folder / "Dockerfile"
+        assert "-c /tmp/constraints.txt" in dockerfile.read_text()
+
+
 @pytest.mark.parametrize("package", images.CODE)
 def test_the_code_of_an_image_is_where_it_is_looked_for(package: str) -> None:
     assert (images.source(package) / "__init__.py").exists()
