@@ -20,6 +20,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sklearn.datasets import load_digits
+from trainyard_cluster.images import inputs_of
 from trainyard_cluster.paths import kubeconfig
 from trainyard_cluster.tools import helm, kubectl
 
@@ -91,10 +92,14 @@ def run(command: str, *, expect: int = 0, quiet: bool = False, stdin: str | None
 
 
 def install() -> None:
-    # Images of a local build keep their tag: a change of the code is a change of their digest.
+    # Images of a local build keep their tag; the annotation restarts what was built anew.
+    built = " ".join(
+        f"--set-string {name}.podAnnotations.image={inputs_of(name)}"
+        for name in ("operator", "tracking", "minio", "prometheus")
+    )
     run(
         f"{helm()} upgrade --install trainyard {CHART} --namespace {SYSTEM} --create-namespace "
-        "--set localUser.enabled=true --wait --timeout 5m"
+        f"--set localUser.enabled=true {built} --wait --timeout 5m"
     )
 
 

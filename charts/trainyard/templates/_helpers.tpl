@@ -86,7 +86,7 @@ affinity:
 prometheus.io/scrape: "true"
 prometheus.io/port: {{ .port | quote }}
 prometheus.io/path: {{ .path | default "/metrics" }}
-{{- with .root.Values.podAnnotations }}
+{{- with merge dict .own.podAnnotations .root.Values.podAnnotations }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}

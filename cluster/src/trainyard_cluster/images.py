@@ -142,8 +142,7 @@ def built(name: str) -> str:
     below = built(image.base) if isinstance(image.base, str) else image.base()
     inputs = fingerprint(image, below)
     engine = provider()
-    template = '{{index .Config.Labels "' + LABEL + '"}}'
-    if engine.output("image", "inspect", "--format", template, tag(name)).strip() == inputs:
+    if inputs_of(name) == inputs:
         return tag(name)
     binary = image.binary() if image.binary else None
     with (
@@ -168,6 +167,12 @@ def built(name: str) -> str:
             remedy="Mend what it says and run the same command again.",
         )
     return tag(name)
+
+
+def inputs_of(name: str) -> str:
+    """Return what the image *name* was built from, as a short hash; nothing if it is not there."""
+    template = '{{index .Config.Labels "' + LABEL + '"}}'
+    return provider().output("image", "inspect", "--format", template, tag(name)).strip()
 
 
 def _lay(context: Path, image: Image, binary: Path | None) -> None:
