@@ -32,7 +32,6 @@ class FakeCluster:
         self.changed = threading.Condition()
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
         self.events: list[tuple[str, str, dict[str, Any]]] = []
-        self.pod_logs: dict[str, bytes] = {}
         self.recorded_logs: dict[tuple[str, str], bytes] = {}
         self.blobs: dict[str, bytes] = {}
         self.mlflow_runs: dict[str, dict[str, Any]] = {}
@@ -185,13 +184,6 @@ class _Handler(BaseHTTPRequestHandler):
     def token(self, account: str) -> None:
         self.give({"status": {"token": f"token-of-{account}"}}, 201)
 
-    def pod_log(self, pod: str) -> None:
-        log = self.cluster.pod_logs.get(pod)
-        if log is None:
-            self.fail(404, "NotFound", f'pods "{pod}" not found', name=pod)
-            return
-        self.answer(200, log, "text/plain")
-
     def version_info(self) -> None:
         self.give({"gitVersion": "v1.37.2"})
 
@@ -210,7 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
         if log is None:
             self.give({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no log"}, 404)
             return
-        self.answer(200, log, "text/plain")
+        self.answer(200, log[int(self.query.get("offset", ["0"])[0]) :], "text/plain")
 
     def mlflow_run(self) -> None:
         self.give({"run": self.cluster.mlflow_runs[self.query["run_id"][0]]})
@@ -229,7 +221,6 @@ _ROUTES = [
     (rf"{API}/namespaces/([^/]+)/([^/]+)/([^/]+)", _Handler.resource),
     (r"/apis/authentication.k8s.io/v1/selfsubjectreviews", _Handler.who),
     (r"/api/v1/namespaces/trainyard-system/serviceaccounts/([^/]+)/token", _Handler.token),
-    (r"/api/v1/namespaces/[^/]+/pods/([^/]+)/log", _Handler.pod_log),
     (r"/version", _Handler.version_info),
     (rf"{SERVICE}/api/trainyard/v1/namespaces/[^/]+/blobs/([^/]+)", _Handler.blob),
     (

@@ -31,6 +31,7 @@ CUT = "cut"
 """Stands for the last timestamp once a log has been closed by a note."""
 
 _MISSING = b"[trainyard] the pod is gone: up to 5 s of output before this line may be missing\n"
+_DROPPED = b"[trainyard] output may be missing here: the node dropped it before it was read\n"
 _UNREADABLE = b"[trainyard] the cluster gives no log of this pod\n"
 _PAUSE = 0.5
 _LONGEST = 15.0
@@ -137,6 +138,7 @@ class Follower:
     _failures: int = 0
     _saw_end: bool = False
     _is_mid_line: bool = False
+    _joins: bool = False
 
     async def run(self) -> None:
         """Ship all of the log, and say at its end if something may be missing."""
@@ -214,6 +216,7 @@ class Follower:
             self.call.namespace, self.call.pod, container="main", since=since
         ) as stream:
             self._buffer.clear()
+            self._joins = not skip
             ended = False
             while not ended:
                 try:
@@ -249,9 +252,13 @@ class Follower:
         block = bytes(self._buffer[:end])
         del self._buffer[:end]
         fresh = after_stamp(block, skip)
+        # Where we left off must come again: a node keeps the end of a log, not all of it.
+        self._joins = self._joins or len(fresh) < len(block)
         if not fresh:
             return skip
-        await self._append(strip_stamps(fresh), last_stamp(fresh) or self._stamp)
+        note = b"" if self._joins else _DROPPED
+        self._joins = True
+        await self._append(note + strip_stamps(fresh), last_stamp(fresh) or self._stamp)
         return ""
 
     async def _append(self, data: bytes, stamp: str) -> None:

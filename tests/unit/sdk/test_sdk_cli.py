@@ -10,8 +10,6 @@ from gen_sdk import FakeCluster, condition, finished, model_object, run_object
 from trainyard.cli import app
 from typer.testing import CliRunner, Result
 
-STAMP = b"2026-01-02T03:04:05.000000001Z "
-
 
 def call(*words: str) -> Result:
     return CliRunner().invoke(app, list(words))
@@ -41,7 +39,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_a_run_is_followed_to_its_end(
     kubeconfig: Path, cluster: FakeCluster, tmp_path: Path
 ) -> None:
-    cluster.pod_logs["job-x7k2p-a1-0"] = STAMP + b"hello\n"
+    cluster.recorded_logs["a" * 32, "1"] = b"hello\n"
     put = cluster.put
 
     def at_once(plural: str, body: dict, event: str = "MODIFIED") -> dict:  # type: ignore[type-arg]  # as FakeCluster.put

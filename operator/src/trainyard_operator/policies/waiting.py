@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from trainyard_operator.conditions import find
 from trainyard_operator.plan import Object
 from trainyard_operator.policies.outcome import MAIN, SOURCE, container_state
 
 IMAGE_PATIENCE = timedelta(seconds=10)
-REGISTRY_PATIENCE = timedelta(seconds=45)
+REGISTRY_PATIENCE = timedelta(seconds=20)
 CONFIG_PATIENCE = timedelta(seconds=30)
 UNKNOWN_PATIENCE = timedelta(minutes=5)
 
@@ -86,7 +87,7 @@ def waiting_of(pod: Object, warnings: Sequence[str]) -> Waiting:
         reason = str(state.get("reason", ""))
         if reason not in _SETTLED_STATES:
             return _of_state(pod, name, reason, str(state.get("message", "")))
-    scheduled = _condition(pod, "PodScheduled")
+    scheduled = find(pod.get("status") or {}, "PodScheduled") or {}
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
         return _unschedulable(str(scheduled.get("message", "")))
     return _of_warnings(warnings) or STARTING
@@ -173,13 +174,6 @@ def _of_warnings(warnings: Sequence[str]) -> Waiting | None:
         if warning.startswith(("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")):
             return Waiting("Starting", f"The pod waits: {warning}")
     return None
-
-
-def _condition(pod: Object, kind: str) -> Object:
-    for condition in (pod.get("status") or {}).get("conditions") or ():
-        if condition["type"] == kind:
-            return dict(condition)
-    return {}
 
 
 def _image(pod: Object, container: str) -> str:
