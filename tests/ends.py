@@ -12,7 +12,7 @@ KEPT = ("name", "generation", "labels", "finalizers")
 MADE_ANEW = re.compile(
     r"\d{4}-\d\d-\d\dT[\d:.]+Z"  # times
     r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{32}\b"  # UIDs, MLflow's runs
-    r"|\b[0-9a-f]{64}\b|(?<=-)[0-9a-f]{8}\b"  # digests of models, and names with them
+    r"|\b[0-9a-f]{64}\b|\b[0-9a-f]{8}\b"  # digests of models, and names with them
 )
 MEASURED = {"pod", "duration", "size", "experimentID"}
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from trainyard_api.meta import rfc3339
 from trainyard_operator import names
 from trainyard_operator.calls import FollowLog
-from trainyard_operator.conditions import rfc3339
 from trainyard_operator.errors import Conflict, NameTaken, NotFound
 from trainyard_operator.plan import Event, Object, Ref
 

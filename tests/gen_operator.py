@@ -187,3 +187,10 @@ class Stage:
             k: v for k, v in made["metadata"].items() if k not in {"creationTimestamp", "uid"}
         }
         return self.kube.put(body)
+
+
+def stage_with_run(**status: Any) -> Stage:
+    """Return a stage on which there is a Run."""
+    stage = Stage()
+    stage.add(gen.run(status=status or None))
+    return stage

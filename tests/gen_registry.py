@@ -11,6 +11,10 @@ from trainyard_operator.policies.rollout import Child, Failure, Target
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 EARLIER = NOW - timedelta(hours=1)
+KEY = """-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIGtra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tr
+-----END PRIVATE KEY-----
+"""  # a test's own, made of the letter k
 
 
 def at_least(metric: str, threshold: str) -> Requirement:

@@ -1,13 +1,15 @@
-"""metav1.Condition lists: set, find, read. Pure.
+"""A status's conditions: what a kind says merged into them, and how they are read. Pure.
 
-A condition's transition time moves only when its status does, and one that did not change in
-any field keeps its very dict, so that an unchanged status compares equal.
+How one is set, trainyard_api/conditions.py knows: what did not change stays equal, so that an
+unchanged status compares equal.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal
+from datetime import datetime
+from typing import Literal
+
+from trainyard_api.conditions import find_condition, set_condition
 
 from trainyard_operator.plan import Object
 
@@ -24,22 +26,14 @@ class Condition:
     message: str
 
 
-def rfc3339(moment: datetime) -> str:
-    """Return the time as metav1.Time writes it, in whole seconds of UTC."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def parse_time(text: str) -> datetime:
     """Return the moment that a metav1.Time or MicroTime names."""
     return datetime.fromisoformat(text)
 
 
-def find(status: Object, type_: str) -> dict[str, Any] | None:
+def find(status: Object, type_: str) -> Object | None:
     """Return the condition of a type, None if it was never set."""
-    for condition in status.get("conditions") or ():
-        if condition["type"] == type_:
-            return dict(condition)
-    return None
+    return find_condition({"status": status}, type_)
 
 
 def is_true(status: Object, type_: str) -> bool:
@@ -51,24 +45,13 @@ def is_true(status: Object, type_: str) -> bool:
 def merge(resource: Object, status: Object, *told: Condition, now: datetime) -> Object:
     """Return the status with these conditions set (others kept) and its observedGeneration."""
     generation = int(resource["metadata"].get("generation", 0))
-    held = {c["type"]: c for c in status.get("conditions") or ()}
-    for condition in told:
-        held[condition.type] = _merged(held.get(condition.type), condition, generation, now)
-    return {**status, "observedGeneration": generation, "conditions": list(held.values())}
-
-
-def _merged(
-    old: dict[str, Any] | None, told: Condition, generation: int, now: datetime
-) -> dict[str, Any]:
-    moved = old is None or old["status"] != told.status
-    return {
-        "type": told.type,
-        "status": told.status,
-        "reason": told.reason,
-        "message": told.message[:MESSAGE_LIMIT],
-        "observedGeneration": generation,
-        "lastTransitionTime": rfc3339(now) if old is None or moved else old["lastTransitionTime"],
-    }
+    held = list(status.get("conditions") or ())
+    for each in told:
+        message = each.message[:MESSAGE_LIMIT]
+        held = set_condition(
+            held, each.type, each.status, each.reason, message, generation=generation, now=now
+        )
+    return {**status, "observedGeneration": generation, "conditions": held}
 
 
 def restore(status: Object, type_: str, before: Object) -> Object:

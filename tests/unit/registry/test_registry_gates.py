@@ -1,5 +1,6 @@
 import pytest
 from gen_registry import at_least, at_most, better_than
+from trainyard_api.conditions import RefusalReason
 from trainyard_operator.policies import gates
 from trainyard_operator.policies.gates import Figures, Requirement
 
@@ -50,60 +51,62 @@ def test_a_gate_lets_pass(requirement: Requirement, figure: str, incumbent: str 
     [
         pytest.param(
             at_least("accuracy", "0.9"), "0.81", None,
-            gates.BELOW_THRESHOLD, ["accuracy", "0.81", "0.9"], id="below a threshold",
+            RefusalReason.BELOW_THRESHOLD, ["accuracy", "0.81", "0.9"], id="below a threshold",
         ),
         pytest.param(
             at_most("accuracy", "0.2"), "0.21", None,
-            gates.ABOVE_THRESHOLD, ["accuracy", "0.21", "0.2"], id="above an upper threshold",
+            RefusalReason.ABOVE_THRESHOLD, ["accuracy", "0.21", "0.2"],
+            id="above an upper threshold",
         ),
         pytest.param(
             at_least("accuracy", "0.9"), "-inf", None,
-            gates.BELOW_THRESHOLD, ["-Infinity"], id="infinitely bad",
+            RefusalReason.BELOW_THRESHOLD, ["-Infinity"], id="infinitely bad",
         ),
         pytest.param(
             at_least("accuracy", "0.9"), "nan", None,
-            gates.METRIC_NOT_A_NUMBER, ["accuracy", "nan"], id="NaN against a threshold",
+            RefusalReason.METRIC_NOT_A_NUMBER, ["accuracy", "nan"], id="NaN against a threshold",
         ),
         pytest.param(
             better_than("production"), "NaN", "0.95",
-            gates.METRIC_NOT_A_NUMBER, ["accuracy", "NaN"], id="NaN against an incumbent",
+            RefusalReason.METRIC_NOT_A_NUMBER, ["accuracy", "NaN"], id="NaN against an incumbent",
         ),
         pytest.param(
             better_than("staging"), "NaN", None,
-            gates.METRIC_NOT_A_NUMBER, ["NaN"], id="NaN against an empty stage",
+            RefusalReason.METRIC_NOT_A_NUMBER, ["NaN"], id="NaN against an empty stage",
         ),
         pytest.param(
             at_least("accuracy", "0.9"), "good", None,
-            gates.METRIC_NOT_A_NUMBER, ["good"], id="a word",
+            RefusalReason.METRIC_NOT_A_NUMBER, ["good"], id="a word",
         ),
         pytest.param(
             at_least("accuracy", "0.9"), None, None,
-            gates.METRIC_MISSING, ["accuracy", "version 2", "none"], id="not logged",
+            RefusalReason.METRIC_MISSING, ["accuracy", "version 2", "none"], id="not logged",
         ),
         pytest.param(
             better_than("production"), "0.95", "0.95",
-            gates.NOT_BETTER, ["0.95", "version 1", "production"], id="equal is not better",
+            RefusalReason.NOT_BETTER, ["0.95", "version 1", "production"], id="equal is not better",
         ),
         pytest.param(
             better_than("production", margin="0.01"), "0.959", "0.95",
-            gates.NOT_BETTER, ["0.959", "0.95", "0.01"], id="better by less than the margin",
+            RefusalReason.NOT_BETTER, ["0.959", "0.95", "0.01"],
+            id="better by less than the margin",
         ),
         pytest.param(
             better_than("production", goal="minimize"), "0.3", "0.2",
-            gates.NOT_BETTER, ["0.3", "0.2", "minimize"], id="more where less is more",
+            RefusalReason.NOT_BETTER, ["0.3", "0.2", "minimize"], id="more where less is more",
         ),
         pytest.param(
             better_than("production"), "inf", "inf",
-            gates.NOT_BETTER, ["Infinity"], id="two infinities",
+            RefusalReason.NOT_BETTER, ["Infinity"], id="two infinities",
         ),
         pytest.param(
             better_than("production"), "0.96", None,
-            gates.INCUMBENT_NOT_COMPARABLE, ["version 1", "production"],
+            RefusalReason.INCUMBENT_NOT_COMPARABLE, ["version 1", "production"],
             id="an incumbent that never logged the metric",
         ),
         pytest.param(
             better_than("production"), "0.96", "nan",
-            gates.INCUMBENT_NOT_COMPARABLE, ["nan"], id="an incumbent with NaN",
+            RefusalReason.INCUMBENT_NOT_COMPARABLE, ["nan"], id="an incumbent with NaN",
         ),
     ],
 )  # fmt: skip
@@ -136,4 +139,7 @@ def test_every_requirement_that_fails_is_told() -> None:
 
     found = gates.check_all(requirements, candidate=candidate, incumbents={})
 
-    assert [f.reason for f in found] == [gates.ABOVE_THRESHOLD, gates.METRIC_MISSING]
+    assert [f.reason for f in found] == [
+        RefusalReason.ABOVE_THRESHOLD,
+        RefusalReason.METRIC_MISSING,
+    ]

@@ -12,7 +12,8 @@ from gen_registry import (
     registry,
     version,
 )
-from trainyard_operator.policies import gates, pointers
+from trainyard_api.conditions import RefusalReason
+from trainyard_operator.policies import pointers
 from trainyard_operator.policies.pointers import Registry
 
 GATED = approval(at_least("accuracy", "0.9"), name="production")
@@ -161,13 +162,17 @@ class TestRefusing:
     @pytest.mark.parametrize(
         ("wanted", "reason", "told"),
         [
-            pytest.param(3, gates.BELOW_THRESHOLD, "0.81", id="a weak one, with its figure"),
-            pytest.param(4, gates.METRIC_NOT_A_NUMBER, "nan", id="one whose metric is NaN"),
-            pytest.param(5, gates.METRIC_MISSING, "accuracy", id="one without the metric"),
-            pytest.param(6, pointers.VERSION_NOT_PUBLISHED, "Publishing", id="one on its way"),
-            pytest.param(7, pointers.VERSION_REJECTED, "pickle", id="one that was rejected"),
-            pytest.param(8, pointers.VERSION_MISSING, "deleted", id="one that is going"),
-            pytest.param(9, pointers.VERSION_MISSING, "no version 9", id="one that is not there"),
+            pytest.param(
+                3, RefusalReason.BELOW_THRESHOLD, "0.81", id="a weak one, with its figure"
+            ),
+            pytest.param(4, RefusalReason.METRIC_NOT_A_NUMBER, "nan", id="one whose metric is NaN"),
+            pytest.param(5, RefusalReason.METRIC_MISSING, "accuracy", id="one without the metric"),
+            pytest.param(6, RefusalReason.VERSION_NOT_PUBLISHED, "Publishing", id="one on its way"),
+            pytest.param(7, RefusalReason.VERSION_REJECTED, "pickle", id="one that was rejected"),
+            pytest.param(8, RefusalReason.VERSION_MISSING, "deleted", id="one that is going"),
+            pytest.param(
+                9, RefusalReason.VERSION_MISSING, "no version 9", id="one that is not there"
+            ),
         ],
     )
     def test_the_pointer_that_holds_stays_and_says_why(
@@ -217,7 +222,7 @@ class TestRefusing:
 
         refusal = told.holdings[0].refusal
         assert refusal is not None
-        assert refusal.reason == gates.INCUMBENT_NOT_COMPARABLE
+        assert refusal.reason == RefusalReason.INCUMBENT_NOT_COMPARABLE
 
     def test_an_old_refusal_goes_once_the_pointer_is_right_again(self) -> None:
         first = decide(
@@ -244,7 +249,7 @@ class TestPlainAliases:
         told = decide(registry(versions=(GOOD,), aliases=held, wanted={"champion": 9}))
 
         assert told.aliases == held
-        assert told.plain_refusals[0][1].reason == pointers.VERSION_MISSING
+        assert told.plain_refusals[0][1].reason == RefusalReason.VERSION_MISSING
 
     def test_taken_away_they_are_gone(self) -> None:
         told = decide(registry(versions=(GOOD,), aliases={"champion": 2}, wanted={}))

@@ -16,6 +16,7 @@ import httpx
 import pytest
 import uvicorn
 from gen_tracking import KEY, OPERATOR, FakeKube, FileObjects, bearer, run_token
+from gen_tracking_registry import Registry
 from trainyard_tracking.mlflow_env import behaviour
 
 
@@ -92,3 +93,17 @@ def world(_world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     _world.kube.down = False
     _world.kube.operator = None
     return _world
+
+
+@pytest.fixture
+def registry(world: World) -> Registry:
+    found = Registry(world)
+    assert found.create().status_code == 200
+    return found
+
+
+@pytest.fixture
+def deciding(world: World) -> FakeKube:
+    """Let the cache hear of the stand-in's writes, as a watch would."""
+    world.kube.seen = world.service.resources.models
+    return world.kube

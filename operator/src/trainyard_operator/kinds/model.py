@@ -5,15 +5,16 @@ decided as status, Events, audit lines and at most one write of the promoter.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from trainyard_api.conditions import ModelReason
+from trainyard_api.conditions import ModelReason, RefusalReason
+from trainyard_api.meta import rfc3339
 
 from trainyard_operator import names
 from trainyard_operator.calls import Audit, SetAlias
-from trainyard_operator.conditions import Condition, merge, rfc3339
+from trainyard_operator.conditions import Condition, merge
 from trainyard_operator.kinds import Kind
 from trainyard_operator.plan import Effect, Event, Object, Plan
 from trainyard_operator.policies import pointers, promotion
@@ -66,15 +67,7 @@ def plan(resource: Object, observed: Observed, /, *, now: datetime, settings: Se
 def _with_candidate(holding: Holding, automatic: Promotion | None) -> Holding:
     if automatic is None or holding.refusal is not None:
         return holding
-    return Holding(
-        stage=holding.stage,
-        version=holding.version,
-        since=holding.since,
-        by=holding.by,
-        previous=holding.previous,
-        candidate=automatic.candidate,
-        refusal=automatic.refusal,
-    )
+    return replace(holding, candidate=automatic.candidate, refusal=automatic.refusal)
 
 
 def _status(registry: Registry, decided: Pointers, holdings: Sequence[Holding]) -> Object:
@@ -160,10 +153,10 @@ def _refused(decided: Pointers) -> Iterator[tuple[str, str]]:
 
 
 def _reason(refusal: Refusal) -> str:
-    known = {
-        pointers.VERSION_MISSING: ModelReason.VERSION_MISSING,
-        pointers.VERSION_NOT_PUBLISHED: ModelReason.VERSION_NOT_PUBLISHED,
-        pointers.VERSION_REJECTED: ModelReason.VERSION_REJECTED,
+    known: dict[str, str] = {
+        RefusalReason.VERSION_MISSING: ModelReason.VERSION_MISSING,
+        RefusalReason.VERSION_NOT_PUBLISHED: ModelReason.VERSION_NOT_PUBLISHED,
+        RefusalReason.VERSION_REJECTED: ModelReason.VERSION_REJECTED,
     }
     return known.get(refusal.reason, ModelReason.GATE_REFUSED)
 

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from trainyard_operator import calls, names
-from trainyard_operator.conditions import Condition, merge, parse_time
+from trainyard_operator.conditions import Condition, is_true, merge, parse_time
 from trainyard_operator.errors import OperatorError, Terminal
 from trainyard_operator.kinds import Kind, labelled, owner_of
 from trainyard_operator.objects.job import run_job
@@ -91,14 +91,8 @@ def _outcome(run: Object, observed: Observed, *, listed: bool) -> Outcome | None
         return None
     if observed.job is None:
         return LOST if listed else None
-    return LOST if observed.pod is None and _has_failed(observed.job) else None
-
-
-def _has_failed(job: Object) -> bool:
-    return any(
-        c["type"] == "Failed" and c["status"] == "True"
-        for c in (job.get("status") or {}).get("conditions") or ()
-    )
+    has_failed = is_true(observed.job.get("status") or {}, "Failed")
+    return LOST if observed.pod is None and has_failed else None
 
 
 def _start(

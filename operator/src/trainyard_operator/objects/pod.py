@@ -11,7 +11,7 @@ from typing import Any
 
 from trainyard_api import contract
 
-from trainyard_operator.objects import source
+from trainyard_operator.objects import security, source
 from trainyard_operator.objects.environment import main_environment
 from trainyard_operator.plan import Object
 from trainyard_operator.settings import Runtime, Settings
@@ -42,7 +42,7 @@ def run_pod(run: Object, attempt: int, *, settings: Settings) -> Object:
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": pod_security(overlay, settings),
+        "securityContext": _security(overlay, settings),
         "containers": [
             _main(run, attempt, runtime=runtime, resources=resources, settings=settings)
         ],
@@ -54,15 +54,11 @@ def run_pod(run: Object, attempt: int, *, settings: Settings) -> Object:
     return pod | {key: overlay[key] for key in _PASSED_ON if overlay.get(key)}
 
 
-def pod_security(overlay: Mapping[str, Any], settings: Settings) -> Object:
-    """Return the pod's security context: never root, whatever the image says."""
-    user = overlay.get("runAsUser", settings.run_as_user)
+def _security(overlay: Mapping[str, Any], settings: Settings) -> Object:
     group = overlay.get("fsGroup", settings.fs_group)
-    context: Object = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-    if user is not None:
-        context["runAsUser"] = user
+    context = security.pod(user=overlay.get("runAsUser", settings.run_as_user), group=group)
     if group is not None:
-        context["fsGroup"] = group
+        # A user's volume may hold millions of files.
         context["fsGroupChangePolicy"] = "OnRootMismatch"
     return context
 
@@ -87,7 +83,7 @@ def _main(
         "env": main_environment(run, attempt, settings=settings),
         "envFrom": list(spec.get("envFrom") or ()),
         "resources": resources,
-        "securityContext": source.CONTAINER_SECURITY,
+        "securityContext": security.CONTAINER,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             *_own_mounts(),

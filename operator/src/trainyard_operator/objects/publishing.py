@@ -10,9 +10,9 @@ none is more than a pod can promise: it holds no token, which is what counts
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from trainyard_operator import names
+from trainyard_operator.objects import security
 from trainyard_operator.objects.secret import token_secret
 from trainyard_operator.plan import Object
 from trainyard_operator.settings import Settings
@@ -81,7 +81,7 @@ def _pod(version: Object, *, allowed: Sequence[str], settings: Settings) -> Obje
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": _pod_security(settings),
+        "securityContext": security.pod(user=settings.run_as_user, group=settings.fs_group),
         "initContainers": [
             _container(FETCH, [*fetch, "--into", _MODEL], settings=settings, writes="model"),
             _container(
@@ -136,22 +136,6 @@ def _container(
             "requests": {"cpu": "50m", "memory": "64Mi"},
             "limits": {"memory": "512Mi"},
         },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "securityContext": security.READ_ONLY_CONTAINER,
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
-
-
-def _pod_security(settings: Settings) -> Object:
-    security: dict[str, Any] = {
-        "runAsNonRoot": True,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    if settings.run_as_user is not None:
-        security["runAsUser"] = settings.run_as_user
-    if settings.fs_group is not None:
-        security["fsGroup"] = settings.fs_group
-    return security

@@ -4,11 +4,10 @@ What the server reads (environment, port, paths) is trainyard_api/serving.py; wh
 exist is policies/rollout.py.
 """
 
-from typing import Any
-
 from trainyard_api import serving as contract
 
 from trainyard_operator import names
+from trainyard_operator.objects import security
 from trainyard_operator.objects.secret import token_secret
 from trainyard_operator.plan import Object
 from trainyard_operator.policies.rollout import Target
@@ -141,18 +140,10 @@ def _scrape() -> dict[str, str]:
 
 def _pod(resource: Object, target: Target, *, runtime: Runtime, settings: Settings) -> Object:
     secret = names.serving_secret(resource["metadata"]["name"], target.digest)
-    security: dict[str, Any] = {
-        "runAsNonRoot": True,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    if settings.run_as_user is not None:
-        security["runAsUser"] = settings.run_as_user
-    if settings.fs_group is not None:
-        security["fsGroup"] = settings.fs_group
     pod: Object = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": security,
+        "securityContext": security.pod(user=settings.run_as_user, group=settings.fs_group),
         "terminationGracePeriodSeconds": _SETTLE_SECONDS + 2 * contract.DRAIN_SECONDS + 10,
         "containers": [_server(resource, target, runtime=runtime, settings=settings)],
         "volumes": [
@@ -184,11 +175,7 @@ def _server(resource: Object, target: Target, *, runtime: Runtime, settings: Set
         "readinessProbe": _probe(contract.READY_PATH, period=1, failures=3),
         "livenessProbe": _probe(contract.LIVE_PATH, period=10, failures=6),
         "lifecycle": {"preStop": {"sleep": {"seconds": _SETTLE_SECONDS}}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "securityContext": security.READ_ONLY_CONTAINER,
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 

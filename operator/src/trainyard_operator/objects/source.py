@@ -9,14 +9,11 @@ from typing import Any
 from trainyard_api import contract
 
 from trainyard_operator import names
+from trainyard_operator.objects import security
 from trainyard_operator.plan import Object
 from trainyard_operator.settings import Settings
 
 SOURCE = "source"
-CONTAINER_SECURITY: Object = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-}
 
 _CREDENTIALS = "/var/run/trainyard/git"
 _CONFIG_MAP = "/var/run/trainyard/source"
@@ -32,7 +29,7 @@ def container(run: Object, *, resources: Object, settings: Settings) -> Object:
         "command": _command(run),
         "env": _environment(run, settings),
         "resources": _compute(resources),
-        "securityContext": CONTAINER_SECURITY,
+        "securityContext": security.CONTAINER,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [*mounts(run["spec"]), *_own_mounts(run["spec"])],
     }

@@ -10,15 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
+from trainyard_api.conditions import RefusalReason
+
 MAXIMIZE = "maximize"
 MINIMIZE = "minimize"
-
-METRIC_MISSING = "MetricMissing"
-METRIC_NOT_A_NUMBER = "MetricNotANumber"
-BELOW_THRESHOLD = "BelowThreshold"
-ABOVE_THRESHOLD = "AboveThreshold"
-NOT_BETTER = "NotBetter"
-INCUMBENT_NOT_COMPARABLE = "IncumbentNotComparable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +83,14 @@ def _figure(figures: Figures, metric: str) -> Decimal | Failure:
     if text is None:
         had = ", ".join(sorted(figures.metrics)[:10]) or "none"
         return Failure(
-            METRIC_MISSING,
+            RefusalReason.METRIC_MISSING,
             f"{metric} was not logged for version {figures.version} (metrics it has: {had})",
         )
     value = parse_figure(text)
     if value is None or value.is_nan():
         return Failure(
-            METRIC_NOT_A_NUMBER, f"{metric} of version {figures.version} is {text}, not a number"
+            RefusalReason.METRIC_NOT_A_NUMBER,
+            f"{metric} of version {figures.version} is {text}, not a number",
         )
     return value
 
@@ -114,10 +110,14 @@ def _against_threshold(
     if requirement.goal == MINIMIZE:
         if figure <= threshold:
             return None
-        return Failure(ABOVE_THRESHOLD, f"{metric} is {figure}, must be at most {threshold}")
+        return Failure(
+            RefusalReason.ABOVE_THRESHOLD, f"{metric} is {figure}, must be at most {threshold}"
+        )
     if figure >= threshold:
         return None
-    return Failure(BELOW_THRESHOLD, f"{metric} is {figure}, must be at least {threshold}")
+    return Failure(
+        RefusalReason.BELOW_THRESHOLD, f"{metric} is {figure}, must be at least {threshold}"
+    )
 
 
 def _against_incumbent(
@@ -126,7 +126,7 @@ def _against_incumbent(
     held = _figure(incumbent, requirement.metric)
     if isinstance(held, Failure):
         return Failure(
-            INCUMBENT_NOT_COMPARABLE,
+            RefusalReason.INCUMBENT_NOT_COMPARABLE,
             f"there is nothing to compare with: {held.message}, and stage"
             f" {requirement.better_than} holds it",
         )
@@ -135,7 +135,7 @@ def _against_incumbent(
     by = f" by {requirement.margin} or more" if requirement.margin else ""
     same = ", the same version" if candidate.version == incumbent.version else ""
     return Failure(
-        NOT_BETTER,
+        RefusalReason.NOT_BETTER,
         f"{requirement.metric} is {figure}, must be better than {held}{by}"
         f" (version {incumbent.version} in stage {requirement.better_than}{same};"
         f" goal {requirement.goal})",

@@ -6,7 +6,7 @@ Everything here errs on the side of "it lives": two programs of one Run must nev
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from trainyard_operator.conditions import parse_time
+from trainyard_operator.conditions import is_true, parse_time
 from trainyard_operator.plan import Object, Ref
 from trainyard_operator.policies.outcome import MAIN, container_state
 
@@ -44,13 +44,9 @@ def is_given_up(pod: Object, *, now: datetime) -> bool:
 
 def unfinished(jobs: Iterable[Object]) -> tuple[Ref, ...]:
     """Return the Jobs among these that are neither done nor being deleted."""
-    done = {"Complete", "Failed"}
-    return tuple(
-        Ref.of(job)
-        for job in jobs
-        if "deletionTimestamp" not in job["metadata"]
-        and not any(
-            c["type"] in done and c["status"] == "True"
-            for c in (job.get("status") or {}).get("conditions") or ()
-        )
-    )
+    live = (job for job in jobs if "deletionTimestamp" not in job["metadata"])
+    return tuple(Ref.of(job) for job in live if not _is_done(job.get("status") or {}))
+
+
+def _is_done(status: Object) -> bool:
+    return is_true(status, "Complete") or is_true(status, "Failed")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+from trainyard_operator.conditions import find
 from trainyard_operator.plan import Object
 from trainyard_operator.policies.quantities import doubled
 
@@ -168,10 +169,10 @@ def _failure(pod: Object, ended: Mapping[str, Any], code: int) -> tuple[str, str
 
 def _disrupted(pod: Object) -> Outcome | None:
     status = pod.get("status") or {}
-    for condition in status.get("conditions") or ():
-        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
-            reason, message = _DISRUPTIONS.get(condition.get("reason", ""), ("Evicted", "Evicted"))
-            return _infrastructure(reason, message, condition.get("message"))
+    target = find(status, "DisruptionTarget") or {}
+    if target.get("status") == "True":
+        reason, message = _DISRUPTIONS.get(target.get("reason", ""), ("Evicted", "Evicted"))
+        return _infrastructure(reason, message, target.get("message"))
     if status.get("reason"):
         reason, message = _POD_REASONS.get(status["reason"], ("", ""))
         # Others, such as OutOfcpu and NodeAffinity, are the kubelet's refusals to admit a pod.

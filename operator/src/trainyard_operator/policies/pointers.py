@@ -16,16 +16,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from trainyard_api.conditions import RefusalReason
+
 from trainyard_operator.names import PROMOTER
 from trainyard_operator.policies import gates
 from trainyard_operator.policies.gates import Figures, Requirement
 
 HISTORY_LIMIT = 20
 BY_TRAINYARD = "trainyard"
-
-VERSION_MISSING = "VersionMissing"
-VERSION_NOT_PUBLISHED = "VersionNotPublished"
-VERSION_REJECTED = "VersionRejected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,16 +178,18 @@ def refuse_unusable(versions: Mapping[int, Version], number: int) -> Refusal | N
     """Return why nothing can point at the version, whatever its figures."""
     version = versions.get(number)
     if version is None:
-        return Refusal(number, VERSION_MISSING, f"there is no version {number}")
+        return Refusal(number, RefusalReason.VERSION_MISSING, f"there is no version {number}")
     if version.deleting:
-        return Refusal(number, VERSION_MISSING, f"version {number} is being deleted")
+        return Refusal(number, RefusalReason.VERSION_MISSING, f"version {number} is being deleted")
     if version.phase == "Rejected":
         why = f": {version.problem}" if version.problem else ""
-        return Refusal(number, VERSION_REJECTED, f"version {number} was not published{why}")
+        return Refusal(
+            number, RefusalReason.VERSION_REJECTED, f"version {number} was not published{why}"
+        )
     if version.phase != "Ready":
         return Refusal(
             number,
-            VERSION_NOT_PUBLISHED,
+            RefusalReason.VERSION_NOT_PUBLISHED,
             f"version {number} is not published yet ({version.phase or 'Pending'})",
         )
     return None

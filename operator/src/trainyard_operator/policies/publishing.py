@@ -151,9 +151,9 @@ def _waiting(pod: Object | None) -> str:
         waiting = (status.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") not in {None, "PodInitializing", "ContainerCreating"}:
             return f"{status['name']}: {waiting['reason']}: {waiting.get('message', '')}"
-    for condition in ((pod or {}).get("status") or {}).get("conditions") or ():
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return str(condition.get("message") or "the pod waits for a node")
+    placed = conditions.find((pod or {}).get("status") or {}, "PodScheduled") or {}
+    if placed.get("status") == "False":
+        return str(placed.get("message") or "the pod waits for a node")
     return ""
 
 

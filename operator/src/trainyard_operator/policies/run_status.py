@@ -13,9 +13,10 @@ from datetime import datetime
 from typing import Any, Literal
 
 from trainyard_api.duration import format_duration
+from trainyard_api.meta import rfc3339
 
 from trainyard_operator import names
-from trainyard_operator.conditions import Condition, find, is_true, merge, parse_time, rfc3339
+from trainyard_operator.conditions import Condition, find, is_true, merge, parse_time
 from trainyard_operator.plan import Object
 from trainyard_operator.policies.outcome import COMPLETED, Outcome, commit_of
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from trainyard_operator.conditions import find, is_true
 from trainyard_operator.plan import Object
 from trainyard_operator.policies.rollout import Failure
 
@@ -29,23 +30,20 @@ def failure_of(pods: Iterable[Object], child: Object) -> Failure | None:
 
 def is_ready(pod: Object) -> bool:
     """Tell whether the pod takes requests."""
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return is_true(pod.get("status") or {}, "Ready")
 
 
 def placed_at(pod: Object) -> str:
     """Return when the pod got its node (RFC 3339), empty if it waits for one."""
-    for condition in (pod.get("status") or {}).get("conditions") or ():
-        if condition["type"] == "PodScheduled" and condition["status"] == "True":
-            return str(condition.get("lastTransitionTime") or "")
-    return ""
+    placed = find(pod.get("status") or {}, "PodScheduled") or {}
+    return str(placed.get("lastTransitionTime") or "") if placed.get("status") == "True" else ""
 
 
 def _failure(pod: Object) -> Failure | None:
     status = pod.get("status") or {}
-    for condition in status.get("conditions") or ():
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return Failure("Unschedulable", str(condition.get("message") or "no node has room"))
+    placed = find(status, "PodScheduled") or {}
+    if placed.get("status") == "False":
+        return Failure("Unschedulable", str(placed.get("message") or "no node has room"))
     for container in status.get("containerStatuses") or ():
         failure = _container_failure(container)
         if failure is not None:
@@ -94,9 +92,8 @@ def _json(text: str) -> Mapping[str, Any]:
 
 
 def _cannot_make_pods(child: Object) -> Failure | None:
-    for condition in (child.get("status") or {}).get("conditions") or ():
-        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            message = str(condition.get("message", ""))
-            reason = "QuotaExceeded" if "quota" in message else "PodsRefused"
-            return Failure(reason, message)
-    return None
+    refused = find(child.get("status") or {}, "ReplicaFailure") or {}
+    if refused.get("status") != "True":
+        return None
+    message = str(refused.get("message", ""))
+    return Failure("QuotaExceeded" if "quota" in message else "PodsRefused", message)

@@ -14,26 +14,31 @@ if TYPE_CHECKING:
 
 _RUN_ID = 32
 
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="RUN",
+        help="Runs, by name or by MLflow run id.",
+        autocompletion=complete_run,
+        show_default=False,
+    ),
+]
+Experiment = Annotated[
+    str, typer.Option("-e", "--experiment", help="All runs of this MLflow experiment.")
+]
+Last = Annotated[int, typer.Option(help="With -e: how many of the newest.", min=1)]
+Plot = Annotated[
+    Path | None,
+    typer.Option(help="Draw the metrics to this file too (.png, .svg; needs matplotlib)."),
+]
+
 
 def compare(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="RUN",
-            help="Runs, by name or by MLflow run id.",
-            autocompletion=complete_run,
-            show_default=False,
-        ),
-    ] = None,
+    names: Names = None,
     *,
-    experiment: Annotated[
-        str, typer.Option("-e", "--experiment", help="All runs of this MLflow experiment.")
-    ] = "",
-    last: Annotated[int, typer.Option(help="With -e: how many of the newest.", min=1)] = 10,
-    plot: Annotated[
-        Path | None,
-        typer.Option(help="Draw the metrics to this file too (.png, .svg; needs matplotlib)."),
-    ] = None,
+    experiment: Experiment = "",
+    last: Last = 10,
+    plot: Plot = None,
     output: Output = Form.TABLE,
     namespace: Namespace = "",
     context: Context = "",
@@ -66,6 +71,10 @@ def compare(
     comparison = comparing.compare(results)
     if plot is not None:
         _draw(comparison, plot)
+    _print(comparison, output)
+
+
+def _print(comparison: "Comparison", output: Form) -> None:
     if output is Form.NAME:
         for result in comparison.runs:
             print(result.name)

@@ -4,11 +4,13 @@ import os
 import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from trainyard.cli import run_options
 from trainyard.cli.options import Context, Namespace, Parameters, client_for
 from trainyard.cli.terminal import LiveLog, note, progress
 
@@ -19,53 +21,27 @@ if TYPE_CHECKING:
     from trainyard.packing import Archive
     from trainyard.submission import RunOptions
 
-_WHERE = "Where it runs"
-_AFTER = "What happens then"
 _RECORD_SECONDS = 10
 
 
 def run(
-    folder: Annotated[Path, typer.Argument(help="Folder with the program.", show_default=False)],
-    command: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="What to run, after two dashes; default: python train.py (or main.py).",
-            show_default=False,
-        ),
-    ] = None,
+    folder: run_options.Folder,
+    command: run_options.Command = None,
     *,
     params: Parameters = None,
-    local: Annotated[
-        bool,
-        typer.Option("--local", help="Run it here, without a cluster.", rich_help_panel=_WHERE),
-    ] = False,
-    runtime: Annotated[
-        str,
-        typer.Option(help="Administrator's preset; default: sklearn.", rich_help_panel=_WHERE),
-    ] = "",
-    image: Annotated[
-        str, typer.Option(help="Container image instead of a runtime.", rich_help_panel=_WHERE)
-    ] = "",
-    cpu: Annotated[str, typer.Option(help="CPUs, such as 2 or 500m.", rich_help_panel=_WHERE)] = "",
-    memory: Annotated[str, typer.Option(help="Memory, such as 4Gi.", rich_help_panel=_WHERE)] = "",
-    gpu: Annotated[int, typer.Option(help="NVIDIA GPUs.", min=0, rich_help_panel=_WHERE)] = 0,
-    env: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Environment variable.")
-    ] = None,
-    timeout: Annotated[str, typer.Option(help="Longest time of an attempt, such as 1h30m.")] = "",
-    retry: Annotated[int, typer.Option(help="More attempts if the program fails.", min=0)] = 0,
-    experiment: Annotated[str, typer.Option("-e", "--experiment", help="MLflow experiment.")] = "",
-    register: Annotated[
-        str,
-        typer.Option(metavar="MODEL", help="Register the result.", rich_help_panel=_AFTER),
-    ] = "",
-    name: Annotated[str, typer.Option(help="Name of the Run; default: a fresh one.")] = "",
-    detach: Annotated[
-        bool,
-        typer.Option(
-            "-d", "--detach", help="Print the name and do not follow.", rich_help_panel=_AFTER
-        ),
-    ] = False,
+    local: run_options.Local = False,
+    runtime: run_options.Runtime = "",
+    image: run_options.Image = "",
+    cpu: run_options.Cpu = "",
+    memory: run_options.Memory = "",
+    gpu: run_options.Gpu = 0,
+    env: run_options.Environment = None,
+    timeout: run_options.Timeout = "",
+    retry: run_options.Retry = 0,
+    experiment: run_options.Experiment = "",
+    register: run_options.Register = "",
+    name: run_options.FreshName = "",
+    detach: run_options.Detach = False,
     namespace: Namespace = "",
     context: Context = "",
 ) -> None:
@@ -88,35 +64,20 @@ def run(
     parameters = parse_parameters(params or [])
     variables = parse_pairs(env or [], option="--env")
     if local:
-        unused = {"--register": register, "--image": image, "--runtime": runtime}
-        for option in (option for option, value in unused.items() if value):
-            note(f"{option} needs a cluster and does nothing with --local", style="yellow")
-        raise typer.Exit(
-            _run_here(folder, program, parameters, experiment=experiment, env=variables)
-        )
+        _say_unused({"--register": register, "--image": image, "--runtime": runtime})
+        code = _run_here(folder, program, parameters, experiment=experiment, env=variables)
+        raise typer.Exit(code)
     from trainyard.submission import RunOptions  # noqa: PLC0415  # not for --local
 
-    options = RunOptions(
-        command=program,
-        parameters=parameters,
-        name=name,
-        experiment=experiment,
-        runtime=runtime,
-        image=image,
-        env=variables,
-        cpu=cpu,
-        memory=memory,
-        gpu=gpu,
-        timeout=timeout,
-        retry=retry,
-        register=register,
-    )
-    client = client_for(namespace, context)
-    created = _submit(client, folder, options)
-    if detach:
-        print(created.metadata.name)
-        return
-    raise typer.Exit(follow_to_end(client, created))
+    what = RunOptions(command=program, parameters=parameters, env=variables, name=name)
+    where = replace(what, runtime=runtime, image=image, cpu=cpu, memory=memory, gpu=gpu)
+    chosen = replace(where, experiment=experiment, timeout=timeout, retry=retry, register=register)
+    raise typer.Exit(_run_there(client_for(namespace, context), folder, chosen, detach=detach))
+
+
+def _say_unused(given: dict[str, str]) -> None:
+    for option in (option for option, value in given.items() if value):
+        note(f"{option} needs a cluster and does nothing with --local", style="yellow")
 
 
 def _run_here(
@@ -148,6 +109,14 @@ def _relative(uri: str) -> str:
     here = Path.cwd().as_posix()
     path = uri.removeprefix("sqlite:///")
     return f"sqlite:///{path.removeprefix(here + '/')}"
+
+
+def _run_there(client: "Client", folder: Path, options: "RunOptions", *, detach: bool) -> int:
+    created = _submit(client, folder, options)
+    if detach:
+        print(created.metadata.name)
+        return 0
+    return follow_to_end(client, created)
 
 
 def _submit(client: "Client", folder: Path, options: "RunOptions") -> "Run":

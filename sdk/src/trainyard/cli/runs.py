@@ -1,12 +1,17 @@
 """`trainyard logs, rerun, cancel`: what one does with Runs that exist."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trainyard.cli.options import Context, Namespace, Parameters, RunName, client_for
 from trainyard.cli.run import follow_to_end
 from trainyard.cli.terminal import LiveLog, note
+
+if TYPE_CHECKING:
+    from trainyard_api.run import Run
+
+    from trainyard.client import Client
 
 
 def logs(
@@ -30,28 +35,34 @@ def logs(
     """
     from trainyard_api.run import Run  # noqa: PLC0415
 
-    from trainyard.errors import InvalidInput  # noqa: PLC0415  # not for --help
-    from trainyard.following import AttemptLog, describe  # noqa: PLC0415
+    from trainyard.following import describe, exit_code  # noqa: PLC0415  # not for --help
     from trainyard.settling import judge  # noqa: PLC0415
 
     client = client_for(namespace, context)
     run = client.get(Run, name)
     if follow and not attempt and not judge(run).settled:
         raise typer.Exit(follow_to_end(client, run))
-    numbers = [each.number for each in run.status.attempts]
-    if not numbers:
+    if not run.status.attempts:
         note(f"{name} has printed nothing yet: {describe(run)}")
         return
+    _print_attempt(client, run, attempt)
+    if follow:
+        raise typer.Exit(exit_code(run))
+
+
+def _print_attempt(client: "Client", run: "Run", attempt: int) -> None:
+    from trainyard.errors import InvalidInput  # noqa: PLC0415  # not for --help
+    from trainyard.following import AttemptLog  # noqa: PLC0415
+
+    numbers = [each.number for each in run.status.attempts]
     if attempt > numbers[-1]:
         raise InvalidInput(
-            f"Run {name} has no attempt {attempt}",
+            f"Run {run.metadata.name} has no attempt {attempt}",
             fix=f"It has {', '.join(map(str, numbers))}",
         )
     sink = LiveLog()
     AttemptLog(client, run, attempt or numbers[-1], sink).print_now()
     sink.end_line()
-    if follow:
-        raise typer.Exit(follow_to_end(client, run) if not numbers else _code(run))
 
 
 def rerun(
@@ -116,11 +127,3 @@ def cancel(
             what=f"cancel Run {name}",
         )
         print(f"run/{name} cancelled")
-
-
-def _code(run: object) -> int:
-    from trainyard_api.run import Run  # noqa: PLC0415
-
-    from trainyard.following import exit_code  # noqa: PLC0415  # not for --help
-
-    return exit_code(run) if isinstance(run, Run) else 1

@@ -10,6 +10,7 @@ from mlflow.entities.model_registry import (
     RegisteredModelAlias,
     RegisteredModelTag,
 )
+from trainyard_api.conditions import find_condition
 
 from trainyard_tracking.kube import Object
 from trainyard_tracking.registry.annotations import (
@@ -76,9 +77,7 @@ def latest_versions(model: Object, versions: list[Object]) -> list[Any]:
 def _status(version: Object) -> tuple[str, str | None]:
     """Give MLflow's status: READY once the source is complete, whatever is published when."""
     status = version.get("status") or {}
-    published: Object = next(
-        (one for one in status.get("conditions") or () if one["type"] == "Published"), {}
-    )
+    published = find_condition(version, "Published") or {}
     message = published.get("message") or None
     if published.get("reason") == "SourceIncomplete":
         return _PENDING, message

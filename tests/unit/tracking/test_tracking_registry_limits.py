@@ -1,0 +1,72 @@
+"""MLflow's registry API at its limits: searches, rights, an outage, what is not supported."""
+
+import pytest
+from gen_tracking import VIEWER
+from gen_tracking_registry import Registry, error
+
+
+def test_searches_use_mlflows_filters_and_pages(registry):
+    for value in ("x", "y", "y"):
+        registry.add(tags=[{"key": "k", "value": value}])
+
+    wanted = f"name = '{registry.name}' AND tags.k = 'y'"
+    first = registry.call("GET", "model-versions/search", filter=wanted, max_results=1).json()
+    rest = registry.call(
+        "GET",
+        "model-versions/search",
+        filter=wanted,
+        max_results=5,
+        page_token=first["next_page_token"],
+    ).json()
+    models = registry.call("GET", "registered-models/search", filter=f"name = '{registry.name}'")
+
+    found = [one["version"] for one in first["model_versions"] + rest["model_versions"]]
+    assert sorted(found) == ["2", "3"]
+    assert len(models.json()["registered_models"]) == 1
+
+
+def test_files_outside_of_the_store_are_never_fetched_with_the_services_keys(registry):
+    registry.add(source="s3://somebody-elses/secrets")
+
+    answer = registry.call(
+        "GET", "model-versions/get-download-uri", name=registry.name, version="1"
+    )
+
+    assert error(answer) == "INVALID_STATE"
+
+
+def test_a_viewer_reads_and_does_not_write(world, registry):
+    viewer = Registry(world, VIEWER)
+    viewer.name = registry.name
+
+    assert viewer.call("GET", "registered-models/get", name=viewer.name).status_code == 200
+    assert viewer.add().status_code == 403
+
+
+def test_while_the_cluster_is_away_reads_answer_and_writes_are_503(world, registry):
+    registry.add()
+    world.kube.down = True
+
+    read = registry.call("GET", "model-versions/get", name=registry.name, version="1")
+    write = registry.point("best", 1)
+
+    assert (read.status_code, write.status_code) == (200, 503)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "fields"),
+    [
+        pytest.param("POST", "registered-models/rename", {"new_name": "x"}, id="renaming"),
+        pytest.param(
+            "POST",
+            "registered-models/create",
+            {"name": "prompt", "tags": [{"key": "mlflow.prompt.is_prompt", "value": "true"}]},
+            id="prompts",
+        ),
+    ],
+)
+def test_what_is_not_supported_says_so(registry, method, path, fields):
+    answer = registry.call(method, path, **{"name": registry.name, **fields})
+
+    assert error(answer) == "NOT_IMPLEMENTED"
+    assert answer.status_code < 500 or answer.status_code == 501
