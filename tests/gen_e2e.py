@@ -1,9 +1,11 @@
 """What the cluster tests share: kubectl as a function, and Runs of a line of shell."""
 
 import json
+import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,42 @@ def command(
     output = done.stdout + done.stderr
     assert done.returncode == expect, f"{' '.join(words)} → {done.returncode}\n{output}"
     return output
+
+
+@contextmanager
+def background(environment: dict[str, str], *words: str, until: str) -> Iterator[str]:
+    """Run *words* for as long as the block; give what *until* finds in their first lines."""
+    with subprocess.Popen(
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            yield _printed(process, until)
+        finally:
+            process.terminate()
+
+
+def _printed(process: "subprocess.Popen[str]", pattern: str) -> str:
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        if found := re.search(pattern, line):
+            return found.group(1)
+        said += line
+    raise AssertionError(f"{process.args!r} ended without {pattern!r}:\n{said}")
+
+
+@contextmanager
+def namespace(environment: dict[str, str], name: str) -> "Iterator[Kubectl]":
+    """Make a fresh namespace with restricted pods, and take it away at the end."""
+    kube = Kubectl(environment, name)
+    gone = ("kubectl", "delete", "namespace", name, "--ignore-not-found")
+    command(environment, *gone, "--wait")
+    kube("create", "namespace", name)
+    kube("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    try:
+        yield kube
+    finally:
+        command(environment, *gone, "--wait=false")
 
 
 class Kubectl:

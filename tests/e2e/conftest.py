@@ -1,13 +1,12 @@
 """The local cluster with the chart installed, and a namespace a module."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gen_e2e import Kubectl, command
+from gen_e2e import Kubectl, command, namespace
 from trainyard_cluster.paths import kubeconfig
 from trainyard_cluster.tools import kubectl
 
@@ -33,14 +32,12 @@ def kube(
 ) -> Iterator[Kubectl]:
     """Give a namespace of its own to the module, and take it away at the end."""
     name = "e2e-" + request.module.__name__.rpartition("test_")[2].replace("_", "-")
-    kube = Kubectl(environment, name)
-    subprocess.run(
-        ["kubectl", "delete", "namespace", name, "--ignore-not-found", "--wait"],
-        env=environment,
-        check=True,
-        capture_output=True,
-    )
-    kube("create", "namespace", name)
-    kube("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-    yield kube
-    kube("delete", "namespace", name, "--wait=false")
+    with namespace(environment, name) as kube:
+        yield kube
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the figures that tests recorded: they are part of what the tests prove."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.line(f"{report.nodeid}: {name}: {value}")

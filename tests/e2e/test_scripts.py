@@ -1,7 +1,13 @@
 """Unmodified scripts and ordinary images run as they are."""
 
+from collections.abc import Iterator
+
 import pytest
-from gen_e2e import Kubectl, condition, script_run, sources, status_of
+from gen_e2e import Kubectl, Object, command, condition, script_run, shell_run, sources, status_of
+from gen_sidecar_e2e import SIDECAR, injection
+from trainyard.client import Client
+from trainyard.errors import NotFound
+from trainyard_cluster.paths import kubeconfig
 
 GRID = """
 import mlflow
@@ -26,6 +32,12 @@ with mlflow.start_run():
     mlflow.log_metric("score", 2)
 """
 SCRIPTS = {"grid": GRID, "other": OTHER_EXPERIMENT, "second": SECOND_RUN}
+# Of every folder that a program expects to write to; a cluster's own image was built for root.
+WRITING = """
+set -e
+for folder in "$HOME" /tmp /dev/shm; do echo written > "$folder/file"; cat "$folder/file"; done
+echo "uid $(id -u)"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +62,122 @@ def test_an_unmodified_script_succeeds(runs: Kubectl, name: str) -> None:
     assert status_of(run, "Succeeded") == "True", condition(run, "Succeeded")
 
 
-def test_metrics_of_another_experiments_name_land_in_the_runs_own(runs: Kubectl) -> None:
+@pytest.fixture(scope="module")
+def mlflow(kube: Kubectl) -> Iterator["Mlflow"]:
+    with Client(kubeconfig=str(kubeconfig()), namespace=kube.namespace) as client:
+        yield Mlflow(client)
+
+
+class Mlflow:
+    """What MLflow has of the namespace, for somebody with a login."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def experiment(self, name: str) -> str:
+        """Return the id of an experiment."""
+        route = f"experiments/get-by-name?experiment_name={name}"
+        found = self._ask(route)["experiment"]
+        return str(found["experiment_id"])
+
+    def run(self, run_id: str) -> Object:
+        """Return one run."""
+        found: Object = self._ask(f"runs/get?run_id={run_id}")["run"]
+        return found
+
+    def runs(self, experiment: str, wanted: str) -> list[Object]:
+        """Return the runs of an experiment that the filter *wanted* matches."""
+        body = {"experiment_ids": [self.experiment(experiment)], "filter": wanted}
+        found: list[Object] = self._ask("runs/search", body).get("runs", [])
+        return found
+
+    def children(self, run: Object) -> list[Object]:
+        """Return the runs below a Run, in its experiment."""
+        parent = run["status"]["runID"]
+        return self.runs("e2e", f"tags.mlflow.parentRunId = '{parent}'")
+
+    def _ask(self, route: str, body: Object | None = None) -> Object:
+        return self.client.tracking.mlflow(
+            route, namespace=self.client.namespace, what=f"ask {route}", body=body
+        )
+
+
+def metrics_of(run: Object) -> dict[str, float]:
+    return {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
+
+
+def test_metrics_of_another_experiments_name_land_in_the_runs_own(
+    runs: Kubectl, mlflow: Mlflow
+) -> None:
     run = runs.recorded("other", seconds=180)
+    recorded = mlflow.run(run["status"]["runID"])
 
     assert run["status"]["metrics"]["score"] == "0.5"
+    assert recorded["info"]["experiment_id"] == mlflow.experiment("e2e")
+    assert metrics_of(recorded) == {"score": 0.5}
+    with pytest.raises(NotFound):
+        mlflow.experiment("somebody-elses")
 
 
-def test_the_first_of_two_runs_is_the_run_itself(runs: Kubectl) -> None:
+def test_the_first_of_two_runs_is_the_run_itself_and_the_second_below_it(
+    runs: Kubectl, mlflow: Mlflow
+) -> None:
     run = runs.recorded("second", seconds=180)
 
     assert run["status"]["metrics"]["score"] in ("1", "1.0")
+    assert [metrics_of(child) for child in mlflow.children(run)] == [{"score": 2}]
+
+
+def test_a_grid_search_is_the_run_and_its_fits_are_below_it(runs: Kubectl, mlflow: Mlflow) -> None:
+    run = runs.recorded("grid", seconds=180)
+    children = mlflow.children(run)
+    depths = [
+        parameter["value"]
+        for child in children
+        for parameter in child["data"]["params"]
+        if parameter["key"] == "max_depth"
+    ]
+
+    assert "best_cv_score" in run["status"]["metrics"]
+    assert sorted(depths) == ["1", "2", "3"]
+    assert {child["info"]["status"] for child in children} == {"FINISHED"}
+
+
+def test_an_image_that_was_built_for_root_runs_unchanged_as_another_user(kube: Kubectl) -> None:
+    system = ("kubectl", "-n", "kube-system")
+    proxy = "daemonset/kube-proxy"
+    path = "jsonpath={.spec.template.spec.containers[0].image}"
+    image = command(kube.environment, *system, "get", proxy, "-o", path)
+    assert command(kube.environment, *system, "exec", proxy, "--", "id", "-u").strip() == "0"
+    kube.apply(shell_run("root-built", WRITING, image=image))
+
+    run = kube.recorded("root-built")
+
+    assert status_of(run, "Succeeded") == "True", condition(run, "Succeeded")
+    log = kube.trainyard("logs", "root-built").splitlines()
+    assert log.count("written") == 3
+    assert log[-1].startswith("uid ")
+    assert log[-1] != "uid 0"
+
+
+@pytest.fixture(scope="module")
+def injected(kube: Kubectl) -> Iterator[Kubectl]:
+    """A cluster that puts a sidecar into certain pods, as service meshes do."""
+    with injection(kube):
+        yield kube
+
+
+def test_a_sidecar_that_never_exits_does_not_keep_a_run_from_ending(injected: Kubectl) -> None:
+    labels = {"labels": {"inject": SIDECAR}}
+    injected.apply(shell_run("meshed", "echo done", podTemplate=labels))
+
+    run = injected.finished("meshed")
+    pod = injected.list("pods", "trainyard.dev/run=meshed")[0]
+    states = {each["name"]: each["state"] for each in pod["status"]["containerStatuses"]}
+
+    assert "running" in states["sidecar"]
+    assert status_of(run, "Succeeded") == "True", condition(run, "Succeeded")
+    assert run["status"]["attempts"][0]["exitCode"] == 0
+    injected.recorded("meshed")
+    injected("wait", "--for=delete", "pod", "-l", "trainyard.dev/run=meshed", "--timeout=60s")
+    assert "done" in injected.trainyard("logs", "meshed")
