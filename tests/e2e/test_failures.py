@@ -57,10 +57,14 @@ def test_an_image_that_cannot_be_pulled_is_given_up_within_half_a_minute(runs: K
 def images_own_user(kube: Kubectl) -> Iterator[None]:
     """An installation that leaves pods the user of their image, as runs.runAsUser=null does."""
     operator = ("-n", SYSTEM, "deployment/trainyard-operator")
+    pods = ("-n", SYSTEM, "pods", "-l", "app.kubernetes.io/component=operator")
 
     def set_user(value: str) -> None:
+        old = kube("get", *pods, "-o", "name").split()
         kube("set", "env", *operator, f"TRAINYARD_RUN_AS_USER={value}")
         kube("rollout", "status", *operator, "--timeout=90s")
+        # The old one works on until it is gone, as it was told.
+        kube("wait", "-n", SYSTEM, "--for=delete", *old, "--timeout=60s")
 
     path = (
         "jsonpath={.spec.template.spec.containers[0].env[?(@.name=='TRAINYARD_RUN_AS_USER')].value}"

@@ -22,6 +22,7 @@ def runs(kube: Kubectl) -> Kubectl:
         shell_run("short", "echo first; echo second >&2; printf 'no newline'"),
         shell_run("many", "", command=["python3", "-c", many]),
         shell_run("shot", "echo before; sleep 300"),
+        shell_run("killed", "echo before; printf 'no newline'; kill -9 $$"),
     )
     return kube
 
@@ -42,6 +43,13 @@ def test_a_hundred_mebibytes_arrive_whole(runs: Kubectl) -> None:
     lines = [line for line in log.splitlines(keepends=True) if line[:1] == "0"]
 
     assert hashlib.sha256("".join(lines).encode()).hexdigest() == expected()
+
+
+def test_a_program_that_is_killed_leaves_all_that_it_printed(runs: Kubectl) -> None:
+    run = runs.recorded("killed")
+
+    assert run["status"]["attempts"][-1]["exitCode"] == 137
+    assert runs.trainyard("logs", "killed") == "before\nno newline\n"
 
 
 def test_a_pod_that_is_killed_leaves_its_log_and_says_what_may_be_missing(runs: Kubectl) -> None:

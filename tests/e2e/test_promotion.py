@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 from gen_e2e import Kubectl, Object, command
@@ -30,6 +31,12 @@ def held(kube: Kubectl, alias: str, version: int) -> Object:
     )
 
 
+def moves(seen: Object) -> list[tuple[int, int]]:
+    """Return from where to where production moved, oldest first; 0 is no version."""
+    history = [move for move in seen["status"]["history"] if move["stage"] == "production"]
+    return [(move.get("from", 0), move.get("to", 0)) for move in history]
+
+
 def test_the_newest_good_version_reaches_the_automatic_stage(versions: Kubectl) -> None:
     held(versions, "staging", 4)
 
@@ -51,13 +58,7 @@ def test_rollback_is_setting_the_old_value(versions: Kubectl) -> None:
 
     versions.trainyard("promote", "m", "1", "--to", "production")
 
-    model = held(versions, "production", 1)
-    moves = [
-        (move["from"], move["to"])
-        for move in model["status"]["history"]
-        if move["stage"] == "production" and "from" in move
-    ]
-    assert (3, 1) in moves
+    assert moves(held(versions, "production", 1))[-1] == (3, 1)
 
 
 def test_an_old_manifest_without_aliases_leaves_the_pointers_alone(versions: Kubectl) -> None:
@@ -68,7 +69,9 @@ def test_an_old_manifest_without_aliases_leaves_the_pointers_alone(versions: Kub
     assert versions.get("model", "m")["spec"]["aliases"] == before
 
 
-def test_of_two_concurrent_promotions_one_wins_and_one_version_holds(versions: Kubectl) -> None:
+def test_of_two_concurrent_promotions_none_is_lost_and_one_version_holds(
+    versions: Kubectl,
+) -> None:
     def promote(version: int) -> int:
         return subprocess.run(
             [
@@ -89,9 +92,12 @@ def test_of_two_concurrent_promotions_one_wins_and_one_version_holds(versions: K
     with ThreadPoolExecutor(2) as pool:
         codes = list(pool.map(promote, [3, 4]))
     seen = versions.get("model", "m")
+    wanted, holds = seen["spec"]["aliases"]["production"], moves(seen)
 
     assert 0 in codes
-    assert seen["status"]["aliases"]["production"] in (3, 4)
+    assert wanted in (3, 4)
+    held(versions, "production", wanted)
+    assert all(left[1] == right[0] for left, right in pairwise(holds)), holds
 
 
 @pytest.fixture
@@ -148,3 +154,32 @@ def test_numbers_are_never_reused(versions: Kubectl) -> None:
     names = {version["metadata"]["name"] for version in versions.list("modelversions")}
     assert "m-5" in names
     assert "m-2" not in names
+
+
+def test_a_pin_holds_until_it_is_taken_out(versions: Kubectl) -> None:
+    pin = json.dumps({"spec": {"aliases": {"staging": 3}}})
+    versions("patch", "model", "m", "--type=merge", "-p", pin)
+    held(versions, "staging", 3)
+    train(versions, "m", [0.95], first=5)
+
+    told = versions.wait(
+        "model",
+        "m",
+        lambda seen: any(
+            each["reason"] == "AliasOwnedElsewhere" for each in seen["status"]["conditions"]
+        ),
+        seconds=20,
+    )
+    message = next(
+        each["message"]
+        for each in told["status"]["conditions"]
+        if each["reason"] == "AliasOwnedElsewhere"
+    )
+    versions.apply(model("m", STAGING, PRODUCTION))
+    held(versions, "staging", 3)
+
+    assert "kubectl-patch" in message
+    assert '{"op":"remove","path":"/spec/aliases/staging"}' in message
+    unpin = json.dumps([{"op": "remove", "path": "/spec/aliases/staging"}])
+    versions("patch", "model", "m", "--type=json", "-p", unpin)
+    held(versions, "staging", 5)
