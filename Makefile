@@ -64,7 +64,8 @@ generate: venv ## Write the CRDs, the chart's copies of them and the reference
 	@$(BIN)/python -m trainyard_api.generate
 
 test: lint types contracts images ## All tests: lint, types, contracts, unit, API server, chart, docs, cluster
-	@$(BIN)/pytest tests --cov --cov-report=term:skip-covered
+	@echo "==> Tests: the cluster's on one worker, all others on another (about 20 minutes)"
+	@$(BIN)/pytest tests --numprocesses=2 --dist=loadgroup --cov --cov-report=term:skip-covered
 
 test-unit: venv ## Pure tests, in seconds
 	@$(BIN)/pytest tests/unit
