@@ -5,6 +5,7 @@ the workspace of the namespace. Everything else goes through MLflow's store.
 """
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ Store = Any
 """MLflow's SQL tracking store, which is untyped."""
 
 _MOST_METRICS = 1000
+_KNOWN_SECONDS = 5.0
+_MOST_PLACES = 10_000
 _LOG_MODEL_HISTORY = "mlflow.log-model.history"
 
 
@@ -65,13 +68,39 @@ def _workspace(namespace: str) -> Iterator[Store]:
         yield _get_tracking_store()
 
 
-def experiment_id(namespace: str, name: str) -> str:
-    """Give the id of an experiment, making it if it is missing and restoring it if deleted."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An experiment that runs are recorded in; `root` is where their artifacts are."""
+
+    experiment_id: str
+    root: str
+    known_until: float
+
+
+_places: dict[tuple[str, str], _Place] = {}
+
+
+def _place(namespace: str, name: str) -> _Place:
+    """Give an experiment; many Runs of one are recorded in the same moment."""
+    known = _places.get((namespace, name))
+    if known is not None and known.known_until > time.monotonic():
+        return known
+    found = _experiment(namespace, name)
+    until = time.monotonic() + _KNOWN_SECONDS
+    place = _Place(str(found.experiment_id), found.artifact_location, until)
+    if len(_places) >= _MOST_PLACES:
+        _places.clear()
+    _places[namespace, name] = place
+    return place
+
+
+def _experiment(namespace: str, name: str) -> Any:
+    """Give an experiment, making it if it is missing and restoring it if deleted."""
     with _workspace(namespace) as store:
         found = store.get_experiment_by_name(name)
         if found is None:
             try:
-                return str(store.create_experiment(name))
+                return store.get_experiment(store.create_experiment(name))
             except MlflowException:
                 # Somebody else made it in the same moment.
                 found = store.get_experiment_by_name(name)
@@ -79,7 +108,7 @@ def experiment_id(namespace: str, name: str) -> str:
                     raise
         if found.lifecycle_stage == LifecycleStage.DELETED:
             store.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
+        return found
 
 
 def record(request: RunRequest) -> Recorded:
@@ -88,30 +117,32 @@ def record(request: RunRequest) -> Recorded:
     Raises:
         Conflict: the id is taken by a run of another namespace.
     """
-    found = _find(request.run_id, request.namespace)
-    if found is not None:
-        return found
-    experiment = experiment_id(request.namespace, request.experiment)
+    place = _place(request.namespace, request.experiment)
+    uri = append_to_uri_path(place.root, request.run_id, "artifacts")
     with _workspace(request.namespace) as store:
         try:
             with store.ManagedSessionMaker(read_only=False) as session:
-                session.add(_new_run(store, request, experiment))
-        except (IntegrityError, MlflowException) as exc:
-            found = _find(request.run_id, request.namespace)
-            if found is None:
-                raise Conflict(f"Run id {request.run_id} is taken") from exc
-            return found
-    recorded = _find(request.run_id, request.namespace)
-    if recorded is None:
-        raise NotFound(f"Run {request.run_id} was deleted while it was made")
-    return recorded
+                session.add(_new_run(request, place.experiment_id, uri))
+        except MlflowException as exc:
+            if not isinstance(exc.__cause__, IntegrityError):
+                raise
+            return _recorded_before(request, exc)
+    return Recorded(request.run_id, place.experiment_id, uri)
 
 
-def _new_run(store: Store, request: RunRequest, experiment: str) -> Any:
-    root = store.get_experiment(experiment).artifact_location
+def _recorded_before(request: RunRequest, exc: Exception) -> Recorded:
+    found = find(request.run_id, request.namespace)
+    if found is None:
+        # Not the run's id, then: the experiment was deleted for good in this moment.
+        _places.pop((request.namespace, request.experiment), None)
+        raise Conflict(f"Experiment {request.experiment} has just been deleted") from exc
+    return found
+
+
+def _new_run(request: RunRequest, experiment: str, uri: str) -> Any:
     run = SqlRun(
         name=request.name,
-        artifact_uri=append_to_uri_path(root, request.run_id, "artifacts"),
+        artifact_uri=uri,
         run_uuid=request.run_id,
         experiment_id=experiment,
         source_type=SourceType.to_string(SourceType.UNKNOWN),
@@ -128,7 +159,12 @@ def _new_run(store: Store, request: RunRequest, experiment: str) -> Any:
     return run
 
 
-def _find(run_id: str, namespace: str) -> Recorded | None:
+def find(run_id: str, namespace: str) -> Recorded | None:
+    """Say where a run is recorded; nothing if it is not.
+
+    Raises:
+        Conflict: it is a run of another namespace.
+    """
     with _workspace(namespace) as store, store.ManagedSessionMaker(read_only=True) as session:
         row = (
             session.query(SqlRun.experiment_id, SqlRun.artifact_uri, SqlExperiment.workspace)
@@ -158,12 +194,11 @@ def finish(run_id: str, namespace: str, ending: Ending) -> dict[str, Any]:
     Raises:
         NotFound: no such run in the namespace.
     """
-    if _find(run_id, namespace) is None:
+    if find(run_id, namespace) is None:
         raise NotFound(f"Run {run_id} is not recorded in namespace {namespace}")
-    with _workspace(namespace) as store:
-        with store.ManagedSessionMaker(read_only=False) as session:
-            _end(session, run_id, ending)
-        _log_missing_parameters(store, run_id, ending.parameters)
+    with _workspace(namespace) as store, store.ManagedSessionMaker(read_only=False) as session:
+        _end(session, run_id, ending)
+        _log_missing_parameters(session, run_id, ending.parameters)
     return outcome(run_id, namespace)
 
 
@@ -177,14 +212,15 @@ def _end(session: Any, run_id: str, ending: Ending) -> None:
     )
 
 
-def _log_missing_parameters(store: Store, run_id: str, parameters: Mapping[str, str]) -> None:
-    with store.ManagedSessionMaker(read_only=False) as session:
-        logged = {key for (key,) in session.query(SqlParam.key).filter_by(run_uuid=run_id)}
-        session.add_all(
-            SqlParam(run_uuid=run_id, key=param.key, value=param.value)
-            for param in (Param(key, value) for key, value in parameters.items())
-            if param.key not in logged
-        )
+def _log_missing_parameters(session: Any, run_id: str, parameters: Mapping[str, str]) -> None:
+    if not parameters:
+        return
+    logged = {key for (key,) in session.query(SqlParam.key).filter_by(run_uuid=run_id)}
+    session.add_all(
+        SqlParam(run_uuid=run_id, key=param.key, value=param.value)
+        for param in (Param(key, value) for key, value in parameters.items())
+        if param.key not in logged
+    )
 
 
 def _children(session: Any, run_id: str) -> list[str]:

@@ -18,9 +18,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.server import app as flask_app
 from mlflow.server import handlers
 from mlflow.server.fastapi_app import create_fastapi_app
-from mlflow.store.db.db_types import DATABASE_ENGINES
+from mlflow.store.db.db_types import DATABASE_ENGINES, SQLITE
 from mlflow.tracking._workspace import registry as workspace_registry
 from mlflow.utils.workspace_context import ServerWorkspaceContext
+from sqlalchemy import text
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -169,6 +170,10 @@ def _open_stores(database_url: str) -> Any:
     tracking = handlers._get_tracking_store()  # noqa: SLF001  # no public way to look
 
     def probe() -> None:
+        if tracking.db_type == SQLITE:
+            with tracking.engine.connect() as connection:
+                # Kept in the file: a commit is one flush to disk, and readers wait for no writer.
+                connection.execute(text("PRAGMA journal_mode = WAL"))
         with ServerWorkspaceContext("default"):
             tracking.get_experiment_by_name("Default")
 

@@ -5,6 +5,7 @@ Only files in this service's own artifact store, in the version's own namespace.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -12,11 +13,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.server.handlers import _get_tracking_store
 from mlflow.utils.workspace_context import ServerWorkspaceContext
 
-from trainyard_tracking.errors import NotFound, Unprocessable
+from trainyard_tracking.errors import Conflict, NotFound, Unprocessable
 from trainyard_tracking.kube import Object
 from trainyard_tracking.mlflow_env import ARTIFACTS_PREFIX
 from trainyard_tracking.objects import Entry, Objects
-from trainyard_tracking.recording import outcome
+from trainyard_tracking.recording import find, outcome
 
 _DEEPEST = 5
 
@@ -138,7 +139,7 @@ def artifact_key(namespace: str, uri: str) -> str:
 
 
 def _logged(namespace: str, run_id: str, path: str | None) -> Source:
-    run = _get_run(namespace, run_id)
+    root = artifact_root(namespace, run_id)
     models = [one for one in outcome(run_id, namespace)["models"] if one["modelID"]]
     chosen = [one for one in models if path in {None, one["name"], one["modelID"]}]
     if chosen:
@@ -148,7 +149,6 @@ def _logged(namespace: str, run_id: str, path: str | None) -> Source:
         return Source(found.uri, run_id, found.key)
     if path is None:
         raise NotFound(f"Run {run_id} logged no model: log one, or say its artifactPath")
-    root = artifact_key(namespace, run.info.artifact_uri)
     if _leaves(path):
         raise NotFound(f"Run {run_id} has no artifact {path}")
     return Source(f"runs:/{run_id}/{path}", run_id, f"{root}/{path}")
@@ -164,21 +164,20 @@ def _logged_model(namespace: str, model_id: str) -> Source:
     return Source(f"models:/{model_id}", model.source_run_id, key)
 
 
-def _get_run(namespace: str, run_id: str) -> Any:
-    with ServerWorkspaceContext(namespace):
-        try:
-            return _get_tracking_store().get_run(run_id)
-        except MlflowException as exc:
-            raise NotFound(f"MLflow run {run_id} is not in namespace {namespace}") from exc
-
-
+@lru_cache(maxsize=50_000)
 def artifact_root(namespace: str, run_id: str) -> str:
-    """Give the key below which the artifacts of a run are.
+    """Give the key below which the artifacts of a run are: it never changes.
 
     Raises:
         NotFound: no such run in the namespace.
     """
-    return artifact_key(namespace, _get_run(namespace, run_id).info.artifact_uri)
+    try:
+        found = find(run_id, namespace)
+    except Conflict:
+        found = None
+    if found is None:
+        raise NotFound(f"MLflow run {run_id} is not in namespace {namespace}")
+    return artifact_key(namespace, found.artifact_uri)
 
 
 def _run_in(path: str) -> str | None:
