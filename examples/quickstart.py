@@ -83,7 +83,9 @@ def run(command: str, *, expect: int = 0, quiet: bool = False, stdin: str | None
         check=False,
     )
     if not quiet:
-        print((done.stdout + done.stderr).rstrip(), flush=True)
+        # Helm warns on standard error of every watch that it ends itself.
+        noisy = command.startswith(str(helm())) and done.returncode == expect
+        print((done.stdout + ("" if noisy else done.stderr)).rstrip(), flush=True)
     if done.returncode != expect:
         if quiet:
             print(done.stdout + done.stderr)

@@ -128,12 +128,12 @@ def test_who_lacks_promote_is_refused_with_the_right_that_is_missing(
 
 
 def test_who_lacks_promote_may_move_an_ungated_alias(versions: Kubectl, scientist: str) -> None:
-    patch = json.dumps({"spec": {"aliases": {"favourite": 2}}})
+    patch = json.dumps({"spec": {"aliases": {"favourite": 1}}})
     words = ("-n", versions.namespace, "patch", "model", "m", "--type=merge", "-p", patch)
 
     command(versions.environment, "kubectl", f"--as={scientist}", *words)
 
-    held(versions, "favourite", 2)
+    held(versions, "favourite", 1)
 
 
 def test_nobody_promotes_in_anothers_name(versions: Kubectl) -> None:
@@ -160,7 +160,7 @@ def test_a_pin_holds_until_it_is_taken_out(versions: Kubectl) -> None:
     pin = json.dumps({"spec": {"aliases": {"staging": 3}}})
     versions("patch", "model", "m", "--type=merge", "-p", pin)
     held(versions, "staging", 3)
-    train(versions, "m", [0.95], first=5)
+    train(versions, "m", [0.97], first=6)
 
     told = versions.wait(
         "model",
@@ -182,4 +182,4 @@ def test_a_pin_holds_until_it_is_taken_out(versions: Kubectl) -> None:
     assert '{"op":"remove","path":"/spec/aliases/staging"}' in message
     unpin = json.dumps([{"op": "remove", "path": "/spec/aliases/staging"}])
     versions("patch", "model", "m", "--type=json", "-p", unpin)
-    held(versions, "staging", 5)
+    held(versions, "staging", 6)
