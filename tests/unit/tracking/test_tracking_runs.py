@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from gen_tracking import (
@@ -277,3 +278,16 @@ def test_requests_are_counted_by_the_template_of_their_route(world, run):
 
     assert 'route="/api/trainyard/v1/namespaces/{}/runs/{}/summary"' in text
     assert run[0] not in text
+
+
+def test_many_runs_are_recorded_at_once(world):
+    body = {"name": "fit", "experiment": "crowd", "startTime": 1}
+
+    def record(number):
+        path = f"{API}/runs/{number + (1 << 96):032x}"
+        return world.client.put(path, json=body, headers=OP).status_code
+
+    with ThreadPoolExecutor(60) as pool:
+        answers = set(pool.map(record, range(120)))
+
+    assert answers == {200}
