@@ -17,6 +17,7 @@ from typing import Any
 from urllib.request import getproxies
 
 import httpx
+import yaml
 
 from trainyard.errors import InvalidInput, Unreachable, from_response
 
@@ -26,6 +27,8 @@ Object = dict[str, Any]
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 
+# What the kubernetes package raises on a file that is no kubeconfig.
+_NO_KUBECONFIG = (yaml.YAMLError, KeyError, TypeError, AttributeError)
 _TIMEOUT = httpx.Timeout(30, connect=10)
 _NO_CLUSTER = (
     "Set KUBECONFIG or --context, or make a local cluster (make cluster);"
@@ -205,6 +208,9 @@ def connect(*, context: str | None = None, kubeconfig: str | None = None) -> Kub
         return Kube(_from_kubeconfig(context, path))
     except (config.ConfigException, OSError, ValueError) as exc:
         raise InvalidInput(f"No cluster to talk to: {exc}".rstrip("."), fix=_NO_CLUSTER) from exc
+    except _NO_KUBECONFIG as exc:
+        told = " ".join(str(exc).split())
+        raise InvalidInput(f"{path} is no kubeconfig: {told}", fix=_NO_CLUSTER) from exc
 
 
 def contexts(kubeconfig: str | None = None) -> list[str]:
@@ -213,7 +219,7 @@ def contexts(kubeconfig: str | None = None) -> list[str]:
 
     try:
         found, _ = config.list_kube_config_contexts(config_file=_kubeconfig_path(kubeconfig))
-    except (config.ConfigException, OSError):
+    except (config.ConfigException, OSError, ValueError, *_NO_KUBECONFIG):
         return []
     return sorted(entry["name"] for entry in found)
 

@@ -105,18 +105,18 @@ def check_stage(model: Model, stage: str) -> None:
     """Refuse a stage that looks like a slip of the keyboard.
 
     Raises:
-        InvalidInput: the Model has stages, and this is neither one nor an alias in use.
+        InvalidInput: the Model has stages, and this is none of them, but much like one.
     """
     stages = [each.name for each in model.spec.stages]
     known = {*stages, *(model.spec.aliases or {})}
     if not stages or stage in known:
         return
     near = difflib.get_close_matches(stage, known, n=1)
-    hint = f"Did you mean {near[0]}? " if near else ""
-    raise InvalidInput(
-        f"Model {model.metadata.name} has no stage {stage!r}",
-        fix=f"{hint}Its stages are {', '.join(stages)}",
-    )
+    if near:
+        raise InvalidInput(
+            f"Model {model.metadata.name} has no stage {stage!r}",
+            fix=f"Did you mean {near[0]}? Its stages are {', '.join(stages)}",
+        )
 
 
 def move_alias(

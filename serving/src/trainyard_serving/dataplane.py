@@ -56,6 +56,7 @@ class Meter(Protocol):
 class _Waiting:
     batch: Batch
     done: Done
+    large: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +90,18 @@ class Dataplane:
         except Exception as exc:
             raise ModelFailed(f"the model failed on its own input example: {_told(exc)}") from exc
 
-    def submit(self, batch: Batch, done: Done) -> None:
+    def submit(self, batch: Batch, done: Done, *, large: bool = False) -> None:
         """Queue a request; `done` is called in a later turn of the loop.
+
+        Args:
+            large: The model is called in the thread whatever it cost before.
 
         Raises:
             Overloaded: Too many requests wait already.
         """
         if len(self._queue) >= MAX_WAITING:
             raise Overloaded(f"{MAX_WAITING} requests wait for the model: try again later")
-        self._queue.append(_Waiting(batch, done))
+        self._queue.append(_Waiting(batch, done, large))
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._turn)
@@ -149,7 +153,8 @@ class Dataplane:
 
     def _in_thread(self, group: list[_Waiting]) -> bool:
         limit = INLINE_BELOW_SECONDS if self._threaded else THREAD_ABOVE_SECONDS
-        large = sum(waiting.batch.rows for waiting in group) > MAX_BATCH_ROWS // 4
+        rows = sum(waiting.batch.rows for waiting in group)
+        large = rows > MAX_BATCH_ROWS // 4 or any(waiting.large for waiting in group)
         self._threaded = self._cost > limit
         return self._threaded or large
 
@@ -210,5 +215,5 @@ def _cut(result: Any, batches: list[Batch]) -> Iterator[Any]:
 
 
 def _told(exc: Exception) -> str:
-    lines = str(exc).strip().splitlines()
-    return f"{type(exc).__name__}: {lines[0]:.500}" if lines else type(exc).__name__
+    text = " ".join(str(exc).split())
+    return f"{type(exc).__name__}: {text:.500}" if text else type(exc).__name__

@@ -116,7 +116,12 @@ def _described(value: Any) -> str:
 
 def _numbers(values: list[Any], kind: Kind) -> Array:
     _refuse(values, {int, float, type(None)}, kind)
-    array = np.array(values, dtype=np.float64)
+    try:
+        array = np.array(values, dtype=np.float64)
+    except OverflowError:
+        limit = int(np.finfo(np.float64).max)
+        index = next(i for i, v in enumerate(values) if type(v) is int and abs(v) > limit)
+        raise _Misfit(index, f"the number does not fit in {kind.name}") from None
     if kind.dtype.itemsize < 8:
         _in_range(array, kind, float(np.finfo(kind.dtype).max))
     return array.astype(kind.dtype, copy=False)

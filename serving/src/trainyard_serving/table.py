@@ -12,6 +12,8 @@ from trainyard_serving.errors import BadInput
 from trainyard_serving.kinds import guessed, typed
 from trainyard_serving.signature import Column, Signature
 
+MAX_COLUMNS: Final = 10_000
+"""Where no signature says how many there are."""
 _MISSING: Final = object()
 
 
@@ -21,6 +23,8 @@ def from_columns(columns: dict[str, list[Any]], signature: Signature) -> Batch:
     Raises:
         BadInput: A column is missing, of another length, or holds a value of another type.
     """
+    if not signature.columns and len(columns) > MAX_COLUMNS:
+        raise BadInput(f"has {len(columns)} columns, more than {MAX_COLUMNS}", field="columns")
     _same_length(columns)
     wanted = signature.columns or tuple(Column(n, guessed(v)) for n, v in columns.items())
     arrays = {}
@@ -87,6 +91,8 @@ def from_records(records: list[Any], signature: Signature) -> Batch:
     names = [c.name for c in signature.columns] or list(
         dict.fromkeys(k for r in records for k in r)
     )
+    if len(names) > MAX_COLUMNS and not signature.columns:
+        raise BadInput(f"has {len(names)} columns, more than {MAX_COLUMNS}", field="columns")
     optional = {c.name for c in signature.columns if not c.required}
     columns = {}
     for name in names:

@@ -83,6 +83,13 @@ class TestMain:
         assert seen["TRAINYARD_PARAM_LEARNING_RATE"] == "0.1"
         assert seen["MLFLOW_TRACKING_TOKEN"]["secretKeyRef"]["name"] == "r-token"
 
+    def test_a_parameter_arrives_as_it_is_written(self) -> None:
+        made = main(parameters={"cost": "$(HOME) $$5 $x"})
+
+        # Kubernetes makes $ of $$, and replaces $(NAME).
+        assert made["args"] == ["--cost=$$(HOME) $$$$5 $$x"]
+        assert env(made)["TRAINYARD_PARAM_COST"] == "$$(HOME) $$$$5 $$x"
+
     def test_the_user_may_add_variables_and_replace_defaults_only(self) -> None:
         theirs = [
             {"name": "HOME", "value": "/data"},

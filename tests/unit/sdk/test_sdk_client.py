@@ -155,6 +155,15 @@ def test_without_a_token_the_chart_account_lends_one(
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("text", [b"{{{", b"- a", b"\xff\xfe", b"contexts: [{name: 1}]"])
+def test_a_file_that_is_no_kubeconfig_is_named(tmp_path: Path, text: bytes) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_bytes(text)
+
+    with pytest.raises(ty.InvalidInput, match="KUBECONFIG"):
+        Client(kubeconfig=str(file))
+
+
 def test_an_unknown_context_names_those_that_there_are(kubeconfig: Path) -> None:
     with pytest.raises(ty.InvalidInput, match="there are test"):
         Client(context="prod", kubeconfig=str(kubeconfig))

@@ -95,6 +95,10 @@ def test_a_slip_of_the_keyboard_is_caught() -> None:
     assert "Did you mean production?" in error.value.fix
 
 
+def test_an_alias_that_is_like_no_stage_is_made() -> None:
+    check_stage(model(), "canary")
+
+
 def operator(cluster: FakeCluster, answer: dict[str, Any]) -> threading.Thread:
     """Answer the first change of the Model, as the operator does."""
 

@@ -5,8 +5,10 @@ import orjson
 import pytest
 from gen_serving import columns, param, tensors
 from trainyard_serving.errors import BadInput, UnsupportedMedia
+from trainyard_serving.kinds import MLFLOW_KINDS, typed
 from trainyard_serving.protocols import mlflow, v2
 from trainyard_serving.signature import Signature
+from trainyard_serving.table import MAX_COLUMNS
 
 AB = columns(a="double", b="long")
 ONE = tensors(_=(-1, 2))
@@ -166,6 +168,9 @@ def test_csv_is_read_by_the_signature():
         ("a\n1\n", "b", None),
         ("a,a\n1,2\n", "columns", None),
         ('a,b\n"1,2\n', None, None),
+        ("a,b\n1,9223372036854775808\n", "b", 0),
+        ("a,b\n1_000,2\n", "a", 0),
+        ("a,b\n\u0661,2\n", "a", 0),
     ],
 )
 def test_bad_csv_names_field_and_row(body, field, row):
@@ -173,6 +178,22 @@ def test_bad_csv_names_field_and_row(body, field, row):
         read(body, AB, "text/csv")
 
     assert (caught.value.field, caught.value.row) == (field, row)
+
+
+def test_a_number_beyond_all_is_infinite_or_refused():
+    batch = read(f"a,b\n1,2\n{'9' * 400},2\n", AB, "text/csv")
+    assert np.isinf(batch.arrays["a"][1])
+
+    with pytest.raises(BadInput, match="does not fit in double") as caught:
+        typed([1.0, 10**400], MLFLOW_KINDS["double"], field="a")
+    assert caught.value.row == 1
+
+
+def test_without_a_signature_there_is_an_end_to_columns():
+    body = {"inputs": dict.fromkeys(map(str, range(MAX_COLUMNS + 1)), 1)}
+
+    with pytest.raises(BadInput, match="more than 10000"):
+        read(orjson.dumps(body).decode(), NONE)
 
 
 @pytest.mark.parametrize(
@@ -219,6 +240,7 @@ def test_inference_requests_give_the_same_columns(inputs):
         pytest.param([v2_input(shape=[-1])], "a", id="negative size"),
         pytest.param([v2_input(shape=[2])], "a", id="too few values"),
         pytest.param([v2_input(shape=[2**62, 2**62])], "a", id="a shape beyond memory"),
+        pytest.param([v2_input(shape=[0, 2**40, 2**40], data=[])], "a", id="nothing, but large"),
         pytest.param([v2_input(shape=[1] * 99)], "a", id="too many dimensions"),
         pytest.param([v2_input(shape=[1, 4], data=[[1, 2], [3, 4]])], "a", id="nested otherwise"),
         pytest.param([v2_input(data=["1"])], "a", id="a string for a number"),

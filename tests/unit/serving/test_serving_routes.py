@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import threading
 
 import numpy as np
 import pytest
-from gen_serving import Doubling, answer, columns, routes, tensors
+from gen_serving import Doubling, answer, columns, numbers, routes, tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trainyard_serving.protocols import mlflow
 from trainyard_serving.signature import Signature
+from trainyard_serving.web.routes import INLINE_BYTES, MAX_BEING_READ
 
 INFER = "/v2/models/digits/infer"
 A = {"inputs": [{"name": "a", "shape": [1], "datatype": "FP64", "data": [21]}]}
@@ -155,6 +158,61 @@ async def test_metrics_come_in_the_format_asked_for():
     assert plain.content_type.startswith("text/plain")
     assert openmetrics.content_type.startswith("application/openmetrics-text")
     assert openmetrics.body.endswith(b"# EOF\n")
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["application/openmetrics-text; version=abc", "application/openmetrics-text; version=1=2"],
+)
+async def test_metrics_come_whatever_version_is_asked_for(accept):
+    assert (await answer(routes()[0], "/metrics", method="GET", accept=accept)).status == 200
+
+
+@pytest.mark.parametrize("path", ["/invocations", INFER])
+async def test_a_compressed_body_is_refused_in_words(path):
+    reply = await answer(routes()[0], path, A, content_encoding="gzip")
+
+    assert reply.status == 415
+    assert b"gzip" in reply.body
+
+
+async def test_the_loop_goes_on_while_a_large_body_is_read(monkeypatch):
+    table, reading, go_on = routes()[0], threading.Event(), threading.Event()
+    body = {"inputs": [[21]] * (INLINE_BYTES // 4)}
+
+    def read(*_):
+        reading.set()
+        assert go_on.wait(10)
+        return numbers(21)
+
+    monkeypatch.setattr(mlflow, "read", read)
+    large = asyncio.create_task(answer(table, "/invocations", body))
+    await asyncio.to_thread(reading.wait, 10)
+    probe = await answer(table, "/v2/health/live", method="GET")
+    go_on.set()
+
+    assert probe.status == 200
+    assert (await large).body == b'{"predictions":[42.0]}'
+
+
+async def test_a_large_body_is_refused_as_a_small_one():
+    body = {"inputs": [["x"]] * (INLINE_BYTES // 4)}
+
+    reply = await answer(routes()[0], "/invocations", body)
+
+    assert reply.status == 400
+    assert b"'a', row 0" in reply.body
+
+
+async def test_too_many_large_bodies_are_put_off():
+    table = routes()[0]
+    body = {"inputs": [[21]] * (INLINE_BYTES // 4)}
+
+    replies = await asyncio.gather(
+        *(answer(table, "/invocations", body) for _ in range(MAX_BEING_READ + 1))
+    )
+
+    assert sorted(reply.status for reply in replies) == [200] * MAX_BEING_READ + [503]
 
 
 async def test_the_binary_extension_is_refused_in_words():

@@ -11,7 +11,7 @@ from typing import Any
 from trainyard_api import contract
 
 from trainyard_operator import names
-from trainyard_operator.objects.source import text_of
+from trainyard_operator.objects.source import literal, text_of
 from trainyard_operator.plan import Object
 from trainyard_operator.settings import Settings
 
@@ -30,7 +30,7 @@ def main_environment(run: Object, attempt: int, *, settings: Settings) -> list[O
     spec = run["spec"]
     theirs = {each["name"]: each for each in spec.get("env") or ()}
     ours = {**_recording(run, settings), **_about(run, attempt), **_parameters(spec)}
-    fixed = [{"name": name, "value": value} for name, value in ours.items()]
+    fixed = [{"name": name, "value": literal(value)} for name, value in ours.items()]
     token = token_variable(run)
     taken = {*ours, token["name"]}
     defaults = [

@@ -98,7 +98,9 @@ def _main(
 
 def arguments(parameters: Mapping[str, Any]) -> list[str]:
     """Return `--name=value` for each parameter, in the order of the spec."""
-    return [f"--{name}={source.text_of(value)}" for name, value in parameters.items()]
+    return [
+        f"--{name}={source.literal(source.text_of(value))}" for name, value in parameters.items()
+    ]
 
 
 def _own_volumes() -> Sequence[Object]:

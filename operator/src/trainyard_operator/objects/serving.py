@@ -16,7 +16,11 @@ from trainyard_operator.settings import Runtime, Settings
 # Endpoints must have forgotten a pod before it stops taking requests.
 _SETTLE_SECONDS = 5
 _START_SECONDS = 600
-_DEFAULT_RESOURCES: Object = {"requests": {"cpu": "100m", "memory": "256Mi"}}
+# A limit, because a request may ask for much memory: better this pod than its neighbours.
+_DEFAULT_RESOURCES: Object = {
+    "requests": {"cpu": "100m", "memory": "256Mi"},
+    "limits": {"memory": "2Gi"},
+}
 
 
 def serving_deployment(

@@ -62,6 +62,11 @@ def working_directory(spec: Object) -> str:
     return f"{contract.WORK}/{path}" if path else contract.WORK
 
 
+def literal(text: str) -> str:
+    """Return text that Kubernetes leaves as it is: it would replace $(NAME) in it."""
+    return text.replace("$", "$$")
+
+
 def text_of(value: Any) -> str:
     """Return a parameter's value as text, as JSON spells it."""
     if isinstance(value, bool):

@@ -42,10 +42,11 @@ def logs(
     run = client.get(Run, name)
     if follow and not attempt and not judge(run).settled:
         raise typer.Exit(follow_to_end(client, run))
-    if not run.status.attempts:
-        note(f"{name} has printed nothing yet: {describe(run)}")
-        return
-    _print_attempt(client, run, attempt)
+    if run.status.attempts:
+        _print_attempt(client, run, attempt)
+    else:
+        yet = "" if judge(run).settled else " yet"
+        note(f"{name} has printed nothing{yet}: {describe(run)}")
     if follow:
         raise typer.Exit(exit_code(run))
 

@@ -17,6 +17,7 @@ from trainyard_serving.kinds import BOOLEAN, INTEGER, NUMBER, Kind
 from trainyard_serving.protocols import decoded
 from trainyard_serving.signature import Signature
 
+_LONGEST_INTEGER: Final = 20  # a sign and the digits of 64 bits
 FORMATS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 
@@ -161,7 +162,9 @@ def _cell(text: str, kind: Kind | None) -> Any:
 def _number(text: str) -> Any:
     if not text or text.lower() == "nan":
         return None
-    for parse in (int, float):
+    if "_" in text or not text.isascii():  # numbers to Python, not to anybody else
+        return text
+    for parse in (int, float) if len(text) <= _LONGEST_INTEGER else (float,):
         try:
             return parse(text)
         except ValueError:

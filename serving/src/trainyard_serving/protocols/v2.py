@@ -19,6 +19,7 @@ _DTYPES: Final = {
     **{f"UINT{bits}": f"uint{bits}" for bits in (8, 16, 32, 64)},
     **{f"FP{bits}": f"float{bits}" for bits in (16, 32, 64)},
 }
+MAX_VALUES: Final = 1 << 31
 _KINDS: Final = {name: kind_of_dtype(dtype) for name, dtype in _DTYPES.items()} | {"BYTES": TEXT}
 _DATATYPES: Final = {dtype: name for name, dtype in _DTYPES.items()}
 
@@ -95,6 +96,8 @@ def _input(index: int, item: Any) -> _Input:
         raise BadInput("shape must be an array of sizes", field=name)
     if len(shape) > tensor.MAX_DIMENSIONS:
         raise BadInput(f"shape has more than {tensor.MAX_DIMENSIONS} dimensions", field=name)
+    if prod(n for n in shape if n) > MAX_VALUES:
+        raise BadInput("shape is larger than any body", field=name)
     if "data" not in item:
         binary = "binary_data_size" in str(item.get("parameters"))
         hint = ": the binary extension is not read here" if binary else ""

@@ -4,15 +4,23 @@ Handlers read and write by `protocols/`; here is only which path does what, and 
 turns anything unforeseen into a 500 of its own request.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 from typing import Any, Final
 
 from trainyard_serving import protocols
 from trainyard_serving.batch import Batch
-from trainyard_serving.errors import BadInput, ServingError, UnknownModel, UnsupportedMedia
+from trainyard_serving.errors import (
+    BadInput,
+    Overloaded,
+    ServingError,
+    UnknownModel,
+    UnsupportedMedia,
+)
 from trainyard_serving.metrics import Metrics
 from trainyard_serving.protocols import mlflow, v2
 from trainyard_serving.served import Loaded, Served
@@ -23,6 +31,10 @@ LOG = logging.getLogger(__name__)
 
 Handler = Callable[[Request, Respond], None]
 Plain = Callable[[Request], Answer]
+Write = Callable[[Any], bytes]
+INLINE_BYTES: Final = 256 << 10
+"""Bodies above this are read in a thread: a millisecond of reading is a millisecond of silence."""
+MAX_BEING_READ: Final = 16
 _BINARY: Final = b"inference-header-content-length"
 
 
@@ -33,6 +45,8 @@ class Routes:
         self._served = served
         self._metrics = metrics
         self._names: tuple[Loaded | None, list[str]] = (None, [])
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="read")
+        self._being_read = 0
         self._table = self._paths()
 
     def route(self, request: Request, respond: Respond) -> None:
@@ -96,15 +110,18 @@ class Routes:
     def _infer(self, request: Request, respond: Respond) -> None:
         if _BINARY in request.headers:
             raise UnsupportedMedia("the binary tensor extension is not read here: send JSON")
+        _must_be_plain(request)
         model = self._served.model()
-        asked = v2.read(request.body, model.signature)
         names = self._output_names(model)
         served = self._served
 
-        def write(result: Any) -> bytes:
-            return v2.write(asked, result, model=served.name, version=served.version, names=names)
+        def read() -> tuple[Batch, Write]:
+            asked = v2.read(request.body, model.signature)
+            return asked.batch, lambda result: v2.write(
+                asked, result, model=served.name, version=served.version, names=names
+            )
 
-        _predict(model, asked.batch, write, respond, is_mlflow=False)
+        self._read_and_predict(request, model, read, respond, is_mlflow=False)
 
     def _output_names(self, model: Loaded) -> list[str]:
         if self._names[0] is not model:
@@ -112,9 +129,45 @@ class Routes:
         return self._names[1]
 
     def _invocations(self, request: Request, respond: Respond) -> None:
+        _must_be_plain(request)
         model = self._served.model()
-        batch = mlflow.read(request.body, request.header(b"content-type"), model.signature)
-        _predict(model, batch, mlflow.write, respond, is_mlflow=True)
+
+        def read() -> tuple[Batch, Write]:
+            content_type = request.header(b"content-type")
+            return mlflow.read(request.body, content_type, model.signature), mlflow.write
+
+        self._read_and_predict(request, model, read, respond, is_mlflow=True)
+
+    def _read_and_predict(
+        self,
+        request: Request,
+        model: Loaded,
+        read: Callable[[], tuple[Batch, Write]],
+        respond: Respond,
+        *,
+        is_mlflow: bool,
+    ) -> None:
+        """Read the body at once if it is small; else beside the loop, which goes on answering."""
+        if len(request.body) <= INLINE_BYTES:
+            batch, write = read()
+            _predict(model, batch, write, respond, is_mlflow=is_mlflow)
+            return
+        if self._being_read >= MAX_BEING_READ:
+            raise Overloaded(f"{MAX_BEING_READ} large requests are being read: try again later")
+        self._being_read += 1
+
+        def done(future: asyncio.Future[tuple[Batch, Write]]) -> None:
+            self._being_read -= 1
+            try:
+                batch, write = future.result()
+                _predict(model, batch, write, respond, is_mlflow=is_mlflow, large=True)
+            except ServingError as exc:
+                respond(refusal(exc, mlflow=is_mlflow))
+            except Exception:
+                LOG.exception("unexpected error in reading a request")
+                respond(problem(500, "unexpected error: the server's log has the details"))
+
+        asyncio.get_running_loop().run_in_executor(self._reader, read).add_done_callback(done)
 
     def _server(self, _request: Request) -> Answer:
         return json_answer(
@@ -162,6 +215,12 @@ class Routes:
         return Answer(200, body, content_type)
 
 
+def _must_be_plain(request: Request) -> None:
+    coding = request.header(b"content-encoding").strip().lower()
+    if coding not in {"", "identity"}:
+        raise UnsupportedMedia(f"Content-Encoding {coding:.50} is not read here: send it as it is")
+
+
 def _at_once(handler: Plain) -> Handler:
     return lambda request, respond: respond(handler(request))
 
@@ -169,10 +228,11 @@ def _at_once(handler: Plain) -> Handler:
 def _predict(
     model: Loaded,
     batch: Batch,
-    write: Callable[[Any], bytes],
+    write: Write,
     respond: Respond,
     *,
     is_mlflow: bool,
+    large: bool = False,
 ) -> None:
     def done(result: Any, error: ServingError | None) -> None:
         if error is not None:
@@ -187,7 +247,7 @@ def _predict(
             answer = problem(500, "unexpected error: the server's log has the details")
         respond(answer)
 
-    model.dataplane.submit(batch, done)
+    model.dataplane.submit(batch, done, large=large)
 
 
 def _own_version() -> str:
