@@ -1,0 +1,100 @@
+"""What N Runs cost beside N bare Jobs: seconds, API writes, the operator's CPU and memory.
+
+On the local cluster, with fake nodes and the controllers' limits raised; see ../README.md.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import fake_nodes
+import kubelet_pod
+import limits
+import report
+from api import Api, BenchError, connected, namespace
+from loads import BARE_JOBS, TRAINYARD_RUNS, Load
+from readings import Operator, find_operator
+from trainyard_cluster import paths
+from trainyard_cluster.shell import StepError
+from window import Window, measure
+
+WARM_UP = 20
+POD_SECONDS = 1.0
+SPACE = f"trainyard-bench-{os.getpid()}"
+
+
+async def bench(n: int, rounds: int) -> list[report.Round]:
+    """Measure; leaves the cluster as it was."""
+    async with AsyncExitStack() as stack:
+        api = await stack.enter_async_context(connected())
+        operator = await find_operator(api)
+        say("The controllers' limits are raised, and fake nodes made")
+        await stack.enter_async_context(limits.raised(api))
+        space = await stack.enter_async_context(namespace(api, SPACE))
+        address = await kubelet_pod.start(api, space, image=operator.image, seconds=POD_SECONDS)
+        playing = fake_nodes.playing(api, address=address, seconds=POD_SECONDS)
+        await stack.enter_async_context(playing)
+        await one_round(api, operator, WARM_UP, runs_first=False)
+        return [
+            await one_round(api, operator, n, runs_first=bool(number % 2))
+            for number in range(rounds)
+        ]
+
+
+async def one_round(api: Api, operator: Operator, n: int, *, runs_first: bool) -> report.Round:
+    """Measure both, in an order that takes turns."""
+    if runs_first:
+        runs = await one(api, operator, TRAINYARD_RUNS, n)
+        return report.Round(await one(api, operator, BARE_JOBS, n), runs)
+    jobs = await one(api, operator, BARE_JOBS, n)
+    return report.Round(jobs, await one(api, operator, TRAINYARD_RUNS, n))
+
+
+async def one(api: Api, operator: Operator, load: Load, n: int) -> Window:
+    """Measure one load in a namespace of its own, gone before the next begins."""
+    async with namespace(api, f"{SPACE}-{load.name.lower()}") as space:
+        window = await measure(api, operator, load, n, space)
+    times = ", ".join(f"all {mark} in {s:.1f} s" for mark, s in window.seconds.items())
+    say(f"{n} {load.name}: {times}")
+    return window
+
+
+def say(text: str) -> None:
+    print(f"  • {text}", flush=True)
+
+
+async def guarded(n: int, rounds: int) -> list[report.Round]:
+    """Measure; a SIGTERM cleans up as an interrupt from the keyboard does."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await bench(n, rounds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-n", type=int, default=500, help="Runs, and Jobs, in a round")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="file for the figures as JSON")
+    options = parser.parse_args()
+    os.environ["KUBECONFIG"] = str(paths.kubeconfig())
+    try:
+        rounds = asyncio.run(guarded(options.n, options.rounds))
+    except (BenchError, StepError) as exc:
+        sys.exit(f"bench/operator: {exc}")
+    except asyncio.CancelledError:
+        sys.exit("bench/operator: stopped")
+    print(f"\n{options.n} Runs and {options.n} bare Jobs, pods of {POD_SECONDS:.0f} s on kwok's")
+    print(f"nodes, {os.cpu_count()} cores for everything, this client included.\n")
+    print(report.shown(rounds))
+    if options.out:
+        options.out.write_text(json.dumps([report.figures(each) for each in rounds], indent=2))
+
+
+if __name__ == "__main__":
+    main()
