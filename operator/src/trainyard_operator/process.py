@@ -165,7 +165,8 @@ def main() -> None:
     """Run the operator."""
     settings = from_environment()
     journal.configure(level=settings.log_level, style=settings.log_format)
-    gc.set_threshold(50_000, 50, 50)
+    # Fewer young collections than by default; the old ones still come every million objects.
+    gc.set_threshold(10_000, 10, 10)
     _log.info("starting", extra=_described(settings))
     uvloop.run(run(settings))
 

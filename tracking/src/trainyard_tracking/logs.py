@@ -14,6 +14,8 @@ from pathlib import Path
 from trainyard_tracking.errors import Refused, TrackingError
 from trainyard_tracking.objects import CHUNK, Objects
 
+_LOCKS = 64
+
 
 class WrongOffset(TrackingError):  # noqa: N818  # an answer that has a value
     """The log has another length than the sender thinks."""
@@ -51,11 +53,13 @@ class LogRef:
 
 @dataclass(slots=True)
 class Logs:
-    """All logs; one append at a time."""
+    """All logs; one append to a log at a time."""
 
     spool: Path
     objects: Objects
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _locks: list[threading.Lock] = field(
+        default_factory=lambda: [threading.Lock() for _ in range(_LOCKS)]
+    )
 
     def state(self, ref: LogRef) -> LogState:
         """Tell how much of a log is here, in the spool or archived."""
@@ -71,7 +75,7 @@ class Logs:
             WrongOffset: the log does not end at `offset`; carries where it ends.
             Refused: the log is archived and takes no more.
         """
-        with self._lock:
+        with self._lock_of(ref):
             state = self.state(ref)
             if state.offset != offset:
                 raise WrongOffset(state)
@@ -98,7 +102,7 @@ class Logs:
 
     def archive(self, ref: LogRef) -> LogState:
         """Make the log an artifact and empty the spool; again is harmless."""
-        with self._lock:
+        with self._lock_of(ref):
             state = self.state(ref)
             path, note = self._path(ref), self._note(ref)
             if not note.exists():
@@ -113,6 +117,10 @@ class Logs:
             note.unlink(missing_ok=True)
             path.unlink()
             return state
+
+    def _lock_of(self, ref: LogRef) -> threading.Lock:
+        # Shared by some: bounded, and an upload holds up few others.
+        return self._locks[hash(ref.key) % _LOCKS]
 
     def _path(self, ref: LogRef) -> Path:
         return self.spool / "logs" / ref.namespace / ref.run_id / f"{ref.attempt}.log"

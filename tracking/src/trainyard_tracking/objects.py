@@ -5,13 +5,16 @@ Keys are made by the callers. Content that is addressed by its digest is written
 `If-None-Match: *` itself.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
+import certifi
 import httpx
+import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
 from urllib3.exceptions import HTTPError
@@ -20,6 +23,7 @@ from trainyard_tracking.errors import BadSettings, Unavailable
 from trainyard_tracking.settings import ObjectStoreSettings
 
 CHUNK = 1 << 20
+_THREADS = 64
 _PATIENCE = httpx.Timeout(30.0, read=600.0, write=600.0)
 
 
@@ -60,6 +64,7 @@ class S3Objects:
             secret_key=store.secret_key,
             secure=store.secure,
             region=store.region,
+            http_client=_pool(),
         )
 
     def ensure_bucket(self) -> None:
@@ -143,6 +148,16 @@ class S3Objects:
             ]
         except (MinioException, HTTPError) as exc:
             raise _away(exc) from exc
+
+
+def _pool() -> urllib3.PoolManager:
+    """Return minio-py's own settings, but a connection for every thread of the service."""
+    return urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=10.0, read=300.0),
+        maxsize=_THREADS,
+        ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
+        retries=urllib3.Retry(total=5, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
+    )
 
 
 def _chunks(response: object) -> Iterator[bytes]:

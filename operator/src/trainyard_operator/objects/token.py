@@ -6,8 +6,11 @@ the resource's creation time), so that writing a Secret again changes nothing.
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from trainyard_api import contract
 
 from trainyard_operator import names
@@ -44,4 +47,11 @@ def _signed(resource: Object, subject: str, *, key: str, **claims: object) -> st
         "iat": int(datetime.fromisoformat(meta["creationTimestamp"]).timestamp()),
         **claims,
     }
-    return jwt.encode(payload, key, algorithm=contract.SIGNATURE_ALGORITHM)
+    return jwt.encode(payload, _parsed(key), algorithm=contract.SIGNATURE_ALGORITHM)
+
+
+@lru_cache(maxsize=4)
+def _parsed(key: str) -> Ed25519PrivateKey:
+    parsed = load_pem_private_key(key.encode(), password=None)
+    assert isinstance(parsed, Ed25519PrivateKey)  # noqa: S101  # for the type checker: jwt refuses
+    return parsed

@@ -87,4 +87,5 @@ def _move(
     for follower in answer.followers:
         note(f"Deployment {follower} follows: trainyard get deployment {follower}")
     if not answer.followers:
-        note(f"No Deployment follows {stage} of {model}")
+        note("No Deployment follows it. To serve it, kubectl apply one with")
+        note(f"  spec: {{model: {{name: {model}, alias: {stage}}}}}")
