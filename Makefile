@@ -65,7 +65,7 @@ generate: venv ## Write the CRDs, the chart's copies of them and the reference
 
 test: lint types contracts images ## All tests: lint, types, contracts, unit, API server, chart, docs, cluster
 	@echo "==> Tests: the cluster's on one worker, all others on another (about 20 minutes)"
-	@$(BIN)/pytest tests --numprocesses=2 --dist=loadgroup --cov --cov-report=term:skip-covered
+	@$(BIN)/pytest tests --numprocesses=2 --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 test-unit: venv ## Pure tests, in seconds
 	@$(BIN)/pytest tests/unit
