@@ -7,6 +7,7 @@ timestamp, so a line has exactly one.
 """
 
 import re
+from datetime import datetime
 
 _STAMP = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"
 _STAMPED = re.compile(rb"^(" + _STAMP + rb") ", re.MULTILINE)
@@ -58,6 +59,13 @@ def _key(stamp: bytes) -> tuple[bytes, bytes]:
     seconds, _, rest = stamp.partition(b".")
     fraction = rest.rstrip(b"Z").ljust(9, b"0") if rest else b"0" * 9
     return seconds.rstrip(b"Z")[:19], fraction[:9]
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Return the seconds from one timestamp to another; 0 if one of them is none."""
+    if not earlier or not later:
+        return 0.0
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 def whole_seconds(stamp: str) -> str:

@@ -19,11 +19,20 @@ import aiohttp
 from trainyard_operator.calls import FollowLog
 from trainyard_operator.errors import Conflict, NotFound, OperatorError, Retry, Terminal
 from trainyard_operator.kube import Kube
-from trainyard_operator.log_lines import after_stamp, last_stamp, strip_stamps, whole_seconds
+from trainyard_operator.log_lines import (
+    after_stamp,
+    last_stamp,
+    seconds_between,
+    stamp_of,
+    strip_stamps,
+    whole_seconds,
+)
 from trainyard_operator.metrics import LOG_BYTES
 
 BATCH_BYTES = 4 << 20
 BATCH_SECONDS = 1.0
+ROTATION_SECONDS = 3.0
+"""A node looks every ten seconds for logs to rotate: in less, no whole file has come and gone."""
 GIVE_UP_READS = 2
 """Reads without a byte after which a log is given up: a node that serves none, say."""
 
@@ -256,7 +265,8 @@ class Follower:
         self._joins = self._joins or len(fresh) < len(block)
         if not fresh:
             return skip
-        note = b"" if self._joins else _DROPPED
+        dropped = not self._joins and seconds_between(skip, stamp_of(fresh)) > ROTATION_SECONDS
+        note = _DROPPED if dropped else b""
         self._joins = True
         await self._append(note + strip_stamps(fresh), last_stamp(fresh) or self._stamp)
         return ""

@@ -133,13 +133,19 @@ async def test_another_process_goes_on_where_the_last_append_ended() -> None:
 
 async def test_what_the_node_dropped_meanwhile_is_said_where_it_is_missing() -> None:
     sink = FakeSink(b"one\n", "2026-11-24T12:00:00.5Z")
-    pod = FakePodLog([stamped("three", begin=2), stamped("four", begin=3)])
+    pod = FakePodLog([stamped("three", begin=9), stamped("four", begin=10)])
 
     said, _, rest = (await ship(pod, sink)).partition(b"[trainyard] output may be missing here")
 
     assert said == b"one\n"
     assert rest.endswith(b"\nthree\nfour\n")
     assert b"[trainyard]" not in rest
+
+
+async def test_a_log_that_was_rotated_where_it_was_left_off_is_whole() -> None:
+    sink = FakeSink(b"one\n", "2026-11-24T12:00:00.123456789Z")
+
+    assert await ship(FakePodLog([stamped("two", begin=1)]), sink) == b"one\ntwo\n"
 
 
 async def test_a_tracking_service_that_is_down_is_waited_for() -> None:
