@@ -215,6 +215,8 @@ def remove() -> None:
         ours = [name for name in names if name.startswith((f"{REGISTRY}/", base.LOCAL))]
         if ours:
             engine.output("image", "rm", "--force", *ours, timeout=300)
+        # What a later build took the name of.
+        engine.output("image", "prune", "--force", "--filter", f"label={LABEL}", timeout=300)
         engine.output("network", "rm", "kind")  # stays where another cluster uses it
 
 
