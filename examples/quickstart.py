@@ -84,7 +84,8 @@ def run(command: str, *, expect: int = 0, quiet: bool = False, stdin: str | None
     )
     if not quiet:
         # Helm warns on standard error of every watch that it ends itself.
-        noisy = command.startswith(str(helm())) and done.returncode == expect
+        is_helm = Path(shlex.split(command)[0]).name.startswith("helm")
+        noisy = is_helm and done.returncode == expect
         print((done.stdout + ("" if noisy else done.stderr)).rstrip(), flush=True)
     if done.returncode != expect:
         if quiet:

@@ -5,6 +5,7 @@ import time
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from trainyard_cluster import paths, tools
 from trainyard_cluster.shell import StepError, console, lock
@@ -83,7 +84,7 @@ def main() -> None:
     try:
         app()
     except StepError as error:
-        console.print(f"[red]failed[/red] {error}", markup=True)
+        console.print(f"[red]failed[/red] {escape(str(error))}")
         sys.exit(1)
 
 

@@ -23,7 +23,7 @@ def logs(
     namespace: Namespace = "",
     context: Context = "",
 ) -> None:
-    """Print the log of a Run: live from its pod, or as recorded when the pod is gone.
+    """Print the log of a Run as it is recorded, also when its pod is gone.
 
     With -f the exit code is the Run's; Ctrl-C detaches.
 
