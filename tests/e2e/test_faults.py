@@ -43,7 +43,7 @@ def test_a_name_used_again_at_once_is_a_run_of_its_own(kube: Kubectl) -> None:
     running(kube, "again")
     first = kube.get("run", "again")["metadata"]["uid"]
     kube("delete", "run", "again", "--wait=false", "--cascade=background")
-    kube("wait", "--for=delete", "run/again", "--timeout=30s")
+    kube("wait", "--for=delete", "run/again", "--timeout=60s")
     kube.apply(shell_run("again", "echo second"))
 
     run = kube.recorded("again")

@@ -27,7 +27,7 @@ def held(kube: Kubectl, alias: str, version: int) -> Object:
         "model",
         "m",
         lambda seen: seen["status"].get("aliases", {}).get(alias) == version,
-        seconds=20,
+        seconds=60,
     )
 
 
@@ -119,7 +119,8 @@ def scientist(versions: Kubectl) -> Iterator[str]:
 def test_who_lacks_promote_is_refused_with_the_right_that_is_missing(
     versions: Kubectl, scientist: str
 ) -> None:
-    patch = json.dumps({"spec": {"aliases": {"production": 4}, "promotedBy": scientist}})
+    holds = versions.get("model", "m")["spec"]["aliases"]["production"]
+    patch = json.dumps({"spec": {"aliases": {"production": 7 - holds}, "promotedBy": scientist}})
     words = ("-n", versions.namespace, "patch", "model", "m", "--type=merge", "-p", patch)
 
     refusal = command(versions.environment, "kubectl", f"--as={scientist}", *words, expect=1)
@@ -168,7 +169,7 @@ def test_a_pin_holds_until_it_is_taken_out(versions: Kubectl) -> None:
         lambda seen: any(
             each["reason"] == "AliasOwnedElsewhere" for each in seen["status"]["conditions"]
         ),
-        seconds=20,
+        seconds=60,
     )
     message = next(
         each["message"]

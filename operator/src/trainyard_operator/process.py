@@ -30,7 +30,7 @@ from trainyard_operator.errors import LeaseLost
 from trainyard_operator.kinds.registry import KINDS
 from trainyard_operator.kube import Kube
 from trainyard_operator.lease import Lease
-from trainyard_operator.logs import LogKeeper
+from trainyard_operator.logs.keeper import LogKeeper
 from trainyard_operator.metrics import LEADER
 from trainyard_operator.policies.liveness import has_stopped
 from trainyard_operator.reconcile import Reconciler

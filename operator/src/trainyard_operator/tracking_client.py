@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import aiohttp
 import orjson
-from trainyard_api.contract import LAST_TIMESTAMP_HEADER, TRACKING_API, UPLOAD_OFFSET_HEADER
+from trainyard_api.contract import LOG_PLACE_HEADER, TRACKING_API, UPLOAD_OFFSET_HEADER
 
 from trainyard_operator.errors import Conflict, NotFound, OperatorError, Retry, Terminal
 from trainyard_operator.metrics import TRACKING_REQUESTS
@@ -59,19 +59,19 @@ class TrackingClient:
         await self._json("POST", f"/namespaces/{namespace}/audit", line)
 
     async def log_offset(self, namespace: str, run_id: str, attempt: int) -> tuple[int, str]:
-        """Return how many bytes of an attempt's log are there, and the last line's time."""
+        """Return how many bytes of an attempt's log are there, and the place they end at."""
         _, headers = await self._request("HEAD", _log(namespace, run_id, attempt))
-        return int(headers.get(UPLOAD_OFFSET_HEADER, "0")), headers.get(LAST_TIMESTAMP_HEADER, "")
+        return int(headers.get(UPLOAD_OFFSET_HEADER, "0")), headers.get(LOG_PLACE_HEADER, "")
 
     async def append_log(
-        self, namespace: str, run_id: str, attempt: int, *, offset: int, stamp: str, data: bytes
+        self, namespace: str, run_id: str, attempt: int, *, offset: int, reached: str, data: bytes
     ) -> int:
         """Append bytes at an offset; return the new one.
 
         Raises:
             Conflict: The log has another length: ask for it.
         """
-        given = {UPLOAD_OFFSET_HEADER: str(offset), LAST_TIMESTAMP_HEADER: stamp}
+        given = {UPLOAD_OFFSET_HEADER: str(offset), LOG_PLACE_HEADER: reached}
         given["Content-Type"] = "application/offset+octet-stream"
         path = _log(namespace, run_id, attempt)
         _, headers = await self._request("PATCH", path, data=data, headers=given)

@@ -1,7 +1,7 @@
 """Logs of attempts: appended at an offset while they come, an artifact of the run at the end.
 
 Until then they are files in the spool, which survives the pod of the Run and ours. A log is two
-files: the bytes, and a note of how many of them count and when the last line was printed; bytes
+files: the bytes, and a note of how many of them count and where they end in the pod's log; bytes
 beyond the note are of an append that was cut off, and are dropped.
 """
 
@@ -27,10 +27,10 @@ class WrongOffset(TrackingError):  # noqa: N818  # an answer that has a value
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """Length of a log in bytes, and the time of its last line as it was sent."""
+    """Length of a log in bytes, and its sender's word for the place they end at."""
 
     offset: int
-    timestamp: str = ""
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Logs:
             return _read_note(note)
         return LogState(self.objects.size(ref.key) or 0)
 
-    def append(self, ref: LogRef, *, offset: int, timestamp: str, data: bytes) -> LogState:
+    def append(self, ref: LogRef, *, offset: int, place: str, data: bytes) -> LogState:
         """Append bytes.
 
         Raises:
@@ -87,7 +87,7 @@ class Logs:
                 file.truncate(offset)
                 file.seek(offset)
                 file.write(data)
-            appended = LogState(offset + len(data), timestamp or state.timestamp)
+            appended = LogState(offset + len(data), place or state.place)
             _write_note(self._note(ref), appended)
             return appended
 
@@ -131,12 +131,12 @@ class Logs:
 
 def _read_note(note: Path) -> LogState:
     found = json.loads(note.read_bytes())
-    return LogState(int(found["offset"]), str(found["timestamp"]))
+    return LogState(int(found["offset"]), str(found["place"]))
 
 
 def _write_note(note: Path, state: LogState) -> None:
     fresh = note.with_suffix(".new")
-    fresh.write_text(json.dumps({"offset": state.offset, "timestamp": state.timestamp}))
+    fresh.write_text(json.dumps({"offset": state.offset, "place": state.place}))
     fresh.replace(note)
 
 

@@ -4,7 +4,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from trainyard_api.contract import LAST_TIMESTAMP_HEADER, UPLOAD_OFFSET_HEADER
+from trainyard_api.contract import LOG_PLACE_HEADER, UPLOAD_OFFSET_HEADER
 
 from trainyard_tracking.api.bodies import RUN_ID, checked
 from trainyard_tracking.errors import Refused, TooLarge
@@ -37,11 +37,11 @@ class Log(HTTPEndpoint):
         if not offset.isdecimal():
             raise Refused(f"{UPLOAD_OFFSET_HEADER} must say where the bytes belong")
         data = await _body(request)
-        timestamp = request.headers.get(LAST_TIMESTAMP_HEADER, "")
+        place = request.headers.get(LOG_PLACE_HEADER, "")
 
         def work() -> LogState:
             logs = request.app.state.services.logs
-            found: LogState = logs.append(ref, offset=int(offset), timestamp=timestamp, data=data)
+            found: LogState = logs.append(ref, offset=int(offset), place=place, data=data)
             return found
 
         try:
@@ -80,6 +80,6 @@ async def _body(request: Request) -> bytes:
 def _headers(state: LogState) -> dict[str, str]:
     return {
         UPLOAD_OFFSET_HEADER: str(state.offset),
-        LAST_TIMESTAMP_HEADER: state.timestamp,
+        LOG_PLACE_HEADER: state.place,
         "Cache-Control": "no-store",
     }

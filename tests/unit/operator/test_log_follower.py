@@ -7,11 +7,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from trainyard_operator import logs
 from trainyard_operator.calls import FollowLog
 from trainyard_operator.errors import Conflict, NotFound, Retry, Terminal
-from trainyard_operator.log_lines import after_stamp, last_stamp, strip_stamps, whole_seconds
-from trainyard_operator.logs import CUT, LogKeeper
+from trainyard_operator.logs import follower
+from trainyard_operator.logs.follower import CUT
+from trainyard_operator.logs.keeper import LogKeeper
 
 CALL = FollowLog("team", "r", "f" * 32, 1, "r-a1-0-x", "uid")
 
@@ -63,20 +63,20 @@ class FakePodLog:
 class FakeSink:
     """The tracking service's spool of one attempt."""
 
-    def __init__(self, held: bytes = b"", stamp: str = "") -> None:
-        self.held, self.stamp = held, stamp
+    def __init__(self, held: bytes = b"", place: str = "") -> None:
+        self.held, self.place = held, place
         self.failures: list[Exception] = []
         self.lost_answers = 0
 
     async def log_offset(self, *_: Any) -> tuple[int, str]:
-        return len(self.held), self.stamp
+        return len(self.held), self.place
 
-    async def append_log(self, *_: Any, offset: int, stamp: str, data: bytes) -> int:
+    async def append_log(self, *_: Any, offset: int, reached: str, data: bytes) -> int:
         if self.failures:
             raise self.failures.pop(0)
         if offset != len(self.held):
             raise Conflict("Conflict", "wrong offset")
-        self.held, self.stamp = self.held + data, stamp
+        self.held, self.place = self.held + data, reached
         if self.lost_answers:
             self.lost_answers -= 1
             raise Retry("TrackingUnavailable", "the answer was lost")
@@ -85,7 +85,7 @@ class FakeSink:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_PAUSE", 0.0)
+    monkeypatch.setattr(follower, "_PAUSE", 0.0)
 
 
 async def ship(pod: FakePodLog, sink: FakeSink, *, call: FollowLog = CALL) -> bytes:
@@ -119,8 +119,10 @@ async def test_pieces_may_break_lines_anywhere() -> None:
 async def test_after_a_broken_stream_nothing_is_lost_and_nothing_comes_twice() -> None:
     broken = [stamped("one", "two"), b"2026-11-24T12:00:02.5Z thr", aiohttp.ClientPayloadError()]
     again = [stamped("two", "three", begin=1)]
+    sink = FakeSink()
 
-    assert await ship(FakePodLog(broken, again), FakeSink()) == b"one\ntwo\nthree\n"
+    assert await ship(FakePodLog(broken, again), sink) == b"one\ntwo\nthree\n"
+    assert sink.place == "2026-11-24T12:00:02.5Z"
 
 
 async def test_another_process_goes_on_where_the_last_append_ended() -> None:
@@ -193,7 +195,7 @@ async def test_a_node_that_serves_no_log_is_given_up_with_a_note() -> None:
             await asyncio.sleep(0)
 
     assert b"gives no log" in sink.held
-    assert len(pod.since) == logs.GIVE_UP_READS
+    assert len(pod.since) == follower.GIVE_UP_READS
 
 
 async def test_a_lost_pods_log_is_closed_with_one_note_however_often_it_is_asked() -> None:
@@ -204,7 +206,7 @@ async def test_a_lost_pods_log_is_closed_with_one_note_however_often_it_is_asked
     held = await ship(FakePodLog(), sink, call=lost)
 
     assert held.count(b"[trainyard]") == 1
-    assert sink.stamp == CUT
+    assert sink.place == CUT
 
 
 async def test_a_log_that_is_archived_already_takes_no_note_and_is_complete() -> None:
@@ -235,33 +237,3 @@ async def test_who_waits_is_told_once_a_log_is_complete() -> None:
     assert keeper.is_complete(CALL)
     keeper.forget(CALL.run_id)
     await keeper.stop()
-
-
-def test_the_stamp_of_a_block_is_its_last_lines() -> None:
-    assert last_stamp(stamped("one", "two")) == "2026-11-24T12:00:01.5Z"
-    assert last_stamp(b"no stamp\n") == ""
-
-
-def test_a_stamp_inside_a_line_stays() -> None:
-    line = b"2026-11-24T12:00:00Z at 2026-11-24T11:00:00Z it began\n"
-
-    assert strip_stamps(line) == b"at 2026-11-24T11:00:00Z it began\n"
-
-
-@pytest.mark.parametrize(
-    ("stamp", "left"),
-    [
-        ("", 3),
-        ("2026-11-24T11:59:59Z", 3),
-        ("2026-11-24T12:00:00.5Z", 2),
-        ("2026-11-24T12:00:01.45Z", 2),
-        ("2026-11-24T12:00:02.5Z", 0),
-    ],
-)
-def test_lines_up_to_a_stamp_are_skipped(stamp: str, left: int) -> None:
-    assert after_stamp(stamped("a", "b", "c"), stamp).count(b"\n") == left
-
-
-def test_since_is_in_whole_seconds() -> None:
-    assert whole_seconds("2026-11-24T12:00:01.999999999Z") == "2026-11-24T12:00:01Z"
-    assert whole_seconds("") == ""
