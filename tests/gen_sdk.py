@@ -184,6 +184,15 @@ class _Handler(BaseHTTPRequestHandler):
     def token(self, account: str) -> None:
         self.give({"status": {"token": f"token-of-{account}"}}, 201)
 
+    def namespaces(self) -> None:
+        self.give({"items": [{"metadata": {"name": NAMESPACE}}]})
+
+    def namespace(self, name: str) -> None:
+        if name == NAMESPACE:
+            self.give({"metadata": {"name": name}})
+        else:
+            self.fail(404, "NotFound", f'namespaces "{name}" not found', name=name)
+
     def version_info(self) -> None:
         self.give({"gitVersion": "v1.37.2"})
 
@@ -222,6 +231,8 @@ _ROUTES = [
     (r"/apis/authentication.k8s.io/v1/selfsubjectreviews", _Handler.who),
     (r"/api/v1/namespaces/trainyard-system/serviceaccounts/([^/]+)/token", _Handler.token),
     (r"/version", _Handler.version_info),
+    (r"/api/v1/namespaces", _Handler.namespaces),
+    (r"/api/v1/namespaces/([^/]+)", _Handler.namespace),
     (rf"{SERVICE}/api/trainyard/v1/namespaces/[^/]+/blobs/([^/]+)", _Handler.blob),
     (
         rf"{SERVICE}/api/trainyard/v1/namespaces/[^/]+/runs/([^/]+)/logs/([^/]+)",

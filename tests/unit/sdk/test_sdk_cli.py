@@ -236,6 +236,40 @@ def test_status_is_one_screen(kubeconfig: Path, cluster: FakeCluster) -> None:
     assert "0/2" in shown
 
 
+def test_status_says_why_a_deployment_does_not_serve(
+    kubeconfig: Path, cluster: FakeCluster
+) -> None:
+    why = condition("Available", "False", "ProbeFailed", "no pod is ready")
+    spec = {"model": {"name": "digits", "alias": "production"}}
+    cluster.put(
+        "modeldeployments",
+        {"metadata": {"name": "api"}, "spec": spec, "status": {"conditions": [why]}},
+    )
+
+    assert "ProbeFailed: no pod is ready" in call("status").stdout
+
+
+def test_status_knows_an_empty_namespace_from_none(
+    kubeconfig: Path,
+) -> None:
+    typo = call("status", "-n", "visoin")
+
+    assert "none yet" in call("status").stderr
+    assert typo.exit_code == 1
+    assert 'namespaces "visoin" not found' in typo.stderr
+
+
+def test_delete_asks_or_is_told_yes(kubeconfig: Path, cluster: FakeCluster) -> None:
+    cluster.put("runs", run_object("old"))
+    unasked = call("delete", "run", "old")
+
+    assert unasked.exit_code == 1
+    assert "-y" in unasked.stderr
+    assert ("runs", "old") in cluster.objects
+    assert call("delete", "run", "old", "-y").stdout == "run/old deleted\n"
+    assert ("runs", "old") not in cluster.objects
+
+
 def test_doctor_is_1_when_something_is_broken(kubeconfig: Path) -> None:
     done = call("doctor")
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainyard.cli.options import Context, Form, Namespace, Output, client_for, complete_run
+from trainyard.cli.completion import complete_run
+from trainyard.cli.options import Context, Form, Namespace, Output, client_for
 from trainyard.cli.terminal import can_draw, note, show_data, show_table
 
 if TYPE_CHECKING:

@@ -1,10 +1,17 @@
-"""Options that commands share, and what Tab offers for them."""
+"""Options that commands share."""
 
 from contextlib import ExitStack
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from trainyard.cli.completion import (
+    complete_context,
+    complete_model,
+    complete_namespace,
+    complete_run,
+)
 
 if TYPE_CHECKING:
     from trainyard.client import Client
@@ -36,59 +43,6 @@ def close_clients() -> None:
     _to_close.close()
 
 
-def _names(ctx: Any, kind: str) -> list[str]:
-    """List the names of a kind for Tab; nothing at all where the cluster does not answer."""
-    from trainyard.errors import TrainyardError  # noqa: PLC0415  # only for Tab
-    from trainyard.kinds import kind_called  # noqa: PLC0415
-
-    options = getattr(ctx, "params", {}) or {}
-    try:
-        client = client_for(options.get("namespace") or "", options.get("context") or "")
-        found = client.list_objects(kind_called(kind), namespace=client.namespace)
-    except TrainyardError:
-        return []
-    return [item["metadata"]["name"] for item in found]
-
-
-def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Offer the Runs of the namespace."""
-    return [name for name in _names(ctx, "runs") if name.startswith(incomplete)]
-
-
-def complete_model(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Offer the Models of the namespace."""
-    return [name for name in _names(ctx, "models") if name.startswith(incomplete)]
-
-
-def complete_deployment(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Offer the Deployments of the namespace."""
-    return [name for name in _names(ctx, "mdep") if name.startswith(incomplete)]
-
-
-def complete_kind(incomplete: str) -> list[str]:
-    """Offer the kinds."""
-    kinds = ("runs", "experiments", "models", "modelversions", "modeldeployments")
-    return [kind for kind in kinds if kind.startswith(incomplete)]
-
-
-def complete_resource(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Offer the names of the kind that was typed before."""
-    from trainyard.errors import InvalidInput  # noqa: PLC0415  # only for Tab
-
-    try:
-        names = _names(ctx, ctx.params.get("kind") or "runs")
-    except InvalidInput:
-        return []
-    return [name for name in names if name.startswith(incomplete)]
-
-
-def complete_context(incomplete: str) -> list[str]:
-    """Offer the contexts of the kubeconfig."""
-    from trainyard._kube import contexts  # noqa: PLC0415  # only for Tab
-
-    return [name for name in contexts() if name.startswith(incomplete)]
-
-
 _CLUSTER = "Cluster"
 
 Namespace = Annotated[
@@ -97,6 +51,7 @@ Namespace = Annotated[
         "-n",
         "--namespace",
         help="Namespace; default: the kubeconfig context's.",
+        autocompletion=complete_namespace,
         rich_help_panel=_CLUSTER,
         show_default=False,
     ),

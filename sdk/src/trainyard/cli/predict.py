@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from trainyard.cli.options import Context, Namespace, client_for, complete_deployment
+from trainyard.cli.completion import complete_deployment
+from trainyard.cli.options import Context, Namespace, client_for
 
 _PORT = 80
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trainyard.cli.completion import complete_stage, complete_version
 from trainyard.cli.options import Context, ModelName, Namespace, client_for
 from trainyard.cli.terminal import note
 
@@ -15,9 +16,19 @@ Timeout = Annotated[float, typer.Option(help="Seconds to wait for the verdict.",
 
 def promote(
     model: ModelName,
-    version: Annotated[int, typer.Argument(metavar="VERSION", help="Its number.", min=1)],
+    version: Annotated[
+        int,
+        typer.Argument(
+            metavar="VERSION", help="Its number.", min=1, autocompletion=complete_version
+        ),
+    ],
     *,
-    stage: Annotated[str, typer.Option("--to", metavar="STAGE", help="Stage or alias.")],
+    stage: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="STAGE", help="Stage or alias.", autocompletion=complete_stage
+        ),
+    ],
     force: Annotated[
         bool, typer.Option("--force", help="Whatever its metrics; the history will say so.")
     ] = False,
@@ -40,7 +51,9 @@ def promote(
 
 def rollback(
     model: ModelName,
-    stage: Annotated[str, typer.Option("--stage", "-s", help="Which stage.")],
+    stage: Annotated[
+        str, typer.Option("--stage", "-s", help="Which stage.", autocompletion=complete_stage)
+    ],
     timeout: Timeout = 60,
     namespace: Namespace = "",
     context: Context = "",

@@ -4,16 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trainyard.cli.options import (
-    Context,
-    Form,
-    ModelName,
-    Namespace,
-    Output,
-    client_for,
-    complete_kind,
-    complete_resource,
-)
+from trainyard.cli.completion import complete_kind, complete_resource
+from trainyard.cli.options import Context, Form, ModelName, Namespace, Output, client_for
 from trainyard.cli.terminal import note, show_data, show_table, yaml_text
 
 if TYPE_CHECKING:
@@ -189,12 +181,15 @@ def delete(
     """
     import sys  # noqa: PLC0415  # only here
 
+    from trainyard.errors import InvalidInput  # noqa: PLC0415  # not for --help
     from trainyard.kinds import kind_called  # noqa: PLC0415  # not for --help
 
     chosen = kind_called(kind)
     client = client_for(namespace, context)
     listed = f"{chosen.definition.singular} {', '.join(names)} in namespace {client.namespace}"
-    if not yes and sys.stdin.isatty():
+    if not (yes or sys.stdin.isatty()):
+        raise InvalidInput(f"Nobody is there to ask about {listed}", fix="Say yes with -y")
+    if not yes:
         typer.confirm(f"Delete {listed}?", abort=True)
     for name in names:
         client.delete(chosen, name)

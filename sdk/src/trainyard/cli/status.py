@@ -1,5 +1,6 @@
 """`trainyard status` and `trainyard doctor`: how things are, on one screen."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import typer
@@ -25,11 +26,13 @@ def status(namespace: Namespace = "", context: Context = "") -> None:
     """
     client = client_for(namespace, context)
     _heading(f"Runs in {client.namespace}")
-    _runs(client)
+    has_runs = _runs(client)
     _heading("Models")
-    _models(client)
+    has_models = _models(client)
     _heading("Deployments")
-    _deployments(client)
+    has_deployments = _deployments(client)
+    if not (has_runs or has_models or has_deployments):
+        _require_namespace(client)
 
 
 def doctor(namespace: Namespace = "", context: Context = "") -> None:
@@ -69,7 +72,19 @@ def _heading(text: str) -> None:
     console().print(f"\n{text}" if text[:4] != "Runs" else text, style="bold", markup=False)
 
 
-def _runs(client: "Client") -> None:
+def _require_namespace(client: "Client") -> None:
+    """Raise NotFound where nothing is because the namespace does not exist."""
+    from trainyard.errors import Forbidden  # noqa: PLC0415  # not for --help
+
+    with suppress(Forbidden):  # who may not see namespaces is in the right one, we hope
+        client.kube.request(
+            "GET",
+            f"/api/v1/namespaces/{client.namespace}",
+            what=f"look into namespace {client.namespace}",
+        )
+
+
+def _runs(client: "Client") -> bool:
     from trainyard_api.meta import rfc3339  # noqa: PLC0415
     from trainyard_api.run import Run  # noqa: PLC0415
 
@@ -96,14 +111,15 @@ def _runs(client: "Client") -> None:
     rows = [row(run) for run in (*active[:_ACTIVE_SHOWN], *finished[:_FINISHED_SHOWN])]
     if not rows:
         note("  none yet: trainyard run FOLDER")
-        return
+        return False
     show_table(("NAME", "PHASE", "AGE", ""), rows)
     hidden = len(newest) - len(rows)
     if hidden:
         note(f"  and {hidden} more: trainyard get runs", style="dim")
+    return True
 
 
-def _models(client: "Client") -> None:
+def _models(client: "Client") -> bool:
     from trainyard_api.model import Model  # noqa: PLC0415  # not for --help
 
     rows = []
@@ -119,17 +135,21 @@ def _models(client: "Client") -> None:
             rows.append([model.metadata.name, "-", str(model.status.latest_version or "-"), ""])
     if not rows:
         note("  none yet: trainyard run FOLDER --register MODEL")
-        return
+        return False
     show_table(("MODEL", "STAGE", "VERSION", ""), rows)
+    return True
 
 
-def _deployments(client: "Client") -> None:
+def _deployments(client: "Client") -> bool:
     from trainyard_api.deployment import Deployment  # noqa: PLC0415  # not for --help
+
+    from trainyard.settling import judge  # noqa: PLC0415
 
     rows = []
     for each in client.list(Deployment):
         wanted = each.spec.model
-        rejected = each.status.rejected
+        verdict = judge(each)
+        trouble = f"{verdict.reason}: {verdict.message}"[:100]
         rows.append(
             [
                 each.metadata.name,
@@ -137,10 +157,11 @@ def _deployments(client: "Client") -> None:
                 str(each.status.stable.version) if each.status.stable else "-",
                 f"{each.status.ready_replicas}/{each.spec.replicas}",
                 str(each.status.phase or "Pending"),
-                f"rejected: {rejected.reason}" if rejected else each.status.endpoint or "",
+                (each.status.endpoint or "") if verdict.good else trouble,
             ]
         )
     if not rows:
         note("  none yet")
-        return
+        return False
     show_table(("NAME", "SERVES", "VERSION", "READY", "PHASE", ""), rows)
+    return True

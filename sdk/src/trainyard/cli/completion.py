@@ -1,0 +1,107 @@
+"""What Tab offers; nothing at all, not even an error, where the cluster does not answer."""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from trainyard.client import Client
+
+
+def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the Runs of the namespace."""
+    return _offer(ctx, incomplete, lambda client: _names(client, "runs"))
+
+
+def complete_model(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the Models of the namespace."""
+    return _offer(ctx, incomplete, lambda client: _names(client, "models"))
+
+
+def complete_deployment(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the Deployments of the namespace."""
+    return _offer(ctx, incomplete, lambda client: _names(client, "mdep"))
+
+
+def complete_version(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the versions of the Model that was typed before, the newest first."""
+    from trainyard_api.model_version import ModelVersion  # noqa: PLC0415  # only for Tab
+
+    def versions(client: "Client") -> list[str]:
+        found = [each.spec for each in client.list(ModelVersion)]
+        numbers = [spec.version for spec in found if spec.model == _first(ctx, "model")]
+        return [str(number) for number in sorted(numbers, reverse=True)]
+
+    return _offer(ctx, incomplete, versions)
+
+
+def complete_stage(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the stages and aliases of the Model that was typed before."""
+    from trainyard_api.model import Model  # noqa: PLC0415  # only for Tab
+
+    def stages(client: "Client") -> list[str]:
+        spec = client.get(Model, _first(ctx, "model")).spec
+        return list(dict.fromkeys([*(stage.name for stage in spec.stages), *(spec.aliases or ())]))
+
+    return _offer(ctx, incomplete, stages)
+
+
+def complete_kind(incomplete: str) -> list[str]:
+    """Offer the kinds."""
+    kinds = ("runs", "experiments", "models", "modelversions", "modeldeployments")
+    return [kind for kind in kinds if kind.startswith(incomplete)]
+
+
+def complete_resource(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the names of the kind that was typed before."""
+    kind = _first(ctx, "kind") or "runs"
+    return _offer(ctx, incomplete, lambda client: _names(client, kind))
+
+
+def complete_namespace(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the namespaces, to who may list them."""
+
+    def namespaces(client: "Client") -> list[str]:
+        found = client.kube.request("GET", "/api/v1/namespaces", what="list the namespaces")
+        return [item["metadata"]["name"] for item in found["items"]]
+
+    return _offer(ctx, incomplete, namespaces)
+
+
+def complete_context(incomplete: str) -> list[str]:
+    """Offer the contexts of the kubeconfig."""
+    from trainyard._kube import contexts  # noqa: PLC0415  # only for Tab
+
+    return [name for name in contexts() if name.startswith(incomplete)]
+
+
+def _first(ctx: typer.Context, name: str) -> str:
+    """Return the first argument; while others are missing, none has its name yet."""
+    return ctx.params.get(name) or next(iter(ctx.args), "")
+
+
+def _names(client: "Client", kind: str) -> list[str]:
+    from trainyard.kinds import kind_called  # noqa: PLC0415  # only for Tab
+
+    found = client.list_objects(kind_called(kind), namespace=client.namespace)
+    return [item["metadata"]["name"] for item in found]
+
+
+def _offer(
+    ctx: typer.Context, incomplete: str, find: Callable[["Client"], Iterable[str]]
+) -> list[str]:
+    from trainyard.client import Client  # noqa: PLC0415  # only for Tab
+    from trainyard.errors import TrainyardError  # noqa: PLC0415
+
+    given = ctx.params or {}
+    with suppress(TrainyardError):
+        client = Client(
+            namespace=given.get("namespace") or None, context=given.get("context") or None
+        )
+        try:
+            return [each for each in find(client) if each.startswith(incomplete)]
+        finally:
+            client.close()
+    return []
