@@ -124,6 +124,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif metadata["name"] == "invalid":
             cause = {"field": "spec.timeout", "message": "Invalid value: must be a duration"}
             self.fail(422, "Invalid", "Run is invalid", causes=[cause])
+        elif "dryRun" in self.query:
+            self.give(body, 201)
         else:
             self.give(self.cluster.put(plural, body, "ADDED"), 201)
 

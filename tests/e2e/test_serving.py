@@ -103,6 +103,13 @@ def test_ten_thousand_requests_through_a_rolling_update_all_succeed(served: Kube
     assert result == {"sent": REQUESTS, "failed": [], "failures": 0}
 
 
+def test_serve_points_a_deployment_to_what_it_is_told(served: Kubectl) -> None:
+    said = served.trainyard("serve", "m/1", "--name", "rolling")
+
+    assert "rolling serves version 1 of m" in said
+    assert "serves version 2" in served.trainyard("serve", "m@live", "--name", "rolling")
+
+
 def test_a_deleted_child_comes_back(served: Kubectl) -> None:
     child = served.list("deployments.apps", "trainyard.dev/deployment=rolling")[0]
     served("delete", "deployment.apps", child["metadata"]["name"], "--wait")

@@ -86,6 +86,17 @@ def test_a_slip_is_told_before_anything_travels(
     assert not cluster.requests
 
 
+def test_a_name_that_is_taken_is_told_before_anything_travels(
+    kubeconfig: Path, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    cluster.put("runs", run_object("mine"))
+    done = call("run", str(job(tmp_path / "job")), "--name", "mine")
+
+    assert done.exit_code == 1
+    assert "already exists" in done.stderr
+    assert not cluster.blobs
+
+
 @pytest.mark.parametrize(("good", "code"), [(True, 0), (False, 3)])
 def test_following_a_finished_run_has_its_exit_code(
     kubeconfig: Path, cluster: FakeCluster, *, good: bool, code: int

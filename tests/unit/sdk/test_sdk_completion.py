@@ -45,6 +45,7 @@ def filled(kubeconfig: Path, cluster: FakeCluster) -> FakeCluster:
         (("promote", "digits", ""), ["10", "2", "1"]),
         (("promote", "digits", "2", "--to", ""), ["production", "champion"]),
         (("rollback", "digits", "--stage", "p"), ["production"]),
+        (("serve", "digits@p"), ["digits@production"]),
         (("promote", "nothing", "1", "--to", ""), []),
         (("status", "-n", ""), [NAMESPACE]),
     ],

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from trainyard.cli import compare, predict, promote, proxy, resources, run, runs, status
+from trainyard.cli import compare, predict, promote, proxy, resources, run, runs, serve, status
 from trainyard.cli.options import close_clients
 from trainyard.cli.terminal import show_error
 from trainyard.errors import TrainyardError
@@ -68,6 +68,7 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         resources.versions,
         promote.promote,
         promote.rollback,
+        serve.serve,
         predict.predict,
     ),
     "Look": (status.status, resources.get, resources.describe, resources.delete),

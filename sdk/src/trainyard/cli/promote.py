@@ -100,5 +100,4 @@ def _move(
     for follower in answer.followers:
         note(f"Deployment {follower} follows: trainyard get deployment {follower}")
     if not answer.followers:
-        note("No Deployment follows it. To serve it, kubectl apply one with")
-        note(f"  spec: {{model: {{name: {model}, alias: {stage}}}}}")
+        note(f"No Deployment follows it. To serve it: trainyard serve {model}@{stage}")
