@@ -1,5 +1,7 @@
 """Logs outlive pods, whole."""
 
+import subprocess
+
 import pytest
 from gen_e2e import Kubectl, shell_run
 from trainyard_cluster.paths import CLUSTER
@@ -7,6 +9,7 @@ from trainyard_cluster.provider import provider
 
 MARK = "4711"  # of the one process that is killed from outside: nothing else ends a first one
 LINES = 1_048_576  # of 100 bytes: 100 MiB
+STEPS = 1_000  # of 10 kB
 
 
 def differs(log: str) -> str:
@@ -21,7 +24,9 @@ def differs(log: str) -> str:
 @pytest.fixture(scope="module")
 def runs(kube: Kubectl) -> Kubectl:
     many = f"import sys\nfor i in range({LINES}): sys.stdout.write('%099d\\n' % i)"
+    bar = f"for i in range({STEPS}): print('\\r%09999d' % i, end='')\nprint()"
     kube.apply(
+        shell_run("bar", "", command=["python3", "-c", bar]),
         shell_run("short", "echo first; echo second >&2; printf 'no newline'"),
         shell_run("many", "", command=["python3", "-c", many]),
         shell_run("shot", "echo before; sleep 300"),
@@ -44,6 +49,15 @@ def test_a_hundred_mebibytes_arrive_whole(runs: Kubectl) -> None:
     runs.recorded("many", seconds=300)
 
     assert not differs(runs.trainyard("logs", "many"))
+
+
+def test_ten_megabytes_in_one_line_arrive_whole(runs: Kubectl) -> None:
+    runs.recorded("bar")
+    shown = ("trainyard", "logs", "-n", runs.namespace, "bar")
+
+    log = subprocess.run(shown, env=runs.environment, capture_output=True, check=True).stdout
+
+    assert log == b"".join(b"\r%09999d" % i for i in range(STEPS)) + b"\n"
 
 
 def test_a_program_that_is_killed_leaves_all_that_it_printed(runs: Kubectl) -> None:

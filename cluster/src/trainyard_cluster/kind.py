@@ -12,6 +12,9 @@ from trainyard_cluster.provider import provider
 from trainyard_cluster.shell import StepError, console, output, run, step
 
 MODULES = Path("/lib/modules")
+# A node that is busy, as a laptop is, loses what a program prints faster than it looks for full
+# files: decision 0002. Then let none be full.
+KUBELET = {"kind": "KubeletConfiguration", "containerLogMaxSize": "256Mi"}
 RAISED = [{"name": "kube-api-qps", "value": "1000"}, {"name": "kube-api-burst", "value": "2000"}]
 
 
@@ -32,20 +35,20 @@ def config(*, built: bool, raise_limits: bool = False) -> dict[str, Any]:
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "nodes": [node],
     }
-    patches = []
+    kubelet: dict[str, Any] = dict(KUBELET)
     if built:
         # No kindnetd as a Go module: the image has a ptp configuration for its one node.
         cluster["networking"] = {"disableDefaultCNI": True, "kubeProxyMode": "nftables"}
         # The kubelet then tolerates what it may not do without CAP_SYS_RESOURCE.
         cluster["featureGates"] = {"KubeletInUserNamespace": True}
-        patches.append({"kind": "KubeletConfiguration", "failCgroupV1": False, "failSwapOn": False})
+        kubelet |= {"failCgroupV1": False, "failSwapOn": False}
+    patches = [kubelet]
     if raise_limits:
         raised = {"extraArgs": RAISED}
         patches.append(
             {"kind": "ClusterConfiguration", "controllerManager": raised, "scheduler": raised}
         )
-    if patches:
-        cluster["kubeadmConfigPatches"] = [yaml.safe_dump(patch) for patch in patches]
+    cluster["kubeadmConfigPatches"] = [yaml.safe_dump(patch) for patch in patches]
     return cluster
 
 

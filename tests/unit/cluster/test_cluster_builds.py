@@ -3,6 +3,7 @@
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -54,17 +55,27 @@ def test_the_code_of_an_image_is_where_it_is_looked_for(package: str) -> None:
     assert (images.source(package) / "__init__.py").exists()
 
 
+def kubelet(settings: dict[str, Any]) -> dict[str, Any]:
+    patches = [yaml.safe_load(patch) for patch in settings["kubeadmConfigPatches"]]
+    return next(patch for patch in patches if patch["kind"] == "KubeletConfiguration")
+
+
 @pytest.mark.parametrize("built", [True, False])
 def test_only_a_node_image_of_our_own_changes_how_the_cluster_is_set_up(built: bool) -> None:
     settings = kind.config(built=built)
 
     assert ("networking" in settings) is built
-    assert ("kubeadmConfigPatches" in settings) is built
+    assert ("failSwapOn" in kubelet(settings)) is built
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_nodes_drop_no_log_of_a_busy_program(built: bool) -> None:
+    assert kubelet(kind.config(built=built))["containerLogMaxSize"] == "256Mi"
 
 
 def test_raised_limits_reach_controllers_and_scheduler() -> None:
     patches = kind.config(built=False, raise_limits=True)["kubeadmConfigPatches"]
-    patch = yaml.safe_load(patches[0])
+    patch = yaml.safe_load(patches[-1])
 
     assert {each["name"] for each in patch["controllerManager"]["extraArgs"]} == {
         "kube-api-qps",

@@ -1,9 +1,8 @@
 """A stamped stream becomes what a program printed: whole, once, gaps said."""
 
 import pytest
-from trainyard_operator.logs.lines import DROPPED, Lines, last_stamp, seconds_between
+from trainyard_operator.logs.lines import DROPPED, Lines, seconds_between
 
-NOON = 1795521600.0  # 2026-11-24T12:00:00Z
 FIRST = "2026-11-24T12:00:00.5Z"
 
 
@@ -15,8 +14,8 @@ def stamped(*lines: str, begin: int = 0, step: int = 1, end: str = "\n") -> byte
     return (text + end).encode()
 
 
-def fed(lines: Lines, *pieces: bytes, now: float = NOON) -> bytes:
-    return b"".join(lines.feed(piece, now) for piece in pieces)
+def fed(lines: Lines, *pieces: bytes) -> bytes:
+    return b"".join(lines.feed(piece) for piece in pieces)
 
 
 @pytest.mark.parametrize("size", [1, 7, 31, 64, 1000])
@@ -72,6 +71,8 @@ def test_reading_begins_at_a_whole_second() -> None:
 
 def test_what_a_node_says_without_a_stamp_passes() -> None:
     assert fed(Lines(), b"unable to retrieve the log") == b"unable to retrieve the log"
+    assert fed(Lines(), stamped("one"), b"rpc error") == b"one\nrpc error"
+    assert fed(Lines(), stamped("one") + b"rpc error") == b"one\nrpc error"
 
 
 def test_what_the_node_dropped_before_we_came_back_is_said() -> None:
@@ -82,35 +83,64 @@ def test_what_the_node_dropped_before_we_came_back_is_said() -> None:
     assert fed(Lines(FIRST), stamped("b", begin=2)) == b"b\n"
 
 
-HALF_A_MINUTE_BEHIND = NOON + 30
+def heavy(begin: float, seconds: float, size: int) -> bytes:
+    """Return *size* bytes of lines, printed evenly, with their number as the text."""
+    count = size // 100
+    lines = []
+    for n in range(count):
+        moment = begin + n * seconds / count
+        stamp = f"2026-11-24T12:{int(moment) // 60:02d}:{moment % 60:012.9f}Z"
+        lines.append(f"{stamp} {n:068d}\n")
+    return "".join(lines).encode()
 
 
-@pytest.mark.parametrize("pieces", [1, 2])
-def test_a_file_that_the_node_skipped_is_said_where_it_is_missing(pieces: int) -> None:
-    stream = stamped("one", "two", begin=0) + stamped("three", "four", begin=12)
-    size = len(stream) // pieces + 1
-    parts = [stream[n : n + size] for n in range(0, len(stream), size)]
-
-    given = fed(Lines(), *parts, now=HALF_A_MINUTE_BEHIND)
-
-    assert given == b"one\ntwo\n" + DROPPED + b"three\nfour\n"
+FILE = 10 << 20
 
 
-def test_a_program_that_pauses_drops_nothing() -> None:
-    lines = Lines()
+def test_a_file_that_the_node_skipped_is_said_where_it_is_missing() -> None:
+    before, after = heavy(0, 10, FILE), heavy(20, 10, FILE)
 
-    said = lines.feed(stamped("one"), NOON + 1) + lines.feed(stamped("two", begin=60), NOON + 61)
+    given = fed(Lines(), before, after)
 
-    assert said == b"one\ntwo\n"
-
-
-def test_a_slow_reader_of_a_steady_program_has_seen_all() -> None:
-    given = fed(Lines(), stamped("a", "b", "c", step=8), now=NOON + 300)
-
-    assert given == b"a\nb\nc\n"
+    whole = fed(Lines(), before)
+    assert given == whole + DROPPED + fed(Lines(), after)
 
 
-def test_the_stamp_of_a_block_is_its_last_lines() -> None:
-    assert last_stamp(stamped("one", "two")) == "2026-11-24T12:00:01.5Z"
-    assert last_stamp(b"no stamp\n") == ""
+def test_a_file_that_the_node_begins_anew_comes_once() -> None:
+    first, second = heavy(0, 10, FILE), heavy(10, 10, 1 << 20)
+    part, more = (second[: second.index(b"\n", size) + 1] for size in (200_000, 500_000))
+    stream = first + part + more + second
+
+    given = fed(Lines(), *(stream[n : n + 100_000] for n in range(0, len(stream), 100_000)))
+
+    assert given == fed(Lines(), first) + fed(Lines(), second)
+
+
+@pytest.mark.parametrize(
+    ("size", "took", "pause"),
+    [
+        (1 << 20, 1, 60),  # little, however fast
+        (FILE, 10, 4),  # too short for a file to come and go
+        (FILE, 1000, 20),  # too slow to fill one in the pause
+    ],
+)
+def test_a_program_that_pauses_drops_nothing(size: int, took: int, pause: int) -> None:
+    given = fed(Lines(), heavy(0, took, size), heavy(took + pause, 1, 1000))
+
+    assert DROPPED not in given
+
+
+def test_a_clock_that_is_set_back_costs_no_line() -> None:
+    stream = stamped("one", "two", begin=30) + stamped("three", "four", begin=10)
+
+    assert fed(Lines(), stream) == b"one\ntwo\nthree\nfour\n"
+
+
+def test_stamps_of_any_width_are_in_order() -> None:
+    lines = b"".join(b"2026-11-24T12:00:10%sZ x\n" % f for f in (b"", b".25", b".255", b".3"))
+
+    assert fed(Lines("2026-11-24T12:00:10.251Z"), lines) == b"x\n" * 2
+
+
+def test_between_a_stamp_and_none_there_is_no_time() -> None:
     assert seconds_between("", FIRST) == 0

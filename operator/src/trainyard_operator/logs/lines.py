@@ -7,22 +7,31 @@ timestamp, so a line has exactly one.
 
 A *place* says how far a log has come: the timestamp of its last line, and `@n` if that line has
 no end yet and n bytes of it are known. Empty: nothing yet.
+
+A stream is not simply the log. It begins at a whole second, before the place where an earlier
+one was left. And a kubelet that cannot keep up with a program that prints much takes its reader
+to the newest file of the log, past those between, and may begin that file anew several times
+(k8s.io/cri-client, pkg/logs, waitLogs). What is known is passed over by its timestamps, and where
+output may be missing the log says so.
 """
 
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
-ROTATION_SECONDS = 3.0
-"""In less, no node lets a whole file of a log come and go: it looks for some to rotate every ten
-seconds, or at the fastest every three."""
-UNSEEN_SECONDS = 9.0
-"""A node that looks every ten seconds skips no file for a reader that is less behind than this."""
 DROPPED = b"[trainyard] output may be missing here: the node dropped it before it was read\n"
+ROTATION_SECONDS = 3.0
+"""In less, no node lets a file of a log come and go: it looks for large ones every ten seconds,
+at the fastest every three."""
+PAUSE_SECONDS = 5.0
+"""Between the lines before and after a file that was skipped there is more."""
+FILE_BYTES = 7 << 20
+"""A file that a node finds large enough, 10 MiB by default, has at least so much in a stream."""
 
 _STAMP = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"
 _STAMPED = re.compile(rb"^(" + _STAMP + rb") ", re.MULTILINE)
 _LONGEST_STAMP = 36
+_STAMP_BYTES = 31
 _ALL = 1 << 62
 
 
@@ -31,18 +40,23 @@ class Lines:
     """Takes the timestamps off one stream; begins at the place where an earlier one was left."""
 
     start: str = ""
-    _sought: str = ""
-    _stamp: str = ""
-    _is_open: bool = False  # the last line has no end yet
-    _into: int = 0  # bytes of it that are known
-    _drop: int = 0  # bytes of it that are known already
+    _stamp: str = ""  # of the last line
+    _known: int | None = None  # bytes of it, if it had no end, that an earlier stream brought
+    _is_replay: bool = False  # what comes was brought before
+    _is_joined: bool = True  # some of what was brought before has come again
+    _is_lagging: bool = False  # the node cannot keep up
+    _is_open: bool = False  # the line that is being read has no end yet
+    _into: int = 0  # bytes of it that were read
+    _drop: int = 0  # bytes of it that are still to be passed over
     _held: bytes = b""  # may be the beginning of a timestamp
-    _saw_known: bool = False
-    _was_late: bool = False
+    _burst: int = 0  # bytes without a pause
+    _burst_began: str = ""
     _out: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._sought = self._stamp = self.start.partition("@")[0]
+        self._stamp, _, known = self.start.partition("@")
+        self._known = int(known) if known else None
+        self._is_replay, self._is_joined = bool(self.start), not self.start
 
     @property
     def since(self) -> str:
@@ -52,22 +66,25 @@ class Lines:
     @property
     def place(self) -> str:
         """Return the place after all that has been fed."""
-        if self._sought:
-            return self.start
-        return f"{self._stamp}@{self._into}" if self._is_open else self._stamp
+        is_new = self._is_open and self._drop < _ALL
+        into = self._into if is_new else self._known
+        return self._stamp if into is None else f"{self._stamp}@{into}"
 
-    def feed(self, data: bytes, now: float) -> bytes:
-        """Return what is new in the next bytes of the stream, which came at *now* (epoch).
-
-        A gap in which the node may have dropped lines is said where it is.
-        """
+    def feed(self, data: bytes) -> bytes:
+        """Return what is new in the next bytes of the stream."""
         data, self._held = self._held + data, b""
         if self._is_open:
             data = self._continue(data)
-        if self._sought:
-            data = self._seek(data)
-        if data:
-            self._take(data, now)
+        end = data.rfind(b"\n") + 1
+        if _is_part_of_stamp(data[end:]):
+            data, self._held = data[:end], data[end:]
+        own, *lines = _STAMPED.split(data)  # stamp, text, stamp, text …
+        self._out.append(own)  # the node's words, without a stamp
+        if self._follows(lines[::2]):
+            self._take(lines)
+        else:
+            for stamp, text in zip(lines[::2], lines[1::2], strict=True):
+                self._sift(stamp.decode(), text)
         fresh = b"".join(self._out)
         self._out.clear()
         return fresh
@@ -77,81 +94,71 @@ class Lines:
         end = data.find(b"\n") + 1
         part = data[:end] if end else data
         self._out.append(part[self._drop :])
-        self._drop = 0 if end else max(0, self._drop - len(part))
+        if end:
+            self._drop = 0
+        elif self._drop < _ALL:
+            self._drop = max(0, self._drop - len(part))
         self._into += len(part)
         self._is_open = not end
         return data[len(part) :]
 
-    def _seek(self, data: bytes) -> bytes:
-        """Pass over what is known: a log is asked for from a whole second on."""
-        sought = _order(self._sought)
-        while self._sought and data and not _is_part_of_stamp(data):
-            found = _STAMPED.match(data)
-            order = _order(found[1].decode()) if found else ("", "")
-            if found and order > sought:
-                self._begin(found[1].decode())
-            else:
-                data = self._skip(data, found, is_last=order == sought)
-        if self._sought:
-            data, self._held = b"", data
-        return data
+    def _begin(self, text: bytes, *, drop: int = 0) -> None:
+        """Begin a line, with what there is of it."""
+        self._into, self._drop = 0, drop
+        self._out.append(self._continue(text))
 
-    def _skip(self, data: bytes, found: re.Match[bytes] | None, *, is_last: bool) -> bytes:
-        known = self.start.partition("@")[2]
-        self._saw_known = True
-        self._is_open, self._into, self._drop = True, 0, _ALL
-        if found and is_last and known:
-            self._sought, self._drop = "", int(known)
-            data = data[found.end() :]
-        return self._continue(data)
+    def _follows(self, stamps: list[bytes]) -> bool:
+        """Tell whether lines simply go on: later than the last one, in order, without a pause."""
+        if not stamps or self._is_replay or stamps != sorted(stamps):
+            return False
+        first, last = stamps[0].decode(), stamps[-1].decode()
+        is_later = not self._stamp or _order(first) > _order(self._stamp)
+        return is_later and seconds_between(self._stamp or first, last) <= PAUSE_SECONDS
 
-    def _begin(self, stamp: str) -> None:
-        # Where an earlier stream was left must come again: a node keeps the end of a log only.
-        if not self._saw_known and seconds_between(self._sought, stamp) > ROTATION_SECONDS:
-            self._out.append((b"\n" if "@" in self.start else b"") + DROPPED)
-        self._sought = ""
+    def _take(self, lines: list[bytes]) -> None:
+        """Take many lines at once; the last one may have no end."""
+        text = b"".join(lines[1:-1:2])
+        self._out.append(text)
+        self._advance(lines[-2].decode(), len(text) + _STAMP_BYTES * len(lines) // 2)
+        self._begin(lines[-1])
 
-    def _take(self, data: bytes, now: float) -> None:
-        """Take whole lines, and the beginning of one."""
-        begin = data.rfind(b"\n") + 1
-        if _is_part_of_stamp(data[begin:]):
-            data, self._held = data[:begin], data[begin:]
-        last = _STAMPED.match(data[begin:])
-        self._out.append(_STAMPED.sub(b"", self._marked(data, now)))
-        self._stamp = last_stamp(data) or self._stamp
-        self._is_open = last is not None
-        self._into = len(data) - begin - last.end() if last else 0
-        self._was_late = _is_late(self._stamp, now)
+    def _sift(self, stamp: str, text: bytes) -> None:
+        """Take a line if it is new."""
+        order, last = _order(stamp), _order(self._stamp)
+        # Else a clock was set back, and the line is new.
+        if order <= last and (self._is_replay or self._is_lagging or self._is_much(60)):
+            known = self._known if order == last else None
+            self._known = self._known if known is None else None
+            self._is_replay, self._is_joined = known is None, True
+            self._begin(text, drop=_ALL if known is None else known)
+            return
+        if self._missed(stamp):
+            self._is_lagging = True
+            self._out.append((b"" if self._known is None else b"\n") + DROPPED)
+        self._known, self._is_replay, self._is_joined = None, False, True
+        self._advance(stamp, len(text) + _STAMP_BYTES)
+        self._begin(text)
 
-    def _marked(self, data: bytes, now: float) -> bytes:
-        """Say where the node may have skipped a file: lines far apart, the first read late."""
-        before, late = self._stamp or _first_stamp(data), self._was_late
-        if seconds_between(before, last_stamp(data)) <= UNSEEN_SECONDS:
-            return data  # the usual case, and fast
-        pieces, done = [], 0
-        for line in _STAMPED.finditer(data):
-            stamp = line[1].decode()
-            if late and seconds_between(before, stamp) > UNSEEN_SECONDS:
-                pieces += [data[done : line.start()], DROPPED]
-                done = line.start()
-            before, late = stamp, _is_late(stamp, now)
-        return b"".join([*pieces, data[done:]])
+    def _missed(self, stamp: str) -> bool:
+        """Tell whether output may be missing before a new line."""
+        pause = seconds_between(self._stamp, stamp)
+        if not self._is_joined:
+            return self._known is not None or pause > ROTATION_SECONDS
+        if pause <= PAUSE_SECONDS:
+            return False
+        missed = self._is_much(pause * 4)  # the pace may have changed
+        self._burst = 0
+        return missed
 
+    def _is_much(self, seconds: float) -> bool:
+        """Tell whether a whole file is printed, at the pace of late, in so many seconds."""
+        took = seconds_between(self._burst_began, self._stamp)
+        return self._burst >= FILE_BYTES and self._burst * seconds >= took * FILE_BYTES
 
-def _first_stamp(block: bytes) -> str:
-    found = _STAMPED.search(block)
-    return found[1].decode() if found else ""
-
-
-def last_stamp(block: bytes) -> str:
-    """Return the timestamp of the last line of a block that has one, or nothing."""
-    end = len(block)
-    while end > 0:
-        begin = block.rfind(b"\n", 0, end - 1) + 1
-        if found := _STAMPED.match(block[begin:end]):
-            return found[1].decode()
-        end = begin
-    return ""
+    def _advance(self, stamp: str, size: int) -> None:
+        self._burst_began = self._burst_began if self._burst else stamp
+        self._burst += size
+        self._stamp = stamp
 
 
 def seconds_between(earlier: str, later: str) -> float:
@@ -159,10 +166,6 @@ def seconds_between(earlier: str, later: str) -> float:
     if not earlier or not later:
         return 0.0
     return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
-
-
-def _is_late(stamp: str, now: float) -> bool:
-    return bool(stamp) and now - datetime.fromisoformat(stamp).timestamp() > UNSEEN_SECONDS
 
 
 def _is_part_of_stamp(tail: bytes) -> bool:

@@ -5,7 +5,6 @@ tracking service: whole blocks wait on disk, within the room that all spools sha
 """
 
 import asyncio
-import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -49,7 +48,7 @@ class Spool:
         """Read a stream to its end."""
         try:
             while data := await stream.readany():
-                await self._put(lines.feed(data, time.time()), lines.place)
+                await self._put(lines.feed(data), lines.place)
         except Exception as exc:  # noqa: BLE001  # raised where the log is shipped
             self._error = exc
         self._is_over = True
