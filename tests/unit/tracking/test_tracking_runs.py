@@ -130,7 +130,7 @@ def test_a_run_token_is_good_while_the_cluster_is_away_and_a_persons_is_not(worl
 def test_a_log_grows_by_offset_and_ends_as_an_artifact(world, run):
     run_id, own = run
     log = f"{API}/runs/{run_id}/logs/1"
-    at = {"Upload-Offset": "0", "X-Last-Timestamp": "2026-11-24T12:00:00Z"}
+    at = {"Upload-Offset": "0", "X-Log-Place": "2026-11-24T12:00:00Z"}
 
     appended = world.client.patch(log, content=b"one\n", headers={**OP, **at})
     again = world.client.patch(log, content=b"one\n", headers={**OP, **at})
@@ -141,7 +141,7 @@ def test_a_log_grows_by_offset_and_ends_as_an_artifact(world, run):
 
     assert (appended.status_code, appended.headers["Upload-Offset"]) == (204, "4")
     assert (again.status_code, again.headers["Upload-Offset"]) == (409, "4")
-    assert head.headers["X-Last-Timestamp"] == "2026-11-24T12:00:00Z"
+    assert head.headers["X-Log-Place"] == "2026-11-24T12:00:00Z"
     assert live == "one\n"
     assert archived == second == {"artifact": "logs/attempt-1.log", "bytes": 4}
     listed = world.client.get(
