@@ -3,10 +3,11 @@
 import difflib
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
 from trainyard_api.contract import GROUP, VERSION
 from trainyard_api.deployment import Deployment
 from trainyard_api.experiment import Experiment
-from trainyard_api.meta import Resource
+from trainyard_api.meta import ApiModel, Resource
 from trainyard_api.model import Model
 from trainyard_api.model_version import ModelVersion
 from trainyard_api.run import Run
@@ -14,6 +15,7 @@ from trainyard_api.run import Run
 from trainyard.errors import InvalidInput
 
 R = TypeVar("R", bound=Resource)
+M = TypeVar("M", bound=ApiModel)
 
 KINDS: tuple[type[Resource], ...] = (Experiment, Run, Model, ModelVersion, Deployment)
 _EXTRA_NAMES: dict[str, type[Resource]] = {
@@ -69,3 +71,19 @@ def resource_path(kind: type[Resource], namespace: str, name: str) -> str:
 def parse(kind: type[R], body: dict[str, Any]) -> R:
     """Read a JSON object as *kind*. Items of a list come without kind and version."""
     return kind.model_validate({**body, "kind": kind_name(kind)})
+
+
+def validated(model: type[M], body: dict[str, Any], *, what: str) -> M:
+    """Read what a user gave as *model*.
+
+    Raises:
+        InvalidInput: *what*, and which fields are wrong.
+    """
+    try:
+        return model.model_validate(body)
+    except ValidationError as exc:
+        told = "; ".join(
+            f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
+            for error in exc.errors()
+        )
+        raise InvalidInput(f"{what}: {told}", fix="Mend the field") from exc

@@ -68,6 +68,12 @@ def held(model: Model, alias: str) -> int | None:
     return stage.version if stage is not None else model.status.aliases.get(alias)
 
 
+def pointers(model: Model) -> list[str]:
+    """Return the names of all stages, and then of the aliases without a policy."""
+    stages = [stage.name for stage in model.spec.stages]
+    return list(dict.fromkeys([*stages, *(model.spec.aliases or ())]))
+
+
 def stage_status(model: Model, name: str) -> StageStatus | None:
     """Return what the status says of a stage; None for an alias without policy."""
     return next((stage for stage in model.status.stages if stage.name == name), None)
@@ -108,7 +114,7 @@ def check_stage(model: Model, stage: str) -> None:
         InvalidInput: the Model has stages, and this is none of them, but much like one.
     """
     stages = [each.name for each in model.spec.stages]
-    known = {*stages, *(model.spec.aliases or {})}
+    known = pointers(model)
     if not stages or stage in known:
         return
     near = difflib.get_close_matches(stage, known, n=1)

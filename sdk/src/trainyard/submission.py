@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from trainyard_api.run import Run
 
 from trainyard.client import Client
-from trainyard.errors import InvalidInput
+from trainyard.kinds import validated
 from trainyard.packing import Archive, pack
 from trainyard.parameters import Parameter
 from trainyard.program import command_for
@@ -75,14 +74,7 @@ def _resources(options: RunOptions) -> dict[str, Any]:
 
 def build_run(body: dict[str, Any]) -> Run:
     """Read *body* as a Run, saying which field is wrong if one is."""
-    try:
-        return Run.model_validate({**body, "kind": "Run"})
-    except ValidationError as exc:
-        told = "; ".join(
-            f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
-            for error in exc.errors()
-        )
-        raise InvalidInput(f"The Run is not possible: {told}", fix="Mend the field") from exc
+    return validated(Run, {**body, "kind": "Run"}, what="The Run is not possible")
 
 
 def changed(run: Run, parameters: Mapping[str, Parameter], *, name: str = "") -> Run:
@@ -102,6 +94,17 @@ def name_prefix(folder: Path) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower())
     slug = slug.lstrip("-0123456789")[:_LONGEST_PREFIX].strip("-")
     return f"{slug or 'run'}-"
+
+
+def rehearse(client: Client, options: RunOptions, folder: Path) -> None:
+    """Have the cluster judge the Run of a folder before its code travels.
+
+    Raises:
+        InvalidInput, Refused: an option breaks a rule of the API; the message names the field.
+        Conflict: the name is taken.
+    """
+    sketch = archive_run(options, f"sha256:{'0' * 64}", prefix=name_prefix(folder))
+    client.create(sketch, dry_run=True)
 
 
 def upload(client: Client, archive: Archive, *, sent: Callable[[int], None] | None = None) -> bool:
@@ -136,6 +139,7 @@ def run(
     client = client or Client()
     place = Path(folder)
     chosen = RunOptions(command=command_for(place, command or []), **options)
+    rehearse(client, chosen, place)
     archive = pack(place)
     with archive.content:
         upload(client, archive)

@@ -199,3 +199,14 @@ def test_a_folder_becomes_a_run_and_travels_once(
         json.loads(json.dumps(run.to_object()))["spec"]["source"]["archive"]["digest"]
     ]
     assert len([verb for verb, _, _ in cluster.requests if verb == "PUT"]) == 1
+
+
+def test_a_run_that_the_cluster_refuses_does_not_travel(
+    client: Client, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    (tmp_path / "train.py").write_text("print(1)")
+    cluster.put("runs", run_object("mine"))
+
+    with pytest.raises(ty.Conflict):
+        ty.run(tmp_path, client=client, name="mine")
+    assert not cluster.blobs

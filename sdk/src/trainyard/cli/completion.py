@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from trainyard_api.model import Model
-
     from trainyard.client import Client
 
 
@@ -43,8 +41,10 @@ def complete_stage(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the stages and aliases of the Model that was typed before."""
     from trainyard_api.model import Model  # noqa: PLC0415  # only for Tab
 
+    from trainyard.promotion import pointers  # noqa: PLC0415
+
     def stages(client: "Client") -> list[str]:
-        return _aliases(client.get(Model, _first(ctx, "model")))
+        return pointers(client.get(Model, _first(ctx, "model")))
 
     return _offer(ctx, incomplete, stages)
 
@@ -53,8 +53,10 @@ def complete_served(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the stages and aliases of all Models, as MODEL@STAGE."""
     from trainyard_api.model import Model  # noqa: PLC0415  # only for Tab
 
+    from trainyard.promotion import pointers  # noqa: PLC0415
+
     def served(client: "Client") -> list[str]:
-        return [f"{m.metadata.name}@{alias}" for m in client.list(Model) for alias in _aliases(m)]
+        return [f"{m.metadata.name}@{alias}" for m in client.list(Model) for alias in pointers(m)]
 
     return _offer(ctx, incomplete, served)
 
@@ -91,11 +93,6 @@ def complete_context(incomplete: str) -> list[str]:
 def _first(ctx: typer.Context, name: str) -> str:
     """Return the first argument; while others are missing, none has its name yet."""
     return ctx.params.get(name) or next(iter(ctx.args), "")
-
-
-def _aliases(model: "Model") -> list[str]:
-    stages = [stage.name for stage in model.spec.stages]
-    return list(dict.fromkeys([*stages, *(model.spec.aliases or ())]))
 
 
 def _names(client: "Client", kind: str) -> list[str]:

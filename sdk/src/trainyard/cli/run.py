@@ -121,12 +121,9 @@ def _run_there(client: "Client", folder: Path, options: "RunOptions", *, detach:
 
 def _submit(client: "Client", folder: Path, options: "RunOptions") -> "Run":
     from trainyard.packing import human_size, pack  # noqa: PLC0415  # not for --help
-    from trainyard.submission import archive_run, name_prefix, upload  # noqa: PLC0415
+    from trainyard.submission import archive_run, name_prefix, rehearse, upload  # noqa: PLC0415
 
-    # A slip in an option, or a name that is taken, should show before anything travels.
-    client.create(
-        archive_run(options, f"sha256:{'0' * 64}", prefix=name_prefix(folder)), dry_run=True
-    )
+    rehearse(client, options, folder)
     archive = pack(folder)
     _tell(archive)
     with archive.content, progress("Uploading", archive.size) as sent:

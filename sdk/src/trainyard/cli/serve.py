@@ -63,10 +63,10 @@ def served_model(text: str) -> "ServedModel":
     Raises:
         InvalidInput: it is neither, or a part of it breaks a rule.
     """
-    from pydantic import ValidationError  # noqa: PLC0415  # not for --help
     from trainyard_api.deployment import ServedModel  # noqa: PLC0415
 
-    from trainyard.errors import InvalidInput  # noqa: PLC0415
+    from trainyard.errors import InvalidInput  # noqa: PLC0415  # not for --help
+    from trainyard.kinds import validated  # noqa: PLC0415
 
     found = _WORD.fullmatch(text)
     if found is None:
@@ -74,11 +74,8 @@ def served_model(text: str) -> "ServedModel":
             f"{text!r} does not say which version of the model to serve",
             fix="Write MODEL@STAGE, such as digits@production, or MODEL/VERSION, such as digits/3",
         )
-    try:
-        return ServedModel.model_validate({k: v for k, v in found.groupdict().items() if v})
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        raise InvalidInput(f"{text!r}: {first['loc'][0]}: {first['msg']}") from exc
+    given = {key: value for key, value in found.groupdict().items() if value}
+    return validated(ServedModel, given, what=repr(text))
 
 
 def _applied(
