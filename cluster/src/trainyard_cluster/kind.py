@@ -13,7 +13,7 @@ from trainyard_cluster.shell import StepError, console, output, run, step
 
 MODULES = Path("/lib/modules")
 # A node that is busy, as a laptop is, loses what a program prints faster than it looks for full
-# files: decision 0002. Then let none be full.
+# files: decision 0002. So they are large.
 KUBELET = {"kind": "KubeletConfiguration", "containerLogMaxSize": "256Mi"}
 RAISED = [{"name": "kube-api-qps", "value": "1000"}, {"name": "kube-api-burst", "value": "2000"}]
 

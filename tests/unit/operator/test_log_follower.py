@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from gen_logs import Stream, stamped
 from trainyard_operator.calls import FollowLog
 from trainyard_operator.errors import Conflict, NotFound, Retry, Terminal
 from trainyard_operator.logs import follower
@@ -14,27 +15,6 @@ from trainyard_operator.logs.follower import CUT
 from trainyard_operator.logs.keeper import LogKeeper
 
 CALL = FollowLog("team", "r", "f" * 32, 1, "r-a1-0-x", "uid")
-
-
-def stamped(*lines: str, begin: int = 0, end: str = "\n") -> bytes:
-    text = "\n".join(f"2026-11-24T12:00:{n:02d}.5Z {line}" for n, line in enumerate(lines, begin))
-    return (text + end).encode()
-
-
-class Stream:
-    """A response's content in given pieces; an exception is raised where it stands."""
-
-    def __init__(self, pieces: Sequence[bytes | Exception]) -> None:
-        self._pieces = list(pieces)
-
-    async def readany(self) -> bytes:
-        await asyncio.sleep(0)
-        if not self._pieces:
-            return b""
-        piece = self._pieces.pop(0)
-        if isinstance(piece, Exception):
-            raise piece
-        return piece
 
 
 class FakePodLog:
@@ -53,7 +33,7 @@ class FakePodLog:
         answer = self.answers.pop(0) if self.answers else NotFound("NotFound", "gone")
         if isinstance(answer, Exception):
             raise answer
-        yield Stream(answer)
+        yield Stream(*answer)
 
     @property
     def is_read(self) -> bool:

@@ -1,17 +1,10 @@
 """A stamped stream becomes what a program printed: whole, once, gaps said."""
 
 import pytest
+from gen_logs import stamped
 from trainyard_operator.logs.lines import DROPPED, Lines, seconds_between
 
 FIRST = "2026-11-24T12:00:00.5Z"
-
-
-def stamped(*lines: str, begin: int = 0, step: int = 1, end: str = "\n") -> bytes:
-    text = "\n".join(
-        f"2026-11-24T12:{second // 60:02d}:{second % 60:02d}.5Z {line}"
-        for second, line in zip(range(begin, 3600, step), lines, strict=False)
-    )
-    return (text + end).encode()
 
 
 def fed(lines: Lines, *pieces: bytes) -> bytes:

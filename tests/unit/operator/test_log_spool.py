@@ -3,25 +3,12 @@
 import asyncio
 
 import pytest
+from gen_logs import Stream
 from trainyard_operator.logs import spool
 from trainyard_operator.logs.lines import Lines
 from trainyard_operator.logs.spool import Room, Spool
 
 STAMP = b"2026-11-24T12:00:00.5Z "
-
-
-class Stream:
-    """Gives its pieces one by one; an exception is raised where it stands."""
-
-    def __init__(self, *pieces: bytes | Exception) -> None:
-        self.pieces = list(pieces)
-
-    async def readany(self) -> bytes:
-        await asyncio.sleep(0)
-        piece = self.pieces.pop(0) if self.pieces else b""
-        if isinstance(piece, Exception):
-            raise piece
-        return piece
 
 
 @pytest.fixture(autouse=True)

@@ -32,6 +32,7 @@ _STAMP = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"
 _STAMPED = re.compile(rb"^(" + _STAMP + rb") ", re.MULTILINE)
 _LONGEST_STAMP = 36
 _STAMP_BYTES = 31
+_MINUTE = 60.0
 _ALL = 1 << 62
 
 
@@ -126,11 +127,8 @@ class Lines:
         """Take a line if it is new."""
         order, last = _order(stamp), _order(self._stamp)
         # Else a clock was set back, and the line is new.
-        if order <= last and (self._is_replay or self._is_lagging or self._is_much(60)):
-            known = self._known if order == last else None
-            self._known = self._known if known is None else None
-            self._is_replay, self._is_joined = known is None, True
-            self._begin(text, drop=_ALL if known is None else known)
+        if order <= last and (self._is_replay or self._is_lagging or self._is_much(_MINUTE)):
+            self._pass_over(text, is_last=order == last)
             return
         if self._missed(stamp):
             self._is_lagging = True
@@ -138,6 +136,13 @@ class Lines:
         self._known, self._is_replay, self._is_joined = None, False, True
         self._advance(stamp, len(text) + _STAMP_BYTES)
         self._begin(text)
+
+    def _pass_over(self, text: bytes, *, is_last: bool) -> None:
+        """Take a line that came before, but for the rest of the last one if it had no end."""
+        self._is_replay, self._is_joined, drop = True, True, _ALL
+        if is_last and self._known is not None:
+            self._is_replay, drop, self._known = False, self._known, None
+        self._begin(text, drop=drop)
 
     def _missed(self, stamp: str) -> bool:
         """Tell whether output may be missing before a new line."""
