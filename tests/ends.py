@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from gen_e2e import Kubectl, Object
+from on_cluster.runs import Kubectl, Object
 
 OWN = ("experiments", "runs", "models", "modelversions", "modeldeployments")
 CHILDREN = ("secrets", "jobs", "services", "deployments", "poddisruptionbudgets")

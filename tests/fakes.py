@@ -15,9 +15,10 @@ from typing import Any
 
 from trainyard_api.meta import rfc3339
 from trainyard_operator import names
-from trainyard_operator.calls import FollowLog
-from trainyard_operator.errors import Conflict, NameTaken, NotFound
-from trainyard_operator.plan import Event, Object, Ref
+from trainyard_operator.engine import objects
+from trainyard_operator.engine.errors import Conflict, NameTaken, NotFound
+from trainyard_operator.engine.plan import Event, Object, Ref
+from trainyard_operator.runs.effects import FollowLog
 
 Address = tuple[str, str, str]
 
@@ -90,7 +91,7 @@ class FakeKube:
         self.objects.pop(_address(Ref.of(doomed)), None)
         self.on_deleted(doomed)
         for each in tuple(self.objects.values()):
-            if names.controller_uid(each) == doomed["metadata"]["uid"]:
+            if objects.controller_uid(each) == doomed["metadata"]["uid"]:
                 self.remove(each)
 
     # What the operator does.
@@ -107,7 +108,7 @@ class FakeKube:
             yield each
 
     async def apply(
-        self, desired: Object, *, manager: str = names.FIELD_MANAGER, force: bool = True
+        self, desired: Object, *, manager: str = objects.FIELD_MANAGER, force: bool = True
     ) -> Object:
         del manager, force
         with self._writing(f"apply {desired['kind']}/{desired['metadata']['name']}"):
@@ -120,13 +121,14 @@ class FakeKube:
                 return self.put(changed)
             return held
 
-    async def create(self, desired: Object) -> Object:
+    async def create(self, desired: Object, *, known_by: str = "") -> Object:
+        del known_by
         with self._writing(f"create {desired['kind']}/{desired['metadata']['name']}"):
             held = self.objects.get(_address(Ref.of(desired)))
             if held is None:
                 return self.put(desired)
-        owner = names.controller_uid(desired)
-        if owner and owner == names.controller_uid(held):
+        owner = objects.controller_uid(desired)
+        if owner and owner == objects.controller_uid(held):
             return held
         raise NameTaken(f"{desired['kind']}NameTaken", "taken", after=timedelta(seconds=2))
 
@@ -189,7 +191,7 @@ class FakeCluster:
 
     def step(self) -> None:
         for job in self.kube.find("Job"):
-            pods = [p for p in self.kube.find("Pod") if names.is_ours(p, job)]
+            pods = [p for p in self.kube.find("Pod") if objects.is_ours(p, job)]
             if not pods:
                 self.kube.put(self._pod(job))
             for pod in pods:
@@ -205,7 +207,7 @@ class FakeCluster:
                 "name": f"{meta['name']}-0-x",
                 "namespace": meta["namespace"],
                 "labels": template["metadata"]["labels"],
-                "ownerReferences": [names.owner_reference(job)],
+                "ownerReferences": [objects.owner_reference(job)],
             },
             "spec": template["spec"],
             "status": {"phase": "Pending"},

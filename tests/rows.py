@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import gen
+from builders import given
 from kube_api import clean
 
 Object = dict[str, Any]
@@ -40,11 +40,11 @@ class Change:
 
 
 BUILDERS: dict[str, Callable[..., Object]] = {
-    "Experiment": gen.experiment,
-    "Run": gen.run,
-    "Model": gen.model,
-    "ModelVersion": gen.model_version,
-    "Deployment": gen.model_deployment,
+    "Experiment": given.experiment,
+    "Run": given.run,
+    "Model": given.model,
+    "ModelVersion": given.model_version,
+    "Deployment": given.model_deployment,
 }
 
 

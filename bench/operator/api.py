@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 import orjson
-from trainyard_operator.access import Access, find_access
+from trainyard_operator.engine.access import Access, find_access
 
 Object = dict[str, Any]
 JSON = {"Content-Type": "application/json"}

@@ -2,8 +2,8 @@
 
 import json
 
-import gen
 import pytest
+from builders import given
 from kube_api import Api, Refused, clean
 from kube_apiserver import Server
 from trainyard_api.contract import PROMOTER_MANAGER
@@ -11,13 +11,13 @@ from trainyard_api.contract import PROMOTER_MANAGER
 GIT = "git-sync"
 
 
-def model(**spec: object) -> gen.Object:
-    return clean(gen.model()) | {"spec": spec}
+def model(**spec: object) -> given.Object:
+    return clean(given.model()) | {"spec": spec}
 
 
 def test_two_appliers_own_a_stage_each(api: Api) -> None:
-    api.apply(model(stages=[gen.stage("staging")]), manager="ann")
-    merged = api.apply(model(stages=[gen.stage("production")]), manager="bob")
+    api.apply(model(stages=[given.stage("staging")]), manager="ann")
+    merged = api.apply(model(stages=[given.stage("production")]), manager="bob")
 
     assert [stage["name"] for stage in merged["spec"]["stages"]] == ["staging", "production"]
 
@@ -38,7 +38,7 @@ def test_two_appliers_own_an_alias_each(api: Api) -> None:
 
 
 def test_the_promoter_moves_its_own_alias(api: Api) -> None:
-    api.apply(model(stages=[gen.stage("staging", "automatic")]), manager=GIT)
+    api.apply(model(stages=[given.stage("staging", "automatic")]), manager=GIT)
     api.apply(model(aliases={"staging": 1}), manager=PROMOTER_MANAGER)
     moved = api.apply(model(aliases={"staging": 2}), manager=PROMOTER_MANAGER)
 
@@ -91,7 +91,7 @@ def test_the_old_value_is_tested_when_a_client_moves_an_alias(api: Api) -> None:
 def test_kubectl_apply_of_a_manifest_without_aliases_leaves_them_alone(
     api: Api, server: Server
 ) -> None:
-    manifest = json.dumps(model(stages=[gen.stage("staging", "automatic")]))
+    manifest = json.dumps(model(stages=[given.stage("staging", "automatic")]))
     apply = ("-n", api.namespace, "apply", "-f", "-")
     assert server.kubectl(*apply, stdin=manifest).returncode == 0
     api.apply(model(aliases={"staging": 4}), manager=PROMOTER_MANAGER)

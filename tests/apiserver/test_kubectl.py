@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterator
 
-import gen
 import pytest
+from builders import given
 from kube_api import Api
 from kube_apiserver import Server
 from rows import BUILDERS, body
@@ -27,7 +27,7 @@ SHORT = {
 }
 
 
-def table(api: Api, created: gen.Object) -> tuple[list[str], list[object]]:
+def table(api: Api, created: given.Object) -> tuple[list[str], list[object]]:
     """Return the columns of `kubectl get`, and the cells of the only row."""
     answer = api.ask("GET", api.path(created), accept=TABLE)
     shown = [i for i, each in enumerate(answer["columnDefinitions"]) if not each["priority"]]
@@ -61,8 +61,8 @@ def test_a_deployment_at_a_glance(api: Api) -> None:
     created = api.create(body("Deployment", {}))
     status = {
         "phase": "Progressing",
-        "stable": {"version": 1, "digest": gen.DIGEST},
-        "updating": {"version": 2, "digest": gen.DIGEST},
+        "stable": {"version": 1, "digest": given.DIGEST},
+        "updating": {"version": 2, "digest": given.DIGEST},
         "readyReplicas": 3,
         "endpoint": "http://digits.team.svc",
     }
@@ -119,7 +119,7 @@ def test_kubectl_explains_every_field(server: Server, api: Api, kind: str) -> No
     assert list(unexplained(schema, kind)) == []
 
 
-def unexplained(node: gen.Object, path: str) -> Iterator[str]:
+def unexplained(node: given.Object, path: str) -> Iterator[str]:
     """Yield the path of every field without a description."""
     for name, field in node.get("properties", {}).items():
         here = f"{path}.{name}"

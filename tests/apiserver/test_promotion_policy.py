@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import gen
 import pytest
-from gen_chart import of_kind, rendered
+from builders import given
+from builders.chart import of_kind, rendered
 from kube_api import Api, Refused, clean
 from trainyard_api.contract import PROMOTER_MANAGER
 
@@ -15,7 +15,7 @@ TRACKING = "system:serviceaccount:trainyard-system:trainyard-tracking"
 CLEAN_UP = "system:serviceaccount:kube-system:namespace-controller"
 ROLES = {"ann": "trainyard-scientist", "bob": "trainyard-approver", "eve": "trainyard-viewer"}
 PARTS = {OPERATOR: "trainyard-operator", TRACKING: "trainyard-tracking"}
-STAGES = [gen.stage("staging", "automatic"), gen.stage("production", "approval")]
+STAGES = [given.stage("staging", "automatic"), given.stage("production", "approval")]
 EFFECTIVE_SECONDS = 30
 
 
@@ -25,7 +25,7 @@ class Write:
 
     id: str
     user: str
-    change: gen.Object
+    change: given.Object
     code: int = 422
     says: str = ""
 
@@ -87,8 +87,8 @@ REFUSED = [
 ]
 
 
-def model(**spec: object) -> gen.Object:
-    return clean(gen.model()) | {"spec": {"stages": STAGES} | spec}
+def model(**spec: object) -> given.Object:
+    return clean(given.model()) | {"spec": {"stages": STAGES} | spec}
 
 
 @pytest.fixture(scope="module")
@@ -139,13 +139,13 @@ def _bind(api: Api, user: str, role: str) -> None:
 
 
 @pytest.fixture
-def promoted(team: Api) -> gen.Object:
+def promoted(team: Api) -> given.Object:
     """A Model whose production is version 1."""
     aliases = {"production": 1, "staging": 1, "champion": 1}
     return team.create(model(aliases=aliases, promotedBy="admin"))
 
 
-def _eventually_known(user: Api, body: gen.Object) -> None:
+def _eventually_known(user: Api, body: given.Object) -> None:
     # A new RoleBinding takes a moment to reach the authorizer.
     deadline = time.monotonic() + EFFECTIVE_SECONDS
     while time.monotonic() < deadline:
@@ -158,7 +158,7 @@ def _eventually_known(user: Api, body: gen.Object) -> None:
 
 
 @pytest.mark.parametrize("write", ALLOWED, ids=lambda write: write.id)
-def test_what_a_role_may_do(team: Api, promoted: gen.Object, write: Write) -> None:
+def test_what_a_role_may_do(team: Api, promoted: given.Object, write: Write) -> None:
     user = team.as_user(write.user)
     _eventually_known(user, promoted)
 
@@ -166,7 +166,7 @@ def test_what_a_role_may_do(team: Api, promoted: gen.Object, write: Write) -> No
 
 
 @pytest.mark.parametrize("write", REFUSED, ids=lambda write: write.id)
-def test_what_a_role_may_not_do(team: Api, promoted: gen.Object, write: Write) -> None:
+def test_what_a_role_may_not_do(team: Api, promoted: given.Object, write: Write) -> None:
     user = team.as_user(write.user)
     _eventually_known(user, promoted)
 
@@ -177,7 +177,7 @@ def test_what_a_role_may_not_do(team: Api, promoted: gen.Object, write: Write) -
     assert write.says in refused.value.message
 
 
-def test_a_refusal_says_whom_to_ask(team: Api, promoted: gen.Object) -> None:
+def test_a_refusal_says_whom_to_ask(team: Api, promoted: given.Object) -> None:
     user = team.as_user("ann")
     _eventually_known(user, promoted)
 
@@ -186,7 +186,7 @@ def test_a_refusal_says_whom_to_ask(team: Api, promoted: gen.Object) -> None:
 
 
 def test_a_scientist_makes_a_model_but_not_one_that_is_promoted_already(
-    team: Api, promoted: gen.Object
+    team: Api, promoted: given.Object
 ) -> None:
     user = team.as_user("ann")
     _eventually_known(user, promoted)
@@ -201,7 +201,7 @@ def test_a_scientist_makes_a_model_but_not_one_that_is_promoted_already(
     assert user.delete(fresh)["status"] == "Success"
 
 
-def test_a_scientist_does_not_delete_a_promoted_model(team: Api, promoted: gen.Object) -> None:
+def test_a_scientist_does_not_delete_a_promoted_model(team: Api, promoted: given.Object) -> None:
     user = team.as_user("ann")
     _eventually_known(user, promoted)
 
@@ -210,7 +210,7 @@ def test_a_scientist_does_not_delete_a_promoted_model(team: Api, promoted: gen.O
 
 
 def test_a_stage_goes_back_to_what_it_held_by_an_approver_alone(
-    team: Api, promoted: gen.Object
+    team: Api, promoted: given.Object
 ) -> None:
     _eventually_known(team.as_user("bob"), promoted)
     team.as_user("bob").patch(
@@ -225,7 +225,7 @@ def test_a_stage_goes_back_to_what_it_held_by_an_approver_alone(
 
 
 def test_a_scientist_sets_up_the_first_stage_with_approval_but_does_not_take_it_away(
-    team: Api, promoted: gen.Object
+    team: Api, promoted: given.Object
 ) -> None:
     user = team.as_user("ann")
     _eventually_known(user, promoted)
@@ -238,7 +238,7 @@ def test_a_scientist_sets_up_the_first_stage_with_approval_but_does_not_take_it_
 
 
 def test_a_stage_is_not_emptied_by_leaving_it_and_its_alias_out(
-    team: Api, promoted: gen.Object
+    team: Api, promoted: given.Object
 ) -> None:
     user = team.as_user("ann")
     _eventually_known(user, promoted)
@@ -248,7 +248,7 @@ def test_a_stage_is_not_emptied_by_leaving_it_and_its_alias_out(
 
 
 def test_an_old_manifest_that_names_no_alias_changes_nothing(
-    team: Api, promoted: gen.Object
+    team: Api, promoted: given.Object
 ) -> None:
     user = team.as_user("ann")
     _eventually_known(user, promoted)
@@ -260,7 +260,7 @@ def test_an_old_manifest_that_names_no_alias_changes_nothing(
 
 @pytest.mark.parametrize("user", [OPERATOR, TRACKING])
 def test_what_acts_by_itself_moves_no_stage_with_approval(
-    team: Api, promoted: gen.Object, user: str
+    team: Api, promoted: given.Object, user: str
 ) -> None:
     _eventually_known(team.as_user(user), promoted)
 
@@ -270,7 +270,7 @@ def test_what_acts_by_itself_moves_no_stage_with_approval(
         )
 
 
-def test_the_promoter_moves_an_automatic_stage(team: Api, promoted: gen.Object) -> None:
+def test_the_promoter_moves_an_automatic_stage(team: Api, promoted: given.Object) -> None:
     operator = team.as_user(OPERATOR)
     _eventually_known(operator, promoted)
     fresh = team.create(model() | {"metadata": {"name": "letters"}})
@@ -283,7 +283,7 @@ def test_the_promoter_moves_an_automatic_stage(team: Api, promoted: gen.Object) 
 
 
 def test_the_clean_up_of_a_namespace_deletes_promoted_models(
-    team: Api, promoted: gen.Object
+    team: Api, promoted: given.Object
 ) -> None:
     _bind(team, CLEAN_UP, "trainyard-scientist")
     cleaner = team.as_user(CLEAN_UP, "system:serviceaccounts:kube-system")

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-import gen
 import pytest
 import rows_registry
 import rows_run
+from builders import given
 from kube_api import Api, Refused, clean
 from rows import Change, Row, body
 from trainyard_api.crd import root_schema
@@ -69,7 +69,7 @@ class TestNames:
 
 
 def test_a_version_of_the_longest_model_has_room_for_its_number(api: Api) -> None:
-    created = api.create(clean(gen.model_version("m" * 50, 999_999_999)), dry=True)
+    created = api.create(clean(given.model_version("m" * 50, 999_999_999)), dry=True)
 
     assert len(created["metadata"]["name"]) == 60
 
@@ -80,7 +80,7 @@ def test_a_longer_version_is_refused(api: Api) -> None:
 
 
 def test_a_version_is_not_named_with_leading_zeros(api: Api) -> None:
-    bent = clean(gen.model_version("digits", 1)) | {"metadata": {"name": "digits-01"}}
+    bent = clean(given.model_version("digits", 1)) | {"metadata": {"name": "digits-01"}}
 
     with pytest.raises(Refused, match="a ModelVersion is named by"):
         api.create(bent, dry=True)

@@ -2,30 +2,30 @@
 
 from typing import Any
 
-import gen
 import pytest
+from builders import given
 from kube_api import Api, Refused
 from rows import BUILDERS, body
 from trainyard_api.conditions import set_condition
 from trainyard_api.contract import OPERATOR_MANAGER
 from trainyard_api.kinds import KINDS
 
-READY = [gen.condition("Ready", reason="AllStagesHeld")]
+READY = [given.condition("Ready", reason="AllStagesHeld")]
 
 
 @pytest.fixture(params=sorted(BUILDERS))
-def created(api: Api, request: pytest.FixtureRequest) -> gen.Object:
+def created(api: Api, request: pytest.FixtureRequest) -> given.Object:
     """An object of every kind."""
     return api.create(body(request.param, {}))
 
 
-def test_a_status_written_with_the_spec_is_dropped(api: Api, created: gen.Object) -> None:
+def test_a_status_written_with_the_spec_is_dropped(api: Api, created: given.Object) -> None:
     changed = api.patch(created, {"status": {"conditions": READY}})
 
     assert "status" not in changed
 
 
-def test_a_spec_written_with_the_status_is_dropped(api: Api, created: gen.Object) -> None:
+def test_a_spec_written_with_the_status_is_dropped(api: Api, created: given.Object) -> None:
     changed = api.patch(
         created, {"spec": {"description": "x"}, "status": {"conditions": READY}}, sub="/status"
     )
@@ -35,26 +35,26 @@ def test_a_spec_written_with_the_status_is_dropped(api: Api, created: gen.Object
     assert changed["metadata"]["generation"] == created["metadata"]["generation"]
 
 
-def test_a_status_has_no_defaults(api: Api, created: gen.Object) -> None:
+def test_a_status_has_no_defaults(api: Api, created: given.Object) -> None:
     changed = api.patch(created, {"status": {"observedGeneration": 1}}, sub="/status")
 
     assert changed["status"] == {"observedGeneration": 1}
 
 
-def test_conditions_are_merged_by_type(api: Api, created: gen.Object) -> None:
-    def status(*conditions: gen.Object) -> gen.Object:
+def test_conditions_are_merged_by_type(api: Api, created: given.Object) -> None:
+    def status(*conditions: given.Object) -> given.Object:
         named = {"name": created["metadata"]["name"]}
         head = {"apiVersion": created["apiVersion"], "kind": created["kind"]}
         return head | {"metadata": named, "status": {"conditions": list(conditions)}}
 
     api.apply(status(READY[0]), manager=OPERATOR_MANAGER, sub="/status")
-    other = gen.condition("Other", reason="Why")
+    other = given.condition("Other", reason="Why")
     merged = api.apply(status(other), manager="other", sub="/status")
 
     assert [each["type"] for each in merged["status"]["conditions"]] == ["Ready", "Other"]
 
 
-def test_a_condition_that_is_none_is_refused(api: Api, created: gen.Object) -> None:
+def test_a_condition_that_is_none_is_refused(api: Api, created: given.Object) -> None:
     broken = {"type": "Ready", "status": "Maybe", "reason": "", "lastTransitionTime": "today"}
 
     with pytest.raises(Refused) as refused:
@@ -74,15 +74,15 @@ FULL: dict[str, dict[str, Any]] = {
         "phase": "Failed",
         "runID": "0" * 32,
         "experimentID": "7",
-        "startTime": gen.CREATED,
-        "completionTime": gen.CREATED,
+        "startTime": given.CREATED,
+        "completionTime": given.CREATED,
         "attempts": [
             {
                 "number": 1,
                 "job": "r-a1",
                 "pod": "r-a1-0-x",
-                "startTime": gen.CREATED,
-                "completionTime": gen.CREATED,
+                "startTime": given.CREATED,
+                "completionTime": given.CREATED,
                 "exitCode": 3,
                 "reason": "ExitCode",
                 "message": "exit code 3",
@@ -104,7 +104,7 @@ FULL: dict[str, dict[str, Any]] = {
                 "name": "production",
                 "version": 1,
                 "candidate": 2,
-                "since": gen.CREATED,
+                "since": given.CREATED,
                 "by": "ann",
                 "previous": 3,
                 "refusal": {"version": 2, "reason": "BelowThreshold", "message": "0.8 < 0.9"},
@@ -117,7 +117,7 @@ FULL: dict[str, dict[str, Any]] = {
         "retiredVersions": [4],
         "history": [
             {
-                "time": gen.CREATED,
+                "time": given.CREATED,
                 "stage": "production",
                 "from": 3,
                 "to": 1,
@@ -128,7 +128,7 @@ FULL: dict[str, dict[str, Any]] = {
     },
     "ModelVersion": {
         "phase": "Ready",
-        "digest": gen.DIGEST,
+        "digest": given.DIGEST,
         "size": 1000,
         "flavors": {"sklearn": "1.7.2"},
         "signature": "{}",
@@ -141,20 +141,20 @@ FULL: dict[str, dict[str, Any]] = {
     },
     "Deployment": {
         "phase": "Progressing",
-        "stable": {"version": 1, "digest": gen.DIGEST},
-        "updating": {"version": 2, "digest": gen.DIGEST},
+        "stable": {"version": 1, "digest": given.DIGEST},
+        "updating": {"version": 2, "digest": given.DIGEST},
         "replicas": 2,
         "readyReplicas": 1,
         "endpoint": "http://digits.team.svc",
-        "rejected": {"digest": gen.DIGEST, "reason": "NotServable", "message": "why", "retry": 1},
+        "rejected": {"digest": given.DIGEST, "reason": "NotServable", "message": "why", "retry": 1},
         "selector": "trainyard.dev/deployment=digits",
     },
 }
 
 
-def test_every_field_of_a_status_is_kept_and_read_back(api: Api, created: gen.Object) -> None:
+def test_every_field_of_a_status_is_kept_and_read_back(api: Api, created: given.Object) -> None:
     conditions = set_condition(
-        [], "Ready", "True", "Ready", "All is well", generation=1, now=gen.NOW
+        [], "Ready", "True", "Ready", "All is well", generation=1, now=given.NOW
     )
     status = FULL[created["kind"]] | {"observedGeneration": 1, "conditions": conditions}
     changed = api.patch(created, {"status": status}, sub="/status")

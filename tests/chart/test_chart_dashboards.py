@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gen_chart import dashboards, named, queries, rendered
+from builders.chart import dashboards, named, queries, rendered
 
 EACH = pytest.mark.parametrize("path", dashboards(), ids=lambda path: path.stem)
 METRIC = re.compile(r"\b[a-z][a-z0-9_]+(?=[{\[])")

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from gen_chart import CHART
+from builders.chart import CHART
 
 
 @pytest.fixture(scope="module")

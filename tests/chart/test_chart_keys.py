@@ -2,10 +2,10 @@
 
 import base64
 
+from builders.chart import named, rendered
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from gen_chart import named, rendered
 
 
 def decoded(secret: str, key: str) -> bytes:

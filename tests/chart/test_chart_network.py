@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gen_chart import NAMESPACE, Object, named, of_kind, pods, rendered
+from builders.chart import NAMESPACE, Object, named, of_kind, pods, rendered
 
 NAMESPACES = Path(__file__).parent / "values" / "namespaces.yaml"
 METADATA_ADDRESS = "169.254.0.0/16"

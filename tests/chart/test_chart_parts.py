@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from gen_chart import NAMESPACE, Object, containers, named, of_kind, pods, rendered
+from builders.chart import NAMESPACE, Object, containers, named, of_kind, pods, rendered
 from trainyard_operator.settings import from_environment, parse_runtimes
 from trainyard_tracking.settings import read_settings
 

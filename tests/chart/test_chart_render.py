@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from gen_chart import CHART, Object, helm_run, named, of_kind, rendered
+from builders.chart import CHART, Object, helm_run, named, of_kind, rendered
 
 with warnings.catch_warnings():
     # It looks its own files up by an interface that importlib.resources calls old.

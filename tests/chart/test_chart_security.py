@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from gen_chart import Object, containers, named, of_kind, pods, rendered
+from builders.chart import Object, containers, named, of_kind, pods, rendered
 
 VALUES = sorted((Path(__file__).parent / "values").glob("*.yaml"))
 EACH = pytest.mark.parametrize("values", VALUES, ids=[path.stem for path in VALUES])

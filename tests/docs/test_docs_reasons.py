@@ -19,7 +19,7 @@ from trainyard_api.deployment import DeploymentPhase
 from trainyard_api.model_version import ModelVersionPhase
 from trainyard_api.reference import REASONS
 from trainyard_api.run import RunPhase
-from trainyard_operator import names
+from trainyard_operator.engine import objects
 
 OPERATOR = ROOT / "operator/src/trainyard_operator"
 SECTIONS = sections("docs/how-to/troubleshooting.md")
@@ -36,7 +36,7 @@ MADE_ONCE = ("Job", "Service")
 KUBERNETES = {"Background", "DeleteOptions", "IfNotPresent", "PersistentVolumeClaim"} | {
     *("PodScheduled", "ServiceAccount", "True", "False", "Unknown")
 }
-KINDS = {kind for _, kind in names.PLURALS}
+KINDS = {kind for _, kind in objects.PLURALS}
 PHASES = {str(phase) for enum in (DeploymentPhase, ModelVersionPhase, RunPhase) for phase in enum}
 OTHERS = KUBERNETES | KINDS | PHASES | {str(each) for each in ConditionType}
 
@@ -108,9 +108,18 @@ def words_in(source: str) -> set[str]:
 
 def written() -> set[str]:
     """Return every word that the operator can hand on, the reasons among them."""
-    files = [*OPERATOR.glob("*.py"), *OPERATOR.glob("kinds/*.py"), *OPERATOR.glob("policies/*.py")]
-    # names.py spells the kinds, recorder.py the fields of Events, quantities.py units.
-    no_conditions = {"names", "recorder", "quantities"}
+    files = [each for each in OPERATOR.rglob("*.py") if each.parent.name != "logs"]
+    # objects.py spells the kinds, recorder.py the fields of Events, the others those of children.
+    no_conditions = {
+        "names",
+        "objects",
+        "recorder",
+        "children",
+        "job",
+        "pod",
+        "tokens",
+        "security",
+    } | {*("source", "scheduling")}
     texts = [file.read_text("utf-8") for file in files if file.stem not in no_conditions]
     return set().union(*map(words_in, texts))
 

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from gen_chart import CHART
+from builders.chart import CHART
 from pages import PAGES, ROOT, blocks
 from pydantic import ValidationError
 from trainyard_api.contract import API_VERSION, GROUP

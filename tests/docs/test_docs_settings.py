@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import gen
 import pytest
+from builders import given
 from pages import ROOT, rows, sections, words
 from trainyard_operator import settings as operator
-from trainyard_operator.objects.environment import main_environment
+from trainyard_operator.runs.environment import main_environment
 from trainyard_serving import settings as serving
 from trainyard_tracking import settings as tracking
 
@@ -91,13 +91,13 @@ def test_command_and_sdk_ask_for_what_the_page_says() -> None:
 
 
 def test_a_runs_pod_has_what_the_page_says() -> None:
-    run = gen.run(parameters={"max_depth": 12})
-    given = {each["name"] for each in main_environment(run, 1, settings=operator.Settings())}
+    run = given.run(parameters={"max_depth": 12})
+    names = {each["name"] for each in main_environment(run, 1, settings=operator.Settings())}
     table = SECTIONS["Your program, in the pod of a Run"]
     said = {name for row in rows(table) for name in words(row[0])}
 
-    assert "TRAINYARD_PARAM_MAX_DEPTH" in given
-    assert {name.replace("MAX_DEPTH", "*") for name in given} == said
+    assert "TRAINYARD_PARAM_MAX_DEPTH" in names
+    assert {name.replace("MAX_DEPTH", "*") for name in names} == said
 
 
 def test_no_variable_is_read_elsewhere() -> None:

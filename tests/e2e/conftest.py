@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gen_e2e import Kubectl, command, namespace
+from on_cluster.runs import Kubectl, command, namespace
 from trainyard_cluster.paths import kubeconfig
 from trainyard_cluster.tools import kubectl
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from gen_access_e2e import (
+from on_cluster.access import (
     INSIDE,
     MODEL,
     NOTES,
@@ -19,7 +19,8 @@ from gen_access_e2e import (
     refused_requests,
     side_of,
 )
-from gen_e2e import (
+from on_cluster.models import model, stage
+from on_cluster.runs import (
     SYSTEM,
     Kubectl,
     Object,
@@ -30,7 +31,6 @@ from gen_e2e import (
     shell_run,
     sources,
 )
-from gen_registry_e2e import model, stage
 
 NOBODY = Side("", "", "", "", "")
 OWN = tuple(own_requests(NOBODY))

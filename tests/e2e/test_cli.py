@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from gen_e2e import Kubectl, condition
+from on_cluster.runs import Kubectl, condition
 
 TRAIN = """
 import argparse, signal, sys, time

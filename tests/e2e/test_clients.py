@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from gen_e2e import Kubectl, Object, background, command, script_run, sources, status_of
-from gen_registry_e2e import deployment, model, stage
+from on_cluster.models import deployment, model, stage
+from on_cluster.runs import Kubectl, Object, background, command, script_run, sources, status_of
 
 LAPTOP = Path(__file__).with_name("laptop.py")
 # MLflow's records outlive Runs and their namespace: those of another time are not looked at.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
-from gen_e2e import SYSTEM, Kubectl, Object, condition, shell_run, status_of
+from on_cluster.runs import SYSTEM, Kubectl, Object, condition, shell_run, status_of
 
 HALF_A_MINUTE = timedelta(seconds=30)
 

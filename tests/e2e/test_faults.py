@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from gen_e2e import SYSTEM, Kubectl, command, script_run, shell_run, sources, status_of
+from on_cluster.runs import SYSTEM, Kubectl, command, script_run, shell_run, sources, status_of
 from trainyard_cluster.tools import helm
 
 CHART = Path(__file__).parents[2] / "charts" / "trainyard"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from ends import CHILDREN, OWN, end
-from gen_e2e import SYSTEM, Kubectl, Object, namespace, status_of
-from gen_registry_e2e import deployment, model, stage, train
+from on_cluster.models import deployment, model, stage, train
+from on_cluster.runs import SYSTEM, Kubectl, Object, namespace, status_of
 
 PROXY = Path(__file__).parent / "killing_proxy.py"
 OPERATOR, KILLED = "deployment/trainyard-operator", "killed-operator"

@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from gen_e2e import Kubectl, shell_run
+from on_cluster.runs import Kubectl, shell_run
 from trainyard_cluster.paths import CLUSTER
 from trainyard_cluster.provider import provider
 

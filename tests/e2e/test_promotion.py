@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
-from gen_e2e import Kubectl, Object, command
-from gen_registry_e2e import model, stage, train
+from on_cluster.models import model, stage, train
+from on_cluster.runs import Kubectl, Object, command
 
 STAGING = stage("staging", "automatic", threshold=0.5)
 PRODUCTION = stage("production", "approval", betterThan="production", margin=0.01)

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 import yaml
-from gen_chart import dashboards, queries
-from gen_e2e import SYSTEM, Kubectl, command
+from builders.chart import dashboards, queries
+from on_cluster.runs import SYSTEM, Kubectl, command
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,8 +3,17 @@
 from collections.abc import Iterator
 
 import pytest
-from gen_e2e import Kubectl, Object, command, condition, script_run, shell_run, sources, status_of
-from gen_sidecar_e2e import SIDECAR, injection
+from on_cluster.runs import (
+    Kubectl,
+    Object,
+    command,
+    condition,
+    script_run,
+    shell_run,
+    sources,
+    status_of,
+)
+from on_cluster.sidecars import SIDECAR, injection
 from trainyard.client import Client
 from trainyard.errors import NotFound
 from trainyard_cluster.paths import kubeconfig

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from gen_e2e import Kubectl, Object, status_of
-from gen_registry_e2e import deployment, model, stage, train
+from on_cluster.models import deployment, model, stage, train
+from on_cluster.runs import Kubectl, Object, status_of
 
 REQUESTS = 10_000
 # One client per connection, each on its own beat; a connection that the server closes is reopened.

@@ -1,4 +1,4 @@
-"""Every derived name, label set and owner reference. Pure.
+"""Every derived name and label set of our kinds and their children. Pure.
 
 If a name of a child is spelled anywhere else, that is a bug. Resource names are at most 50
 characters (the CRDs say so), so every name made here fits a label and a DNS name.
@@ -9,13 +9,17 @@ from collections.abc import Mapping
 
 from trainyard_api import contract
 
-from trainyard_operator.plan import Object
+from trainyard_operator.engine.objects import MANAGED_BY
+from trainyard_operator.engine.plan import Object
 
-FIELD_MANAGER = contract.OPERATOR_MANAGER
+EXPERIMENTS = contract.EXPERIMENTS
+RUNS = contract.RUNS
+MODELS = contract.MODELS
+MODEL_VERSIONS = contract.MODEL_VERSIONS
+MODEL_DEPLOYMENTS = contract.DEPLOYMENTS
+
 PROMOTER = contract.PROMOTER_MANAGER
-API_VERSION = contract.API_VERSION
 
-MANAGED_BY = {contract.MANAGED_BY_LABEL: contract.MANAGED_BY}
 COMPONENT = contract.COMPONENT_LABEL
 RUN = contract.RUN_LABEL
 RUN_UID = f"{contract.GROUP}/run-uid"
@@ -28,29 +32,7 @@ DIGEST = f"{contract.GROUP}/digest"
 RETIRE_FINALIZER = contract.RETIRE_FINALIZER
 
 
-# (apiVersion, kind) → the plural that URLs have, and by which World names resources.
-PLURALS = {
-    ("v1", "Secret"): "secrets",
-    ("v1", "Service"): "services",
-    ("v1", "Pod"): "pods",
-    ("v1", "ConfigMap"): "configmaps",
-    ("v1", "Node"): "nodes",
-    ("v1", "Namespace"): "namespaces",
-    ("v1", "Event"): "events",
-    ("batch/v1", "Job"): "jobs",
-    ("apps/v1", "Deployment"): "deployments",
-    ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
-    ("coordination.k8s.io/v1", "Lease"): "leases",
-    ("events.k8s.io/v1", "Event"): "events",
-    (API_VERSION, "Experiment"): "experiments",
-    (API_VERSION, "Run"): "runs",
-    (API_VERSION, "Model"): "models",
-    (API_VERSION, "ModelVersion"): "modelversions",
-    (API_VERSION, "Deployment"): "modeldeployments",
-}
-
 _LABEL_LIMIT = 63
-OWN_RESOURCES = tuple(contract.PLURALS.values())
 
 
 def run_id(resource: Object) -> str:
@@ -117,32 +99,3 @@ def run_labels(run: Object, attempt: int | None = None) -> dict[str, str]:
 def component_labels(component: str, labels: Mapping[str, str]) -> dict[str, str]:
     """Return the labels of a child of another component (publishing, serving)."""
     return {**MANAGED_BY, COMPONENT: component, **labels}
-
-
-def owner_reference(resource: Object, kind: str = "") -> dict[str, object]:
-    """Return the controller reference that a child carries.
-
-    Raises:
-        KeyError: The resource has no UID: it was not read from an API server.
-    """
-    return {
-        "apiVersion": resource.get("apiVersion", API_VERSION),
-        "kind": kind or resource["kind"],
-        "name": resource["metadata"]["name"],
-        "uid": resource["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
-
-
-def controller_uid(resource: Object) -> str:
-    """Return the UID of the object's controller, empty if it has none."""
-    for owner in resource["metadata"].get("ownerReferences") or ():
-        if owner.get("controller"):
-            return str(owner["uid"])
-    return ""
-
-
-def is_ours(child: Object, owner: Object) -> bool:
-    """Tell whether *owner*, this very object and no namesake, controls *child*."""
-    return controller_uid(child) == str(owner["metadata"]["uid"])

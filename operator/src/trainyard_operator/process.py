@@ -20,27 +20,31 @@ from typing import Any
 import aiohttp
 import uvloop
 
-from trainyard_operator import handlers, journal, probes, sweep
-from trainyard_operator.access import Access, find_access
-from trainyard_operator.cache import Cache
-from trainyard_operator.calls import FollowLog
-from trainyard_operator.cluster_world import ClusterWorld
-from trainyard_operator.effects import Tools
-from trainyard_operator.errors import LeaseLost
-from trainyard_operator.kinds.registry import KINDS
-from trainyard_operator.kube import Kube
-from trainyard_operator.lease import Lease
+from trainyard_operator.engine import journal, probes, sweep, watch
+from trainyard_operator.engine.access import Access, find_access
+from trainyard_operator.engine.cache import Cache
+from trainyard_operator.engine.cluster_world import ClusterWorld
+from trainyard_operator.engine.errors import LeaseLost
+from trainyard_operator.engine.kube import Kube
+from trainyard_operator.engine.lease import Lease
+from trainyard_operator.engine.objects import PODS
+from trainyard_operator.engine.reconcile import Reconciler
+from trainyard_operator.engine.recorder import Recorder
+from trainyard_operator.engine.shell import Shell
+from trainyard_operator.engine.world import Key
+from trainyard_operator.kinds import KINDS
 from trainyard_operator.logs.keeper import LogKeeper
 from trainyard_operator.metrics import LEADER
-from trainyard_operator.policies.liveness import has_stopped
-from trainyard_operator.reconcile import Reconciler
-from trainyard_operator.recorder import Recorder
+from trainyard_operator.names import RUNS
+from trainyard_operator.runs.effects import FollowLog
+from trainyard_operator.runs.liveness import has_stopped
+from trainyard_operator.runs.orphans import kill_orphans
 from trainyard_operator.settings import Settings, from_environment
-from trainyard_operator.shell import Shell
-from trainyard_operator.tracking_client import TrackingClient
-from trainyard_operator.world import PODS, RUNS, Key
+from trainyard_operator.tools import Tools
+from trainyard_operator.tracking import TrackingClient
 
 DRAIN_SECONDS = 20.0
+_WHOLE = frozenset(kind.resource for kind in KINDS.values() if kind.keeps_managers)
 _log = logging.getLogger("trainyard_operator")
 
 
@@ -54,7 +58,7 @@ class Operator:
         self.tracking = TrackingClient(
             session, url=settings.tracking_url, token_file=settings.tracking_token_file
         )
-        self.world = ClusterWorld(Cache(), self.kube, self.tracking)
+        self.world = ClusterWorld(Cache(_WHOLE), self.kube, self.tracking)
         self.shell = Shell(KINDS, self.world)
         self.kube.on_written = self.shell.written
         self.logs = LogKeeper(
@@ -96,15 +100,13 @@ class Operator:
             asyncio.create_task(self._keep_lease()),
             asyncio.create_task(self.recorder.run()),
             asyncio.create_task(
-                sweep.sweep_for_ever(self.shell, self.kube, self.tracking, namespaces)
+                sweep.sweep_for_ever(self.shell, self.kube, namespaces, more=self._kill_orphans)
             ),
         ]
         self.shell.start(self.reconciler, workers=self.settings.workers)
         self.is_loaded = True
         _log.info("leading", extra={"identity": self.settings.identity})
-        await handlers.watch(
-            self.shell, self.access, self.settings, stop=stop, on_cleanup=self._drain
-        )
+        await watch.watch(self.shell, self.access, self.settings, stop=stop, on_cleanup=self._drain)
 
     async def _drain(self) -> None:
         """Finish what is going on, and let another replica lead: kopf takes seconds to end."""
@@ -122,6 +124,11 @@ class Operator:
             _log.error("the lease is lost: %s", exc.message)  # no bug, no trace
             logging.shutdown()
             os._exit(1)
+
+    async def _kill_orphans(self) -> None:
+        await kill_orphans(
+            self.world.cache, self.kube, self.tracking, self.settings.watch_namespaces
+        )
 
     def _is_over(self, call: FollowLog) -> bool:
         pod = self.world.get(PODS, call.namespace, call.pod)

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from trainyard_operator.errors import Terminal
+from trainyard_operator.engine.errors import Terminal
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 

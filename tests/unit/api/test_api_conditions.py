@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-import gen
+from builders import given
 from trainyard_api.conditions import (
     ConditionType,
     FinalReason,
@@ -11,8 +11,8 @@ from trainyard_api.conditions import (
     set_condition,
 )
 
-READY = gen.condition("Ready", reason="AllStagesHeld")
-LATER = gen.NOW + timedelta(minutes=5)
+READY = given.condition("Ready", reason="AllStagesHeld")
+LATER = given.NOW + timedelta(minutes=5)
 
 
 def test_a_new_condition_comes_last() -> None:
@@ -23,7 +23,7 @@ def test_a_new_condition_comes_last() -> None:
         FinalReason.COMPLETED,
         "The program exited with code 0",
         generation=3,
-        now=gen.NOW,
+        now=given.NOW,
     )
 
     assert conditions == [
@@ -41,10 +41,10 @@ def test_a_new_condition_comes_last() -> None:
 
 
 def test_the_transition_time_stays_while_the_status_does() -> None:
-    before = [READY, gen.condition("Other")]
+    before = [READY, given.condition("Other")]
     after = set_condition(before, "Ready", "True", "Other", "x", generation=2, now=LATER)
 
-    assert after[0]["lastTransitionTime"] == gen.CREATED
+    assert after[0]["lastTransitionTime"] == given.CREATED
     assert after[0]["reason"] == "Other"
     assert after[1] == before[1]
 
@@ -69,16 +69,16 @@ def test_the_conditions_given_are_not_changed() -> None:
 
 
 def test_a_condition_is_found_by_its_type() -> None:
-    resource = gen.model(status={"conditions": [READY]})
+    resource = given.model(status={"conditions": [READY]})
 
     assert find_condition(resource, "Ready") == READY
     assert find_condition(resource, "Finished") is None
-    assert find_condition(gen.model(), "Ready") is None
+    assert find_condition(given.model(), "Ready") is None
 
 
 def test_only_a_true_condition_is_true() -> None:
-    false = gen.condition("Ready", "False", "GateRefused")
+    false = given.condition("Ready", "False", "GateRefused")
 
-    assert is_true(gen.model(status={"conditions": [READY]}), "Ready")
-    assert not is_true(gen.model(status={"conditions": [false]}), "Ready")
-    assert not is_true(gen.model(), "Ready")
+    assert is_true(given.model(status={"conditions": [READY]}), "Ready")
+    assert not is_true(given.model(status={"conditions": [false]}), "Ready")
+    assert not is_true(given.model(), "Ready")

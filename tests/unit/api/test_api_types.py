@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-import gen
 import pytest
+from builders import given
 from pydantic import ValidationError
 from rows import BUILDERS
 from trainyard_api import contract
@@ -17,7 +17,7 @@ from trainyard_api.run import Run, RunSpec
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_object_is_read_and_written_alike(kind: str) -> None:
-    body = BUILDERS[kind](status={"conditions": [gen.condition("Ready")]})
+    body = BUILDERS[kind](status={"conditions": [given.condition("Ready")]})
     read = KINDS[kind].model_validate(body)
     again = KINDS[kind].model_validate(read.to_object())
 
@@ -41,14 +41,14 @@ def test_a_resource_is_written_whole_enough_to_apply() -> None:
 
 
 def test_fields_of_a_newer_version_are_ignored() -> None:
-    body = gen.run(workers={"nodes": 2}, status={"queue": "a"})
+    body = given.run(workers={"nodes": 2}, status={"queue": "a"})
 
     assert Run.model_validate(body).spec.command == ["python", "train.py"]
 
 
 @pytest.mark.parametrize("value", ["1", 1, 1.5, True, False, "true"])
 def test_a_parameter_keeps_its_type(value: Any) -> None:
-    parameters = Run.model_validate(gen.run(parameters={"p": value})).spec.parameters
+    parameters = Run.model_validate(given.run(parameters={"p": value})).spec.parameters
 
     assert parameters == {"p": value}
     assert parameters is not None
@@ -61,7 +61,7 @@ def test_a_parameter_that_is_a_list_is_refused() -> None:
 
 
 def test_an_amount_may_be_a_number() -> None:
-    body = gen.run(resources={"limits": {"cpu": 2, "memory": "4Gi"}})
+    body = given.run(resources={"limits": {"cpu": 2, "memory": "4Gi"}})
     resources = Run.model_validate(body).spec.resources
 
     assert resources is not None
@@ -70,7 +70,7 @@ def test_an_amount_may_be_a_number() -> None:
 
 def test_words_that_python_keeps_for_itself_have_their_own_name_on_the_wire() -> None:
     spec = RunSpec(command=["a"], register_={"model": "digits"})
-    move = Move.model_validate({"time": gen.CREATED, "stage": "production", "from": 1, "to": 2})
+    move = Move.model_validate({"time": given.CREATED, "stage": "production", "from": 1, "to": 2})
 
     assert spec.to_object()["register"] == {"model": "digits"}
     assert move.to_object()["from"] == 1
@@ -98,7 +98,7 @@ def test_times_are_written_in_utc() -> None:
 
 
 def test_a_condition_is_found_in_a_typed_status() -> None:
-    run = Run.model_validate(gen.run(status={"conditions": [gen.condition("Finished")]}))
+    run = Run.model_validate(given.run(status={"conditions": [given.condition("Finished")]}))
 
     assert run.status.condition("Finished") == Condition(
         type="Finished",
@@ -112,7 +112,7 @@ def test_a_condition_is_found_in_a_typed_status() -> None:
 
 
 def test_a_run_that_says_nothing_has_an_empty_status() -> None:
-    run = Run.model_validate(gen.run())
+    run = Run.model_validate(given.run())
 
     assert run.status.phase is None
     assert run.status.attempts == []

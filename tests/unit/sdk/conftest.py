@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gen_sdk import FakeCluster, serving, write_kubeconfig
+from builders.sdk import FakeCluster, serving, write_kubeconfig
 from trainyard.client import Client
 
 

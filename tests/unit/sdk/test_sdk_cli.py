@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from gen_sdk import FakeCluster, condition, finished, model_object, run_object
+from builders.sdk import FakeCluster, condition, finished, model_object, run_object
 from trainyard.cli import app
 from typer.testing import CliRunner, Result
 

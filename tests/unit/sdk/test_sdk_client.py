@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import trainyard as ty
-from gen_sdk import (
+from builders.sdk import (
     NAMESPACE,
     USER,
     FakeCluster,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from gen_sdk import NAMESPACE, FakeCluster, model_object, run_object
+from builders.sdk import NAMESPACE, FakeCluster, model_object, run_object
 from trainyard.cli import app
 from typer.testing import CliRunner
 

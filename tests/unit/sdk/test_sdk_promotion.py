@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import trainyard as ty
-from gen_sdk import USER, FakeCluster, condition, model_object
+from builders.sdk import USER, FakeCluster, condition, model_object
 from trainyard.client import Client
 from trainyard.kinds import parse
 from trainyard.promotion import alias_patch, check_stage, move_alias, outcome

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from gen_sdk import NAMESPACE, SERVICE
+from builders.sdk import NAMESPACE, SERVICE
 from trainyard._proxy import TrackingProxy
 from trainyard.client import Client
 from trainyard.errors import InvalidInput

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gen_sdk import FakeCluster, condition, model_object
+from builders.sdk import FakeCluster, condition, model_object
 from trainyard.cli import app
 from trainyard.cli.serve import served_model
 from trainyard.errors import InvalidInput

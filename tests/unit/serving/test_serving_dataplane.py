@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from gen_serving import Doubling, asked, numbers
+from builders.serving import Doubling, asked, numbers
 from trainyard_serving.batch import Batch
 from trainyard_serving.dataplane import MAX_BATCH_ROWS, MAX_WAITING, Dataplane
 from trainyard_serving.errors import ModelFailed, Overloaded

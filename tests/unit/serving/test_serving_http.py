@@ -5,7 +5,7 @@ import json
 from time import monotonic
 
 import pytest
-from gen_serving import Doubling, exchanged, get, listening, post, routes
+from builders.serving import Doubling, exchanged, get, listening, post, routes
 from trainyard_serving.web.shared import Limits
 
 BODY = b'{"instances":[[21]]}'

@@ -3,7 +3,7 @@
 import numpy as np
 import orjson
 import pytest
-from gen_serving import columns, param, tensors
+from builders.serving import columns, param, tensors
 from trainyard_serving.errors import BadInput, UnsupportedMedia
 from trainyard_serving.kinds import MLFLOW_KINDS, typed
 from trainyard_serving.protocols import mlflow, v2

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from gen_serving import Doubling, answer, columns, numbers, routes, tensors
+from builders.serving import Doubling, answer, columns, numbers, routes, tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trainyard_serving.protocols import mlflow
@@ -206,7 +206,7 @@ async def test_a_large_body_is_refused_as_a_small_one():
 
 async def test_too_many_large_bodies_are_put_off():
     table = routes()[0]
-    body = {"inputs": [[21]] * (INLINE_BYTES // 4)}
+    body = b'{"inputs": [[21]]' + b" " * INLINE_BYTES + b"}"  # large, and soon read
 
     replies = await asyncio.gather(
         *(answer(table, "/invocations", body) for _ in range(MAX_BEING_READ + 1))

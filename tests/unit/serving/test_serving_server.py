@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from gen_serving import exchanged, get, post
+from builders.serving import exchanged, get, post
 from trainyard_serving.errors import LoadError
 from trainyard_serving.server import Server, told_once
 from trainyard_serving.settings import Settings, settings_from

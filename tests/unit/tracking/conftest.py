@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from gen_tracking import KEY, OPERATOR, FakeKube, FileObjects, bearer, run_token
-from gen_tracking_registry import Registry
+from builders.tracking import KEY, OPERATOR, FakeKube, FileObjects, bearer, run_token
+from builders.tracking_registry import Registry
 from trainyard_tracking.mlflow_env import behaviour
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from gen_tracking import OPERATOR, bearer
+from builders.tracking import OPERATOR, bearer
 
 SCRIPT = Path(__file__).parent / "laptop_script.py"
 RUN = "a" * 32

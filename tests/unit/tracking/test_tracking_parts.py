@@ -1,7 +1,7 @@
 """The small parts by themselves: settings, the watch cache, the headline metric, verified keys."""
 
 import pytest
-from gen_tracking import FakeKube, certificate
+from builders.tracking import FakeKube, certificate
 from trainyard_tracking.auth.call import read_body
 from trainyard_tracking.errors import BadSettings, Refused
 from trainyard_tracking.headline import headline

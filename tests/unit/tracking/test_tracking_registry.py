@@ -1,7 +1,7 @@
 """Models and versions in MLflow's registry API: the resources that calls write and show."""
 
-from gen_tracking import SCIENTIST
-from gen_tracking_registry import NAMES, ROOT, Registry, error
+from builders.tracking import SCIENTIST
+from builders.tracking_registry import NAMES, ROOT, Registry, error
 
 
 def test_a_model_is_a_resource_written_with_the_callers_own_token(world, registry):

@@ -2,7 +2,7 @@
 
 import time
 
-from gen_tracking_registry import ROOT, error, gates
+from builders.tracking_registry import ROOT, error, gates
 
 
 def test_an_alias_without_a_policy_holds_at_once(registry):

@@ -1,8 +1,8 @@
 """MLflow's registry API at its limits: searches, rights, an outage, what is not supported."""
 
 import pytest
-from gen_tracking import VIEWER
-from gen_tracking_registry import Registry, error
+from builders.tracking import VIEWER
+from builders.tracking_registry import Registry, error
 
 
 def test_searches_use_mlflows_filters_and_pages(registry):

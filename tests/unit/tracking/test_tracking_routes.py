@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from gen_tracking import OPERATOR, SCIENTIST, STRANGER, VIEWER, bearer
+from builders.tracking import OPERATOR, SCIENTIST, STRANGER, VIEWER, bearer
 from trainyard_tracking.auth.rules import Access
 
 OPEN = {"/health", "/api/trainyard/v1/health", "/metrics"}

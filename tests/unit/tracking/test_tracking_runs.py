@@ -6,7 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from gen_tracking import (
+from builders.tracking import (
     ELSE,
     OPERATOR,
     SCIENTIST,

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from gen_tracking import OPERATOR, bearer
+from builders.tracking import OPERATOR, bearer
 
 V2 = "/api/2.0/mlflow"
 V3 = "/api/3.0/mlflow"

@@ -4,7 +4,7 @@ import threading
 from typing import Any
 
 import pytest
-from gen_tracking import bearer
+from builders.tracking import bearer
 
 RUNS = [f"{number:032x}" for number in range(0xC0, 0xC6)]
 ROUNDS = 12

@@ -8,12 +8,12 @@ from typing import Protocol
 
 import aiohttp
 
-from trainyard_operator.calls import FollowLog
-from trainyard_operator.errors import Conflict, NotFound, OperatorError, Retry, Terminal
-from trainyard_operator.kube import Kube
+from trainyard_operator.engine.errors import Conflict, NotFound, OperatorError, Retry, Terminal
+from trainyard_operator.engine.kube import Kube
 from trainyard_operator.logs.lines import Lines
 from trainyard_operator.logs.spool import Room, Spool
 from trainyard_operator.metrics import LOG_BYTES
+from trainyard_operator.runs.effects import FollowLog
 
 GIVE_UP_READS = 2
 """Reads without a byte after which a log is given up: a node that serves none, say."""

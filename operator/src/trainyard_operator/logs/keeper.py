@@ -4,10 +4,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from trainyard_operator.calls import FollowLog
-from trainyard_operator.kube import Kube
+from trainyard_operator.engine.kube import Kube
 from trainyard_operator.logs.follower import Follower, Sink
 from trainyard_operator.logs.spool import Room
+from trainyard_operator.runs.effects import FollowLog
 
 _log = logging.getLogger(__name__)
 

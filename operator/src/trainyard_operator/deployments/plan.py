@@ -1,0 +1,236 @@
+"""Deployment: the version it follows, served by a child per digest behind one Service.
+
+Which version, may it run here, which children exist: each is a pure decision (policies/), and
+this module joins them and writes down the outcome.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from trainyard_api.conditions import ServingReason
+
+from trainyard_operator import names, tokens
+from trainyard_operator.deployments import children, following, rollout
+from trainyard_operator.deployments import status as serving_status
+from trainyard_operator.deployments.following import Followed, Order
+from trainyard_operator.deployments.pods import failure_of, placed_at
+from trainyard_operator.deployments.rollout import Child, Rejected, Rollout, Target
+from trainyard_operator.engine import objects
+from trainyard_operator.engine.conditions import find, merge, parse_time
+from trainyard_operator.engine.errors import NameTaken
+from trainyard_operator.engine.objects import DEPLOYMENTS, PODS, SERVICES
+from trainyard_operator.engine.plan import Event, Object, Plan, Ref
+from trainyard_operator.engine.world import World
+from trainyard_operator.names import MODEL_VERSIONS, MODELS
+from trainyard_operator.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a Deployment follows and what serves it."""
+
+    followed: Followed
+    children: tuple[Object, ...] = ()
+    pods: tuple[Object, ...] = ()
+    service: Object | None = None
+
+
+async def observe(resource: Object, world: World) -> Observed:
+    """Look at the Model, the version and the children."""
+    meta = resource["metadata"]
+    namespace = meta["namespace"]
+    return Observed(
+        followed=_followed(resource["spec"]["model"], namespace, world),
+        children=tuple(world.list(DEPLOYMENTS, namespace, owner=meta["uid"])),
+        pods=tuple(world.list(PODS, namespace, labels={names.DEPLOYMENT: meta["name"]})),
+        service=world.get(SERVICES, namespace, meta["name"]),
+    )
+
+
+def _followed(wanted: Object, namespace: str, world: World) -> Followed:
+    model = world.get(MODELS, namespace, wanted["name"])
+    number = wanted.get("version")
+    if number is None and model is not None:
+        number = ((model.get("status") or {}).get("aliases") or {}).get(wanted["alias"])
+    if number is None:
+        return Followed(model)
+    name = names.model_version(wanted["name"], number)
+    return Followed(model, number, world.get(MODEL_VERSIONS, namespace, name))
+
+
+def plan(resource: Object, observed: Observed, /, *, now: datetime, settings: Settings) -> Plan:
+    """Decide which children exist, and tell how far it is.
+
+    Raises:
+        NameTaken: A Service of that name is somebody else's.
+    """
+    status = dict(resource.get("status") or {})
+    if "deletionTimestamp" in resource["metadata"]:
+        return Plan(status=status)
+    _refuse_foreign(resource, observed.service)
+    order = following.decide(resource, observed.followed, runtimes=settings.runtimes)
+    decided = rollout.decide(
+        order.wish,
+        children=_children(observed),
+        stable=_target(status.get("stable")),
+        rejected=_rejected(status.get("rejected")),
+        now=now,
+    )
+    return _carry_out(resource, observed, order, decided, now=now, settings=settings)
+
+
+def _refuse_foreign(resource: Object, service: Object | None) -> None:
+    if service is None or objects.is_ours(service, resource):
+        return
+    name = resource["metadata"]["name"]
+    raise NameTaken(
+        ServingReason.NAME_TAKEN,
+        f"another Service is named {name}: delete it, or give the Deployment another name",
+    )
+
+
+def _children(observed: Observed) -> list[Child]:
+    return [child for child in (_child(c, observed) for c in observed.children) if child]
+
+
+def _child(child: Object, observed: Observed) -> Child | None:
+    target = children.served(child)
+    if target is None:
+        return None
+    digest = child["metadata"].get("labels", {}).get(names.DIGEST)
+    pods = [p for p in observed.pods if p["metadata"].get("labels", {}).get(names.DIGEST) == digest]
+    status, meta = child.get("status") or {}, child["metadata"]
+    times = [meta["creationTimestamp"], *filter(None, map(placed_at, pods))]
+    seen = status.get("observedGeneration", 0) >= meta.get("generation", 0)
+    wanted = child["spec"].get("replicas", 1)
+    return Child(
+        target=target,
+        since=max(map(parse_time, times)),
+        ready=status.get("readyReplicas", 0),
+        is_current=seen and status.get("updatedReplicas", 0) >= wanted,
+        deleting="deletionTimestamp" in meta,
+        failure=failure_of(pods, child),
+    )
+
+
+def _carry_out(
+    resource: Object,
+    observed: Observed,
+    order: Order,
+    decided: Rollout,
+    *,
+    now: datetime,
+    settings: Settings,
+) -> Plan:
+    status = _status(resource, observed, decided)
+    ready = status["readyReplicas"]
+    status["phase"] = serving_status.phase(order, decided, ready=ready)
+    conditions = serving_status.tell(order, decided, ready=ready)
+    service = children.serving_service(resource)
+    # Made once if nobody has the name yet; kept as described only when it is known to be ours.
+    known = observed.service is not None
+    return Plan(
+        status=merge(resource, status, *conditions, now=now),
+        apply=(
+            *((service,) if known else ()),
+            children.disruption_budget(resource),
+            *_apply(resource, order, decided, settings=settings),
+        ),
+        create=() if known else (service,),
+        delete=tuple(_delete(resource, observed, decided)),
+        events=tuple(_events(resource, order, decided)),
+        recheck_after=decided.recheck_after,
+    )
+
+
+def _apply(
+    resource: Object, order: Order, decided: Rollout, *, settings: Settings
+) -> Iterator[Object]:
+    runtime = order.runtime
+    if runtime is None:
+        return
+    for target in decided.keep:
+        signed = tokens.deployment_token(resource, [target.digest], key=settings.signing_key)
+        yield children.serving_secret(resource, target, token=signed)
+        yield children.serving_deployment(resource, target, runtime=runtime, settings=settings)
+
+
+def _delete(resource: Object, observed: Observed, decided: Rollout) -> Iterator[Ref]:
+    meta = resource["metadata"]
+    for child in observed.children:
+        target = children.served(child)
+        if target is None or target.digest not in decided.remove:
+            continue
+        yield Ref.of(child)
+        secret = names.serving_secret(meta["name"], target.digest)
+        yield Ref("v1", "Secret", meta["namespace"], secret)
+
+
+def _status(resource: Object, observed: Observed, decided: Rollout) -> Object:
+    kept = resource.get("status") or {}
+    counts = [_counts(c) for c in observed.children if _serves(c, decided)]
+    pods, ready = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
+    rejected = decided.rejected
+    fields: dict[str, Any] = {
+        "stable": _wire(decided.stable),
+        "updating": _wire(decided.updating),
+        "replicas": pods,
+        "readyReplicas": ready,
+        "endpoint": children.endpoint(resource),
+        "selector": children.selector(resource),
+        "rejected": rejected and _rejected_wire(rejected),
+        "conditions": kept.get("conditions"),
+        "observedGeneration": kept.get("observedGeneration"),
+    }
+    return {k: v for k, v in fields.items() if v is not None}
+
+
+def _serves(child: Object, decided: Rollout) -> bool:
+    target, stable = children.served(child), decided.stable
+    return target is not None and stable is not None and target.digest == stable.digest
+
+
+def _counts(child: Object) -> tuple[int, int]:
+    status = child.get("status") or {}
+    return status.get("replicas", 0), status.get("readyReplicas", 0)
+
+
+def _events(resource: Object, order: Order, decided: Rollout) -> Iterator[Event]:
+    status = resource.get("status") or {}
+    before, rejected = _target(status.get("stable")), decided.rejected
+    if decided.stable and decided.stable != before:
+        was = f" instead of version {before.version}" if before else ""
+        yield Event("Normal", "RolledOut", f"Version {decided.stable.version} is served{was}")
+    if rejected and rejected != _rejected(status.get("rejected")):
+        yield Event("Warning", "Rejected", f"{rejected.reason}: {rejected.message}")
+    if decided.updating and decided.updating != _target(status.get("updating")):
+        yield Event("Normal", "Updating", f"Version {decided.updating.version} is starting")
+    told = find(status, serving_status.PROGRESSING) or {}
+    problem = order.problem or decided.progressing
+    if problem and not rejected and told.get("reason") != problem.reason:
+        yield Event("Warning", problem.reason, problem.message)
+
+
+def _target(wire: Object | None) -> Target | None:
+    return Target(int(wire["version"]), wire["digest"]) if wire else None
+
+
+def _wire(target: Target | None) -> Object | None:
+    return {"version": target.version, "digest": target.digest} if target else None
+
+
+def _rejected(wire: Object | None) -> Rejected | None:
+    if not wire:
+        return None
+    return Rejected(wire["digest"], wire["reason"], wire.get("message", ""), wire.get("retry"))
+
+
+def _rejected_wire(rejected: Rejected) -> Object:
+    wire: Object = {"digest": rejected.digest, "reason": rejected.reason}
+    if rejected.message:
+        wire["message"] = rejected.message
+    if rejected.retry is not None:
+        wire["retry"] = rejected.retry
+    return wire

@@ -1,0 +1,195 @@
+"""The one loop: observe → plan → do → report, the same for every kind.
+
+Status is written last and once, so that a reader never sees a promise whose objects do not
+exist. Every step is idempotent: a crash between any two leaves something that the next look
+completes. Expected failures become conditions here, and nowhere else.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import orjson
+
+from trainyard_operator.engine import conditions, objects
+from trainyard_operator.engine.errors import Conflict, NotFound, OperatorError, Retry, Terminal
+from trainyard_operator.engine.kind import Kind
+from trainyard_operator.engine.performing import Answer, perform
+from trainyard_operator.engine.plan import Event, Object, Plan, Ref
+from trainyard_operator.engine.world import Key, World
+from trainyard_operator.settings import Settings
+
+_APPLIED = 20_000
+_log = logging.getLogger(__name__)
+
+
+class Writer(Protocol):
+    """What the loop writes with: kube.Kube, or a fake."""
+
+    async def apply(self, desired: Object) -> Object: ...
+    async def create(self, desired: Object) -> Object: ...
+    async def delete(self, ref: Ref) -> None: ...
+    async def patch_status(self, resource: Object, patch: Object) -> Object: ...
+
+
+class Teller(Protocol):
+    """Who tells Events: recorder.Recorder, or a fake."""
+
+    def tell(self, about: Object, event: Event, *, now: datetime) -> None: ...
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """Takes one resource a step further.
+
+    Attributes:
+        tools: What performers of effects get (tools.Tools).
+    """
+
+    kinds: Mapping[str, Kind[Any]]
+    world: World
+    kube: Writer
+    recorder: Teller
+    tools: Any
+    settings: Settings
+    now: Callable[[], datetime]
+    _applied: dict[Ref, str] = field(default_factory=dict)
+
+    async def reconcile(self, key: Key) -> timedelta | None:
+        """Take the resource one step closer to its spec; return when to look again.
+
+        Raises:
+            Retry: The step failed, the status says why; look again.
+        """
+        resource = self.world.get(*key)
+        if resource is None:
+            return None
+        kind = self.kinds[key.resource]
+        now = self.now()
+        try:
+            observed = await kind.observe(resource, self.world)
+            plan = kind.plan(resource, observed, now=now, settings=self.settings)
+        except (Retry, Terminal) as exc:
+            plan = Plan(status=resource.get("status") or {})
+            return await self._report(kind, resource, plan, _Failure(exc, kind.condition))
+        plan, failure = await self._do(kind, plan)
+        return await self._report(kind, resource, plan, failure)
+
+    async def _do(self, kind: Kind[Any], plan: Plan) -> tuple[Plan, "_Failure | None"]:
+        status = plan.status
+        answers: dict[str, Answer] = {}
+        failing = kind.condition
+        try:
+            for effect in plan.effects:
+                failing = effect.condition or kind.condition
+                answer = await perform(effect, kind.performers, self.tools, answers)
+                answers[type(effect).__name__] = answer
+                status = effect.fold(status, answer)
+            failing = kind.condition
+            await self._write(plan)
+        except (Retry, Terminal) as exc:
+            return _with_status(plan, status), _Failure(exc, failing)
+        except (Conflict, NotFound) as exc:
+            # What was planned for is gone or changed meanwhile, as with a namespace: look anew.
+            return _with_status(plan, status), _Failure(Retry(exc.reason, exc.message), failing)
+        return _with_status(plan, status), None
+
+    async def _write(self, plan: Plan) -> None:
+        for desired in plan.apply:
+            await self._apply(desired)
+        for desired in plan.create:
+            await self.kube.create(desired)
+        for doomed in plan.delete:
+            await self.kube.delete(doomed)
+            # Should it be wanted again, it must be made again.
+            self._applied.pop(replace(doomed, uid=""), None)
+
+    async def _apply(self, desired: Object) -> None:
+        ref, said = Ref.of(desired), _digest(desired)
+        resource = objects.PLURALS[ref.api_version, ref.kind]
+        held = self.world.get(resource, ref.namespace, ref.name)
+        mark = f"{said}/{held['metadata'].get('generation', '')}" if held else said
+        if self._applied.get(ref) == mark:
+            return
+        done = await self.kube.apply(desired)
+        if len(self._applied) > _APPLIED:
+            self._applied.clear()
+        # A later change by somebody else raises the generation, and we apply again.
+        watched = self.world.get(resource, ref.namespace, ref.name) is not None
+        generation = done["metadata"].get("generation", "")
+        self._applied[ref] = f"{said}/{generation}" if watched else said
+
+    async def _report(
+        self, kind: Kind[Any], resource: Object, plan: Plan, failure: "_Failure | None"
+    ) -> timedelta | None:
+        status = plan.status
+        if failure is not None:
+            # As it stands, not as the plan hoped: else its transition time moves each time.
+            status = kind.refused(
+                resource,
+                conditions.restore(status, failure.condition, resource.get("status") or {}),
+                error=failure.error,
+                condition=failure.condition,
+                now=self.now(),
+            )
+        written = await self._write_status(resource, status)
+        if written:
+            _count_end(kind, resource.get("status") or {}, status)
+        if written and failure is None:
+            for event in plan.events:
+                self.recorder.tell(resource, event, now=self.now())
+        if failure is not None and isinstance(failure.error, Retry):
+            raise failure.error
+        return plan.recheck_after
+
+    async def _write_status(self, resource: Object, status: Object) -> bool:
+        patch = merge_patch(resource.get("status") or {}, status)
+        if not patch:
+            return False
+        try:
+            await self.kube.patch_status(resource, patch)
+        except NotFound:
+            return False
+        except Conflict as exc:
+            # Another object has the name by now: it is looked at when its watch event arrives.
+            raise Retry("Conflict", exc.message, after=timedelta(seconds=1)) from exc
+        return True
+
+
+def _count_end(kind: Kind[Any], before: Object, after: Object) -> None:
+    if kind.counted is None or conditions.is_true(before, kind.ends):
+        return
+    if conditions.is_true(after, kind.ends):
+        kind.counted.labels((conditions.find(after, kind.ends) or {})["reason"]).inc()
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: OperatorError
+    condition: str
+
+
+def _with_status(plan: Plan, status: Object) -> Plan:
+    return Plan(status=status, events=plan.events, recheck_after=plan.recheck_after)
+
+
+def _digest(desired: Object) -> str:
+    return hashlib.sha256(orjson.dumps(desired, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def merge_patch(old: Object, new: Object) -> Object:
+    """Return the JSON merge patch (RFC 7396) from *old* to *new*; empty if they are equal."""
+    patch: Object = {key: None for key in old if key not in new}
+    for key, value in new.items():
+        if key not in old:
+            patch[key] = value
+        elif isinstance(value, dict) and isinstance(old[key], dict):
+            inner = merge_patch(old[key], value)
+            if inner:
+                patch[key] = inner
+        elif old[key] != value:
+            patch[key] = value
+    return patch

@@ -1,0 +1,154 @@
+"""The running operator: caches, queue, workers and what wakes whom.
+
+    kopf's watch ─▶ seen() ─▶ cache ─▶ wakers of the kinds ─▶ queue ─▶ N workers ─▶ reconcile
+    our own writes ──┘
+
+handlers.py feeds it, __main__ starts and stops it. It decides nothing about any kind.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from trainyard_operator import metrics
+from trainyard_operator.engine import objects
+from trainyard_operator.engine.cluster_world import ClusterWorld
+from trainyard_operator.engine.errors import Retry
+from trainyard_operator.engine.kind import Kind, Waker
+from trainyard_operator.engine.plan import Object
+from trainyard_operator.engine.queue import WorkQueue
+from trainyard_operator.engine.reconcile import Reconciler
+from trainyard_operator.engine.world import Key
+
+RESYNC = timedelta(minutes=10)
+_log = logging.getLogger(__name__)
+
+
+class Shell:
+    """Wires what is seen to what is looked at."""
+
+    def __init__(self, kinds: Mapping[str, Kind[Any]], world: ClusterWorld) -> None:
+        self._kinds = kinds
+        self.world = world
+        self.queue: WorkQueue[Key] = WorkQueue(on_add=self._on_add, on_get=self._on_get)
+        self._wakers = wakers_of(kinds)
+        self._workers: list[asyncio.Task[None]] = []
+
+    def seen(self, resource: str, seen: Object, *, deleted: bool = False) -> None:
+        """Take in an object as it is now, and wake whoever it concerns."""
+        if deleted:
+            self.world.cache.drop(resource, seen)
+        elif self.world.cache.remember(resource, seen) is None:
+            return
+        self.wake(resource, seen)
+
+    def written(self, written: Object) -> None:
+        """Take in what a write of ours returned."""
+        resource = objects.PLURALS[written["apiVersion"], written["kind"]]
+        if resource in WATCHED:
+            self.seen(resource, written)
+
+    def wake(self, resource: str, seen: Object) -> None:
+        """Have every kind that says so look at what it owns of an object."""
+        namespace = seen["metadata"].get("namespace", "")
+        for kind, waker in self._wakers[resource]:
+            for name in waker(seen, self.world):
+                self.queue.add_after(Key(kind.resource, namespace, name), kind.settle)
+
+    def start(self, reconciler: Reconciler, *, workers: int) -> None:
+        """Start the workers, and look at everything once."""
+        for resource in self._kinds:
+            for each in self.world.cache.all(resource):
+                self.wake(resource, each)
+        self._workers = [asyncio.create_task(self._work(reconciler)) for _ in range(workers)]
+        self._workers.append(asyncio.create_task(self._resync()))
+
+    async def drain(self, *, patience: float) -> None:
+        """Let the workers finish what they are at, and stop them."""
+        self.queue.close()
+        busy = [task for task in self._workers[:-1] if not task.done()]
+        if busy:
+            await asyncio.wait(busy, timeout=patience)
+        for task in self._workers:
+            task.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+
+    async def _work(self, reconciler: Reconciler) -> None:
+        while (key := await self.queue.get()) is not None:
+            metrics.ACTIVE_WORKERS.labels(key.resource).inc()
+            began = time.perf_counter()
+            try:
+                result = await self._look(reconciler, key)
+            finally:
+                self.queue.done(key)
+                metrics.ACTIVE_WORKERS.labels(key.resource).dec()
+            metrics.RECONCILE_SECONDS.labels(key.resource).observe(time.perf_counter() - began)
+            metrics.RECONCILE_TOTAL.labels(key.resource, result).inc()
+
+    async def _look(self, reconciler: Reconciler, key: Key) -> str:
+        told = {"kind": key.resource, "namespace": key.namespace, "object": key.name}
+        try:
+            after = await reconciler.reconcile(key)
+        except Retry as exc:
+            delay = self._again(key, exc.after)
+            # Waiting for a known time is no news.
+            level = logging.DEBUG if exc.after else logging.INFO
+            _log.log(level, "%s: %s", exc.reason, exc.message, extra={**told, "after": str(delay)})
+            return "requeue_after" if exc.after else "requeue"
+        except Exception:  # noqa: BLE001  # a bug in one kind must not stop the others
+            metrics.RECONCILE_ERRORS.labels(key.resource).inc()
+            self._again(key, None)
+            _log.exception("reconciliation failed", extra=told)
+            return "error"
+        self.queue.forget(key)
+        if after is not None:
+            self.queue.add_after(key, after)
+            return "requeue_after"
+        return "success"
+
+    def _again(self, key: Key, after: timedelta | None) -> timedelta:
+        metrics.QUEUE_RETRIES.labels(key.resource).inc()
+        if after is None:
+            return self.queue.add_failed(key)
+        self.queue.add_after(key, after)
+        return after
+
+    async def _resync(self) -> None:
+        while True:
+            await asyncio.sleep(RESYNC.total_seconds())
+            for resource in self._kinds:
+                for each in self.world.cache.all(resource):
+                    meta = each["metadata"]
+                    spread = timedelta(seconds=random.uniform(0, 60))  # noqa: S311  # no secret
+                    self.queue.add_after(Key(resource, meta["namespace"], meta["name"]), spread)
+
+    def _on_add(self, key: Key) -> None:
+        metrics.QUEUE_ADDS.labels(key.resource).inc()
+        metrics.QUEUE_DEPTH.labels(key.resource).inc()
+
+    def _on_get(self, key: Key, seconds: float) -> None:
+        metrics.QUEUE_SECONDS.labels(key.resource).observe(seconds)
+        metrics.QUEUE_DEPTH.labels(key.resource).dec()
+
+
+WATCHED = (*objects.OWN_RESOURCES, "jobs", "pods", "deployments", "services")
+"""The resources that kopf watches; children by the label that says they are ours."""
+
+
+def wakers_of(kinds: Mapping[str, Kind[Any]]) -> dict[str, list[tuple[Kind[Any], Waker]]]:
+    """Return, by watched resource, the kinds that want to know and how they find names."""
+    found: dict[str, list[tuple[Kind[Any], Waker]]] = defaultdict(list)
+    for kind in kinds.values():
+        found[kind.resource].append((kind, _itself))
+        for resource, waker in kind.wakes.items():
+            found[resource].append((kind, waker))
+    return found
+
+
+def _itself(seen: Object, _world: Any) -> tuple[str]:
+    return (seen["metadata"]["name"],)

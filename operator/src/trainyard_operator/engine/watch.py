@@ -1,0 +1,133 @@
+"""What kopf does for us: log in, list, watch, reconnect. The only module but __main__ with kopf.
+
+One event handler per watched resource feeds the Shell; kopf stores nothing on any object (no
+finalizer, no annotation), because there is nothing to remember: see decision 0001.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import kopf
+
+from trainyard_operator.engine import objects
+from trainyard_operator.engine.access import Access
+from trainyard_operator.engine.shell import WATCHED, Shell
+from trainyard_operator.settings import Settings
+
+_log = logging.getLogger(__name__)
+_SELECTOR = ",".join(f"{key}={value}" for key, value in objects.MANAGED_BY.items())
+_GROUPS = {resource: kind[0] for kind, resource in objects.PLURALS.items()}
+
+
+class NoDiffBase(kopf.DiffBaseStorage):
+    """Remembers nothing and copies nothing: there are no change handlers to tell."""
+
+    def build(self, **_: Any) -> Any:
+        """Return an empty essence."""
+        return {}
+
+    def fetch(self, **_: Any) -> None:
+        """Return that nothing was stored."""
+
+    def store(self, **_: Any) -> None:
+        """Store nothing."""
+
+
+class NoProgress(kopf.ProgressStorage):
+    """Remembers nothing: handlers cannot fail half-way."""
+
+    def fetch(self, **_: Any) -> None:
+        """Return that nothing was stored."""
+
+    def store(self, **_: Any) -> None:
+        """Store nothing."""
+
+    def purge(self, **_: Any) -> None:
+        """Purge nothing."""
+
+    def touch(self, **_: Any) -> None:
+        """Touch nothing."""
+
+    def clear(self, *, essence: Any) -> Any:
+        """Return the essence, uncopied."""
+        return essence
+
+
+def registry(
+    shell: Shell, access: Access, *, on_cleanup: Callable[[], Awaitable[None]]
+) -> kopf.OperatorRegistry:
+    """Return kopf's handlers: log-in, one event handler per watched resource, clean-up."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=handlers)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        connector = aiohttp.TCPConnector(limit=64, ssl=access.ssl_context or True)
+        session = aiohttp.ClientSession(connector=connector, headers=access.headers())
+        return kopf.AiohttpSession(server=access.server, aiohttp_session=session)
+
+    @kopf.on.cleanup(registry=handlers)
+    async def cleanup(**_: Any) -> None:
+        await on_cleanup()
+
+    for resource in WATCHED:
+        group, _, version = _GROUPS[resource].rpartition("/")
+        kopf.on.event(group, version, resource, registry=handlers, id=resource)(
+            _feeder(shell, resource)
+        )
+    return handlers
+
+
+def _feeder(shell: Shell, resource: str) -> Callable[..., Awaitable[None]]:
+    async def feed(event: Any, **_: Any) -> None:
+        shell.seen(resource, dict(event["object"]), deleted=event["type"] == "DELETED")
+
+    return feed
+
+
+def configuration(settings: Settings) -> kopf.OperatorSettings:
+    """Return kopf's settings for an operator that only watches."""
+    kept = kopf.OperatorSettings()
+    kept.persistence.diffbase_storage = NoDiffBase()
+    kept.persistence.progress_storage = NoProgress()
+    kept.posting.enabled = False
+    kept.peering.standalone = True
+    kept.scanning.disabled = True
+    kept.watching.server_timeout = 300
+    kept.watching.client_timeout = 310
+    kept.watching.connect_timeout = 10
+    kept.watching.inactivity_timeout = 70
+    kept.watching.reconnect_backoff = 1
+    kept.watching.chunk_size = 500
+    kept.networking.request_timeout = 30
+    kept.networking.connect_timeout = 5
+    kept.queueing.worker_limit = None
+    kept.queueing.idle_timeout = 1
+    kept.queueing.exit_timeout = 1
+    kept.execution.max_workers = 2
+    kept.process.ultimate_exiting_timeout = 60
+    for resource in ("jobs", "pods", "deployments", "services"):
+        group, _, version = _GROUPS[resource].rpartition("/")
+        kept.watching.label_selectors[group, version, resource] = _SELECTOR
+    _log.debug("kopf watches %s", ", ".join(WATCHED), extra={"all": not settings.watch_namespaces})
+    return kept
+
+
+async def watch(
+    shell: Shell,
+    access: Access,
+    settings: Settings,
+    *,
+    stop: asyncio.Event,
+    on_cleanup: Callable[[], Awaitable[None]],
+) -> None:
+    """Watch until told to stop, or until a watch dies for good."""
+    await kopf.operator(
+        registry=registry(shell, access, on_cleanup=on_cleanup),
+        settings=configuration(settings),
+        clusterwide=not settings.watch_namespaces,
+        namespaces=settings.watch_namespaces,
+        stop_flag=stop,
+    )

@@ -1,0 +1,1 @@
+"""Experiment: how its Runs stand, by phase."""

@@ -1,0 +1,1 @@
+"""Model: which version each alias holds, and why one does not hold what is wanted."""

@@ -1,0 +1,41 @@
+"""What is asked of others for a Model: the promoter's write, and the audit trail.
+
+Descriptions only; performers.py makes the calls.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from trainyard_operator.engine.plan import Effect
+
+
+@dataclass(frozen=True, slots=True)
+class SetAlias(Effect):
+    """Write spec.aliases.<alias> of a Model by server-side apply, unforced, as the promoter.
+
+    An alias owned by another field manager is Retry("AliasOwnedElsewhere") naming it.
+
+    Attributes:
+        aliases: All aliases that the promoter shall own afterwards: it gives up what is absent.
+        spec: Other spec fields to write with it, such as promotedBy.
+    """
+
+    namespace: str
+    model: str
+    aliases: Mapping[str, int]
+    spec: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Audit(Effect):
+    """Append one line to a Model's audit trail.
+
+    Attributes:
+        line: JSON values only; `time` (RFC 3339) and `id` make the object's name, so the same
+            line written twice is one object.
+    """
+
+    namespace: str
+    model: str
+    line: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,28 @@
+"""The Model kind: what wakes it, what decides, and who carries it out."""
+
+from collections.abc import Iterable
+
+from trainyard_operator import names
+from trainyard_operator.engine.kind import Kind
+from trainyard_operator.engine.plan import Object
+from trainyard_operator.engine.world import World
+from trainyard_operator.models.performers import PERFORMERS
+from trainyard_operator.models.plan import READY, observe, plan
+
+
+def _of_version(version: Object, world: World) -> Iterable[str]:
+    """Name the Model whose pointers a version's change may concern."""
+    del world
+    return (version["spec"]["model"],)
+
+
+KIND = Kind(
+    resource=names.MODELS,
+    condition=READY,
+    observe=observe,
+    plan=plan,
+    performers=PERFORMERS,
+    # Who owns an alias decides whether promotion may write it.
+    keeps_managers=True,
+    wakes={names.MODEL_VERSIONS: _of_version},
+)

@@ -1,0 +1,34 @@
+"""Make the calls that a Model's plans describe. Each is idempotent."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from trainyard_operator import names
+from trainyard_operator.engine import objects
+from trainyard_operator.engine.errors import Conflict, Retry
+from trainyard_operator.engine.performing import Answer, Performers
+from trainyard_operator.engine.plan import Object
+from trainyard_operator.models import effects
+from trainyard_operator.tools import Tools
+
+
+async def _set_alias(call: effects.SetAlias, tools: Tools, _: Mapping[str, Answer]) -> Answer:
+    desired: Object = {
+        "apiVersion": objects.API_VERSION,
+        "kind": "Model",
+        "metadata": {"name": call.model, "namespace": call.namespace},
+        "spec": {"aliases": dict(call.aliases), **call.spec},
+    }
+    try:
+        await tools.kube.apply(desired, manager=names.PROMOTER, force=False)
+    except Conflict as exc:
+        raise Retry("AliasOwnedElsewhere", exc.message, after=timedelta(minutes=5)) from exc
+    return {}
+
+
+async def _audit(call: effects.Audit, tools: Tools, _: Mapping[str, Answer]) -> Answer:
+    await tools.tracking.audit(call.namespace, {"model": call.model, **call.line})
+    return {}
+
+
+PERFORMERS: Performers = {effects.SetAlias: _set_alias, effects.Audit: _audit}

@@ -1,1 +1,0 @@
-"""Pure builders of the children: one module per child object. They decide nothing."""

@@ -1,0 +1,182 @@
+"""What is asked of others for a Run: recording it, following and archiving its logs, registering.
+
+Descriptions only, and the pure folding of answers into a status; performers.py makes the calls.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from trainyard_operator import names
+from trainyard_operator.engine import objects
+from trainyard_operator.engine.errors import Terminal
+from trainyard_operator.engine.plan import Effect, Object
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRun(Effect):
+    """Make the MLflow run of a Run (idempotent PUT).
+
+    Its answer is not folded: it comes before the first status write, which it must not cause.
+
+    Attributes:
+        start_time: Milliseconds since 1970.
+    """
+
+    namespace: str
+    run_id: str
+    name: str
+    experiment: str
+    parameters: Mapping[str, Any]
+    tags: Mapping[str, str]
+    start_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecallExperiment(Effect):
+    """Remember what RecordRun answered, without asking anybody; unknown after a restart."""
+
+    run_id: str
+
+    def fold(self, status: Object, answer: Mapping[str, Any]) -> Object:
+        """Keep the MLflow experiment's id."""
+        found = answer.get("experimentID")
+        return {**status, "experimentID": str(found)} if found else status
+
+
+@dataclass(frozen=True, slots=True)
+class FollowLog(Effect):
+    """Ship what `main` of an attempt's pod prints, from now on.
+
+    Attributes:
+        pod: Empty when there is none to read.
+        pod_uid: Tells two pods of one name apart.
+        cut: The pod's end left no time to read the last of it; the log shall say so.
+    """
+
+    namespace: str
+    run: str
+    run_id: str
+    attempt: int
+    pod: str
+    pod_uid: str
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveLog(Effect):
+    """Make the whole log of an attempt an artifact of its run, once all of it is shipped."""
+
+    condition: ClassVar[str] = "Recorded"
+
+    log: FollowLog
+
+    def fold(self, status: Object, answer: Mapping[str, Any]) -> Object:
+        """Keep the artifact's path."""
+        path = str(answer.get("artifact") or "")
+        return {**status, "logArtifact": path} if path else status
+
+
+@dataclass(frozen=True, slots=True)
+class FinishRun(Effect):
+    """Close the MLflow run of a Run; its answer holds metrics and the models logged.
+
+    Attributes:
+        outcome: FINISHED, FAILED or KILLED.
+        end_time: Milliseconds since 1970.
+    """
+
+    condition: ClassVar[str] = "Recorded"
+
+    namespace: str
+    run_id: str
+    outcome: str
+    end_time: int
+    parameters: Mapping[str, Any]
+
+    def fold(self, status: Object, answer: Mapping[str, Any]) -> Object:
+        """Keep at most 20 metrics and the headline one."""
+        metrics = {str(k): str(v) for k, v in list((answer.get("metrics") or {}).items())[:20]}
+        headline = str(answer.get("metric") or next(iter(metrics), ""))
+        folded = {**status, "metrics": metrics}
+        if answer.get("experimentID"):
+            folded["experimentID"] = str(answer["experimentID"])
+        if headline in metrics:
+            folded["metric"] = f"{headline}={metrics[headline]}"
+        return folded
+
+
+@dataclass(frozen=True, slots=True)
+class CreateVersion(Effect):
+    """Register what a finished Run logged as the next ModelVersion of a Model.
+
+    The logged model is found in the answer of the plan's FinishRun when artifact_path is empty.
+    One version per Run, whatever happens: an existing one with the Run's label is the answer.
+    """
+
+    condition: ClassVar[str] = "Recorded"
+
+    namespace: str
+    model: str
+    run: str
+    run_uid: str
+    artifact_path: str = ""
+
+    def fold(self, status: Object, answer: Mapping[str, Any]) -> Object:
+        """Keep the version's name."""
+        return {**status, "modelVersion": str(answer["name"])}
+
+
+def version_object(call: CreateVersion, number: int, path: str) -> Object:
+    """Return the ModelVersion that a Run registers, of the model at an artifact path."""
+    source = {"name": call.run, "artifactPath": path}
+    return {
+        "apiVersion": objects.API_VERSION,
+        "kind": "ModelVersion",
+        "metadata": {
+            "name": names.model_version(call.model, number),
+            "namespace": call.namespace,
+            "labels": {
+                names.MODEL: call.model,
+                names.RUN: call.run,
+                names.RUN_UID: call.run_uid,
+            },
+            "finalizers": [names.RETIRE_FINALIZER],
+        },
+        "spec": {"model": call.model, "version": number, "source": {"run": source}},
+    }
+
+
+def model_object(call: CreateVersion) -> Object:
+    """Return the Model without gates that registering makes when there is none."""
+    return {
+        "apiVersion": objects.API_VERSION,
+        "kind": "Model",
+        "metadata": {"name": call.model, "namespace": call.namespace},
+        "spec": {},
+    }
+
+
+def artifact_path(call: CreateVersion, answers: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return which of the models that a Run logged is to be registered.
+
+    Raises:
+        Terminal: The Run logged no model, or several, and none was named.
+    """
+    if call.artifact_path:
+        return call.artifact_path
+    models = answers.get("FinishRun", {}).get("models") or []
+    paths = list(dict.fromkeys(str(m.get("artifactPath") or m.get("name")) for m in models))
+    if len(paths) == 1:
+        return paths[0]
+    if not paths:
+        raise Terminal(
+            "NoModelLogged",
+            f"The run logged no model to register as {call.model}: log one, for example with"
+            " mlflow.autolog() or mlflow.sklearn.log_model()",
+        )
+    raise Terminal(
+        "SeveralModelsLogged",
+        f"The run logged {len(paths)} models ({', '.join(paths[:5])}): name the one to register"
+        " in spec.register.artifactPath",
+    )

@@ -1,0 +1,70 @@
+"""The environment variables of `main`. Pure.
+
+The user's own come first and may replace what is only a default here; what makes the Run be
+recorded as its own is Trainyard's and wins.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from trainyard_api import contract
+
+from trainyard_operator import names
+from trainyard_operator.engine.plan import Object
+from trainyard_operator.runs.source import literal, text_of
+from trainyard_operator.settings import Settings
+
+# USER, because the UID of a pod has no name in most images, and getpass.getuser() raises then.
+_DEFAULTS = {
+    "HOME": contract.HOME,
+    "USER": "trainyard",
+    "PYTHONUNBUFFERED": "1",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+_NOT_A_VARIABLE = re.compile(r"[^A-Za-z0-9_]")
+
+
+def main_environment(run: Object, attempt: int, *, settings: Settings) -> list[Object]:
+    """Return the variables of `main`, each name once."""
+    spec = run["spec"]
+    theirs = {each["name"]: each for each in spec.get("env") or ()}
+    ours = {**_recording(run, settings), **_about(run, attempt), **_parameters(spec)}
+    fixed = [{"name": name, "value": literal(value)} for name, value in ours.items()]
+    token = token_variable(run)
+    taken = {*ours, token["name"]}
+    defaults = [
+        {"name": name, "value": value} for name, value in _DEFAULTS.items() if name not in theirs
+    ]
+    return [*defaults, *(e for name, e in theirs.items() if name not in taken), *fixed, token]
+
+
+def token_variable(run: Object) -> Object:
+    """Return the variable that holds the Run's token."""
+    secret = names.token_secret(run["metadata"]["name"])
+    reference = {"name": secret, "key": contract.TOKEN_KEY}
+    return {"name": "MLFLOW_TRACKING_TOKEN", "valueFrom": {"secretKeyRef": reference}}
+
+
+def _recording(run: Object, settings: Settings) -> dict[str, str]:
+    experiment = run["spec"].get("experiment") or contract.DEFAULT_EXPERIMENT
+    return {
+        "MLFLOW_TRACKING_URI": settings.tracking_url,
+        "MLFLOW_RUN_ID": names.run_id(run),
+        "MLFLOW_EXPERIMENT_NAME": experiment,
+    }
+
+
+def _about(run: Object, attempt: int) -> dict[str, str]:
+    return {
+        "TRAINYARD_RUN": run["metadata"]["name"],
+        "TRAINYARD_NAMESPACE": run["metadata"]["namespace"],
+        "TRAINYARD_ATTEMPT": str(attempt),
+    }
+
+
+def _parameters(spec: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        contract.PARAMETER_ENV_PREFIX + _NOT_A_VARIABLE.sub("_", name).upper(): text_of(value)
+        for name, value in (spec.get("parameters") or {}).items()
+    }

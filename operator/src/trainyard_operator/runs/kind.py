@@ -1,0 +1,22 @@
+"""The Run kind: what wakes it, what decides, and who carries it out."""
+
+from trainyard_operator import names
+from trainyard_operator.engine.kind import Kind, labelled, owner_of
+from trainyard_operator.engine.objects import JOBS, PODS
+from trainyard_operator.metrics import FINISHED_RUNS
+from trainyard_operator.runs import status
+from trainyard_operator.runs.observe import observe
+from trainyard_operator.runs.performers import PERFORMERS
+from trainyard_operator.runs.plan import plan, refused
+
+KIND = Kind(
+    resource=names.RUNS,
+    condition=status.FINISHED,
+    observe=observe,
+    plan=plan,
+    performers=PERFORMERS,
+    wakes={JOBS: owner_of("Run"), PODS: labelled(names.RUN)},
+    refused=refused,
+    ends=status.FINISHED,
+    counted=FINISHED_RUNS,
+)

@@ -1,0 +1,40 @@
+"""MLflow runs whose Run is gone. Runs have no finalizer, so nothing else would tell.
+
+The leader looks for them now and then, and finishes them as KILLED.
+"""
+
+import logging
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from trainyard_operator import names
+from trainyard_operator.engine.cache import Cache
+from trainyard_operator.engine.kube import Kube
+from trainyard_operator.names import RUNS
+from trainyard_operator.tracking import TrackingClient
+
+_log = logging.getLogger(__name__)
+
+
+async def kill_orphans(
+    cache: Cache, kube: Kube, tracking: TrackingClient, namespaces: Iterable[str]
+) -> None:
+    """Finish the MLflow runs whose Run is gone."""
+    for namespace in tuple(namespaces) or await _all_namespaces(kube):
+        records = await tracking.active_runs(namespace)
+        # After the list: a Run that was made meanwhile is in the cache before it is recorded.
+        alive = {names.run_id(run) for run in cache.all(RUNS)}
+        for record in records:
+            if str(record["runID"]) not in alive:
+                await _kill(tracking, namespace, str(record["runID"]))
+
+
+async def _all_namespaces(kube: Kube) -> tuple[str, ...]:
+    return tuple([each["metadata"]["name"] async for each in kube.list("v1", "Namespace")])
+
+
+async def _kill(tracking: TrackingClient, namespace: str, run_id: str) -> None:
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    body = {"status": "KILLED", "endTime": now, "parameters": {}}
+    await tracking.finish_run(namespace, run_id, body)
+    _log.info("an MLflow run without its Run was closed", extra={"run_id": run_id})

@@ -1,0 +1,126 @@
+"""Make the calls that a Run's plans describe.
+
+Every performer is idempotent and raises Retry or Terminal; none writes the Run's status.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from trainyard_operator import names
+from trainyard_operator.engine.errors import NameTaken, NotFound, Retry
+from trainyard_operator.engine.performing import Answer, Performers
+from trainyard_operator.engine.world import World
+from trainyard_operator.names import MODEL_VERSIONS, MODELS
+from trainyard_operator.numbers import next_version
+from trainyard_operator.runs import effects
+from trainyard_operator.runs.status import RECORDING
+from trainyard_operator.tools import Tools
+
+_CREATE_TRIES = 5
+_REMEMBERED = 10_000
+
+
+async def _record_run(call: effects.RecordRun, tools: Tools, _: Mapping[str, Answer]) -> Answer:
+    body = {
+        "name": call.name,
+        "experiment": call.experiment,
+        "parameters": dict(call.parameters),
+        "tags": dict(call.tags),
+        "startTime": call.start_time,
+    }
+    answer = await tools.tracking.put_run(call.namespace, call.run_id, body)
+    tools.experiments[call.run_id] = str(answer.get("experimentID") or "")
+    while len(tools.experiments) > _REMEMBERED:
+        del tools.experiments[next(iter(tools.experiments))]
+    return answer
+
+
+async def _recall(call: effects.RecallExperiment, tools: Tools, _: Mapping[str, Answer]) -> Answer:
+    return {"experimentID": tools.experiments.get(call.run_id, "")}
+
+
+async def _follow_log(call: effects.FollowLog, tools: Tools, _: Mapping[str, Answer]) -> Answer:
+    tools.logs.follow(call)
+    return {}
+
+
+async def _archive_log(call: effects.ArchiveLog, tools: Tools, _: Mapping[str, Answer]) -> Answer:
+    log = call.log
+    if not tools.logs.is_complete(log):
+        # The same words as before, so that waiting for the last lines writes no status.
+        raise Retry(*RECORDING, after=timedelta(seconds=1))
+    try:
+        answer = await tools.tracking.archive_log(log.namespace, log.run_id, log.attempt)
+    except NotFound:
+        answer = {"artifact": ""}  # no line was ever written
+    return answer
+
+
+async def _finish_run(call: effects.FinishRun, tools: Tools, _: Mapping[str, Answer]) -> Answer:
+    body = {
+        "status": call.outcome,
+        "endTime": call.end_time,
+        "parameters": dict(call.parameters),
+    }
+    answer = await tools.tracking.finish_run(call.namespace, call.run_id, body)
+    # Not before: until all logs are archived, the step is made again from its beginning.
+    tools.logs.forget(call.run_id)
+    return answer
+
+
+async def _create_version(
+    call: effects.CreateVersion, tools: Tools, answers: Mapping[str, Answer]
+) -> Answer:
+    made = _version_of_run(call, tools.world)
+    if made:
+        return {"name": made}
+    path = effects.artifact_path(call, answers)
+    await _ensure_model(call, tools)
+    # Another writer may take a number between looking and creating: take the next.
+    taken: set[int] = set()
+    for _ in range(_CREATE_TRIES):
+        number = next_version(_numbers(call, tools.world) | taken, _retired(call, tools.world))
+        try:
+            wanted = effects.version_object(call, number, path)
+            # A version outlives its Run: the label tells whose it is, not an owner.
+            created = await tools.kube.create(wanted, known_by=names.RUN_UID)
+        except NameTaken:
+            taken.add(number)
+            continue
+        return {"name": created["metadata"]["name"]}
+    raise Retry("VersionNumberTaken", f"others keep taking the next version of {call.model}")
+
+
+def _version_of_run(call: effects.CreateVersion, world: World) -> str:
+    labels = {names.RUN_UID: call.run_uid}
+    found = world.list(MODEL_VERSIONS, call.namespace, labels=labels)
+    return str(found[0]["metadata"]["name"]) if found else ""
+
+
+def _numbers(call: effects.CreateVersion, world: World) -> set[int]:
+    versions = world.list(MODEL_VERSIONS, call.namespace)
+    return {int(v["spec"]["version"]) for v in versions if v["spec"]["model"] == call.model}
+
+
+def _retired(call: effects.CreateVersion, world: World) -> int:
+    model = world.get(MODELS, call.namespace, call.model) or {}
+    return int((model.get("status") or {}).get("retired", 0))
+
+
+async def _ensure_model(call: effects.CreateVersion, tools: Tools) -> None:
+    if tools.world.get(MODELS, call.namespace, call.model) is not None:
+        return
+    try:
+        await tools.kube.create(effects.model_object(call))
+    except NameTaken:
+        return  # somebody was faster: it is there, and that was the wish
+
+
+PERFORMERS: Performers = {
+    effects.RecordRun: _record_run,
+    effects.RecallExperiment: _recall,
+    effects.FollowLog: _follow_log,
+    effects.ArchiveLog: _archive_log,
+    effects.FinishRun: _finish_run,
+    effects.CreateVersion: _create_version,
+}

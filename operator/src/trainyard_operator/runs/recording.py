@@ -1,0 +1,99 @@
+"""What is asked of the tracking service for a Run: at the start, on the way, at the end. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from trainyard_api.contract import DEFAULT_EXPERIMENT
+
+from trainyard_operator import names
+from trainyard_operator.engine.conditions import parse_time
+from trainyard_operator.engine.plan import Effect, Object
+from trainyard_operator.runs import effects
+from trainyard_operator.runs.outcome import MAIN, container_state
+
+
+def record_run(run: Object) -> Effect:
+    """Return the call that makes the Run's MLflow run."""
+    spec, meta = run["spec"], run["metadata"]
+    return effects.RecordRun(
+        namespace=meta["namespace"],
+        run_id=names.run_id(run),
+        name=meta["name"],
+        experiment=spec.get("experiment") or DEFAULT_EXPERIMENT,
+        parameters=spec.get("parameters") or {},
+        tags={"trainyard.run": meta["name"], "trainyard.namespace": meta["namespace"]},
+        start_time=_milliseconds(meta["creationTimestamp"]),
+    )
+
+
+def _milliseconds(text: str) -> int:
+    return int(parse_time(text).timestamp() * 1000)
+
+
+def follow_log(run: Object, number: int, pod: Object | None) -> effects.FollowLog:
+    """Return the call that ships the log of an attempt's pod."""
+    return effects.FollowLog(
+        namespace=run["metadata"]["namespace"],
+        run=run["metadata"]["name"],
+        run_id=names.run_id(run),
+        attempt=number,
+        pod=pod["metadata"]["name"] if pod else "",
+        pod_uid=pod["metadata"]["uid"] if pod else "",
+    )
+
+
+def follow_if_started(run: Object, number: int, pod: Object | None) -> tuple[Effect, ...]:
+    """Return the same if the pod has got as far as having a `main`."""
+    return (follow_log(run, number, pod),) if pod and container_state(pod, MAIN) else ()
+
+
+# Ends that leave no time to read the last of the log.
+_CUT = frozenset({"PodLost", "Evicted", "Preempted"})
+_OUTCOMES = {"Succeeded": "FINISHED", "Failed": "FAILED", "Cancelled": "KILLED"}
+
+
+def recording(run: Object, pod: Object | None) -> Sequence[Effect]:
+    """Return what makes the end of a Run known: logs archived, MLflow run closed, registered.
+
+    Args:
+        pod: The last attempt's pod, if it is still there to be read.
+    """
+    status, spec, meta = run["status"], run["spec"], run["metadata"]
+    attempts: Sequence[Mapping[str, Any]] = status.get("attempts") or []
+    logs = [
+        effects.ArchiveLog(_archived(run, entry, pod, last=entry is attempts[-1]))
+        for entry in attempts
+    ]
+    done = effects.FinishRun(
+        namespace=meta["namespace"],
+        run_id=names.run_id(run),
+        outcome=_OUTCOMES[status["phase"]],
+        end_time=_milliseconds(status["completionTime"]),
+        parameters=spec.get("parameters") or {},
+    )
+    # A Run that never started has no MLflow run yet: it gets one, so that its end is on record.
+    first: tuple[Effect, ...] = () if attempts else (record_run(run),)
+    asked: list[Effect] = [*first, *logs, done]
+    register = spec.get("register")
+    if register and status["phase"] == "Succeeded":
+        asked.append(
+            effects.CreateVersion(
+                namespace=meta["namespace"],
+                model=register["model"],
+                run=meta["name"],
+                run_uid=meta["uid"],
+                artifact_path=register.get("artifactPath") or "",
+            )
+        )
+    return asked
+
+
+def _archived(run: Object, entry: Any, last_pod: Object | None, *, last: bool) -> effects.FollowLog:
+    started = (
+        last
+        and last_pod is not None
+        and "waiting" not in (container_state(last_pod, MAIN) or {"waiting": {}})
+    )
+    call = follow_log(run, entry["number"], last_pod if started else None)
+    return replace(call, cut=entry.get("reason") in _CUT)

@@ -1,0 +1,186 @@
+"""What the status of a Run says in each situation. Pure: status in, status out.
+
+    (nothing) ─▶ Pending ─▶ Running ─▶ Succeeded │ Failed │ Cancelled     final is final
+                    ▲          │
+        Suspended ──┤          ▼
+                    └───── Retrying
+
+What to do in a situation is kinds/run.py's to decide; here is only how it is told.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from trainyard_api.duration import format_duration
+from trainyard_api.meta import rfc3339
+
+from trainyard_operator import names
+from trainyard_operator.engine.conditions import Condition, find, is_true, merge, parse_time
+from trainyard_operator.engine.plan import Object
+from trainyard_operator.runs.outcome import COMPLETED, Outcome, commit_of
+
+FINISHED = "Finished"
+SUCCEEDED = "Succeeded"
+RECORDED = "Recorded"
+LISTED = 10
+_ONLY_UNREGISTERED = frozenset({"NoModelLogged", "SeveralModelsLogged"})
+
+RECORDING = ("Recording", "Metrics and log are being archived")
+
+
+def is_finished(status: Object) -> bool:
+    """Tell whether the Run has ended for good."""
+    return is_true(status, FINISHED)
+
+
+def is_recorded(status: Object) -> bool:
+    """Tell whether metrics and log are archived, or can never be."""
+    held = find(status, RECORDED) or {}
+    return bool(held.get("status") == "True" or held.get("reason") == "TrackingRefused")
+
+
+def current_attempt(status: Object) -> tuple[int, Mapping[str, Any] | None]:
+    """Return the number of the attempt to look at, and its entry if the status lists it."""
+    attempts = status.get("attempts") or ()
+    if not attempts:
+        return 1, None
+    last = attempts[-1]
+    return (last["number"] + 1, None) if last.get("completionTime") else (last["number"], last)
+
+
+def waiting(
+    run: Object, *, phase: str, reason: str, message: str, now: datetime, **fields: Any
+) -> Object:
+    """Return the status of a Run that waits, or runs."""
+    status = {"runID": names.run_id(run), **_status(run), "phase": phase, **fields}
+    return merge(run, status, Condition(FINISHED, "False", reason, message), now=now)
+
+
+def running(run: Object, attempt: int, *, pod: Object, started: str, now: datetime) -> Object:
+    """Return the status of a Run whose program runs."""
+    status = _status(run)
+    entry = {
+        "number": attempt,
+        "job": names.run_job(run["metadata"]["name"], attempt),
+        "pod": pod["metadata"]["name"],
+        "startTime": started or rfc3339(now),
+    }
+    fields: dict[str, Any] = {
+        "attempts": _listed(status, entry),
+        "attemptCount": attempt,
+        "startTime": status.get("startTime") or entry["startTime"],
+    }
+    told = "The program runs"
+    return waiting(
+        run, phase="Running", reason="Running", message=told, now=now, **fields, **_seen(pod)
+    )
+
+
+def ended(
+    run: Object, attempt: int, outcome: Outcome, *, pod: Object | None, now: datetime
+) -> Object:
+    """Return the status with an attempt ended; the Run may go on."""
+    status = _status(run)
+    held: Mapping[str, Any] = next(
+        (a for a in status.get("attempts") or () if a["number"] == attempt), {}
+    )
+    finished = outcome.finished or rfc3339(now)
+    started = outcome.started or held.get("startTime") or finished
+    entry: dict[str, Any] = {
+        "number": attempt,
+        "job": names.run_job(run["metadata"]["name"], attempt),
+        "startTime": started,
+        "completionTime": finished,
+        "reason": outcome.reason,
+        "message": outcome.message,
+    }
+    optional = {
+        "pod": pod["metadata"]["name"] if pod else held.get("pod"),
+        "exitCode": outcome.exit_code,
+        "logTail": list(outcome.log_tail) or None,
+    }
+    entry |= {key: value for key, value in optional.items() if value is not None}
+    return {
+        "runID": names.run_id(run),
+        **status,
+        "attempts": _listed(status, entry),
+        "attemptCount": attempt,
+        "startTime": status.get("startTime") or started,
+        **(_seen(pod) if pod else {}),
+    }
+
+
+def retrying(run: Object, status: Object, outcome: Outcome, *, now: datetime) -> Object:
+    """Return the status of a Run that will try again."""
+    told = Condition(FINISHED, "False", "Retrying", f"Trying again after: {outcome.message}")
+    return merge(run, {**status, "phase": "Retrying"}, told, now=now)
+
+
+def final(run: Object, status: Object, *, reason: str, message: str, now: datetime) -> Object:
+    """Return the status of a Run that has ended for good."""
+    good = reason == COMPLETED
+    phase = "Succeeded" if good else "Cancelled" if reason == "Cancelled" else "Failed"
+    told: Literal["True", "False"] = "True" if good else "False"
+    finished = _completion(status) or rfc3339(now)
+    started = status.get("startTime") or finished
+    whole = {
+        "runID": names.run_id(run),
+        **status,
+        "phase": phase,
+        "startTime": started,
+        "completionTime": finished,
+        "duration": format_duration(parse_time(finished) - parse_time(started)),
+    }
+    return merge(
+        run,
+        whole,
+        Condition(FINISHED, "True", reason, message),
+        Condition(SUCCEEDED, told, reason, message),
+        Condition(RECORDED, "False", *RECORDING),
+        now=now,
+    )
+
+
+def not_recorded(
+    run: Object, status: Object, *, reason: str, message: str, now: datetime
+) -> Object:
+    """Return the status when a step of recording failed.
+
+    Registering is the last one: if only that failed, metrics and log are archived.
+    """
+    archived: Literal["True", "False"] = "True" if reason in _ONLY_UNREGISTERED else "False"
+    return merge(run, status, Condition(RECORDED, archived, reason, message), now=now)
+
+
+def recorded(run: Object, *, now: datetime) -> Object:
+    """Return the status of a Run whose metrics and log are archived."""
+    told = Condition(RECORDED, "True", "Recorded", "Metrics and log are archived")
+    return merge(run, _status(run), told, now=now)
+
+
+def _completion(status: Object) -> str:
+    attempts = status.get("attempts") or ()
+    return str(attempts[-1].get("completionTime") or "") if attempts else ""
+
+
+def _status(run: Object) -> Object:
+    return dict(run.get("status") or {})
+
+
+def _listed(status: Object, entry: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    others = [a for a in status.get("attempts") or () if a["number"] != entry["number"]]
+    return [*others, dict(entry)][-LISTED:]
+
+
+def _seen(pod: Object) -> dict[str, str]:
+    found = {"imageID": image_id_of(pod), "commit": commit_of(pod)}
+    return {key: value for key, value in found.items() if value}
+
+
+def image_id_of(pod: Object) -> str:
+    """Return the digest that `main` runs, empty while unknown."""
+    for each in (pod.get("status") or {}).get("containerStatuses") or ():
+        if each["name"] == "main":
+            return str(each.get("imageID") or "")
+    return ""

@@ -1,0 +1,186 @@
+"""Why a pod does not start, and whether waiting longer can help. Pure, table-driven.
+
+    pod's waiting state, its Warning Events, PodScheduled, the Job's Events
+        ─▶ Waiting(reason, message, final?)
+
+Patience: what only the user can mend is final after a few seconds of it (somebody may just be
+applying the missing Secret); what time can mend waits for ever, and says for what.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from trainyard_operator.engine.conditions import find
+from trainyard_operator.engine.plan import Object
+from trainyard_operator.runs.outcome import MAIN, SOURCE, container_state
+
+IMAGE_PATIENCE = timedelta(seconds=10)
+REGISTRY_PATIENCE = timedelta(seconds=20)
+CONFIG_PATIENCE = timedelta(seconds=30)
+UNKNOWN_PATIENCE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What an attempt waits for.
+
+    Attributes:
+        patience: After this time of waiting it is final; None means never.
+    """
+
+    reason: str
+    message: str
+    patience: timedelta | None = None
+
+    def is_final(self, waited: timedelta) -> bool:
+        """Tell whether it has waited long enough to give up."""
+        return self.patience is not None and waited >= self.patience
+
+
+STARTING = Waiting("Starting", "The pod is starting")
+PENDING = Waiting("Pending", "The pod is not made yet")
+
+_PERMANENT = re.compile(
+    r"not found|manifest unknown|name unknown|does not exist|repository name not known"
+    r"|unauthorized|authentication required|access denied|access forbidden|denied|forbidden"
+    r"|insufficient_scope|no match for platform|\b40[134]\b",
+    re.IGNORECASE,
+)
+_UNREACHABLE = re.compile(r"no such host|server misbehaving|name resolution", re.IGNORECASE)
+_PASSING = re.compile(r"timed out|deadline exceeded|temporarily|failed to sync|is reserved for")
+_MISSING = re.compile(
+    r"(secret|configmap|persistentvolumeclaim|serviceaccount) \"(?:[^\"/]+/)?([^\"]+)\" not found"
+    r"|references non-existent (secret|config) key: (\S+)"
+    r"|couldn't find key (\S+) in (Secret|ConfigMap) (\S+)",
+    re.IGNORECASE,
+)
+_SPELT = {
+    "secret": "Secret",
+    "configmap": "ConfigMap",
+    "persistentvolumeclaim": "PersistentVolumeClaim",
+    "serviceaccount": "ServiceAccount",
+}
+_ROOT = re.compile(
+    r"runAsNonRoot and image|breaks non-root policy|runAsNonRoot != true|runAsUser=0", re.IGNORECASE
+)
+_IMAGE_STATES = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable"}
+)
+_SETTLED_STATES = frozenset({"", "PodInitializing", "ContainerCreating"})
+
+ROOT_MESSAGE = (
+    "The image runs as root, which Runs may not: set spec.podTemplate.runAsUser to a number"
+    " above 0 (most images work with any), or build the image with a numeric USER"
+)
+
+
+def waiting_of(pod: Object, warnings: Sequence[str]) -> Waiting:
+    """Return what a pod that has not started waits for.
+
+    Args:
+        warnings: Messages of its Warning Events, newest first.
+    """
+    for name in (SOURCE, MAIN):
+        state = (container_state(pod, name) or {}).get("waiting") or {}
+        reason = str(state.get("reason", ""))
+        if reason not in _SETTLED_STATES:
+            return _of_state(pod, name, reason, str(state.get("message", "")))
+    scheduled = find(pod.get("status") or {}, "PodScheduled") or {}
+    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
+        return _unschedulable(str(scheduled.get("message", "")))
+    return _of_warnings(warnings) or STARTING
+
+
+def blocked_of(warnings: Sequence[str]) -> Waiting:
+    """Return why a Job has no pod, from its own Warning Events, newest first."""
+    for warning in warnings:
+        if "exceeded quota" in warning or "must specify" in warning:
+            return Waiting("QuotaExceeded", f"The namespace's quota leaves no room: {warning}")
+        if _ROOT.search(warning):
+            return Waiting("ImageRunsAsRoot", f"{ROOT_MESSAGE} ({warning})", timedelta(0))
+        missing = _MISSING.search(warning)
+        if missing:
+            return _config(missing, warning)
+        if "violates PodSecurity" in warning or "is invalid" in warning:
+            return Waiting("InvalidSpec", f"The pod is refused: {warning}", timedelta(0))
+        if "FailedCreate" in warning:
+            return Waiting("Pending", f"The pod cannot be made: {warning}")
+    return PENDING
+
+
+def _of_state(pod: Object, container: str, reason: str, message: str) -> Waiting:
+    image = _image(pod, container)
+    if reason in {"InvalidImageName", "ErrImageNeverPull"} or reason in _IMAGE_STATES:
+        return _image_waiting(reason, message, image)
+    if _ROOT.search(message):
+        return Waiting("ImageRunsAsRoot", f"{ROOT_MESSAGE} ({message})", timedelta(0))
+    missing = _MISSING.search(message)
+    if missing:
+        return _config(missing, message)
+    if reason in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
+        passes = _PASSING.search(message)
+        patience = None if passes else UNKNOWN_PATIENCE
+        return Waiting("StartFailed", f"The container cannot start: {message}", patience)
+    return Waiting("Starting", f"The container waits: {reason} {message}".strip())
+
+
+def _image_waiting(reason: str, message: str, image: str) -> Waiting:
+    fix = f"{image} cannot be pulled: {message}"
+    if reason == "InvalidImageName":
+        return Waiting(
+            "InvalidImageName", f"{image} is no image reference: correct it", timedelta(0)
+        )
+    if reason == "ErrImageNeverPull" or _PERMANENT.search(_error_part(message)):
+        advice = "; check its name and spec.podTemplate.imagePullSecrets"
+        return Waiting("ImagePullFailed", fix + advice, IMAGE_PATIENCE)
+    if _UNREACHABLE.search(message):
+        return Waiting(
+            "ImagePullFailed", f"{fix}; is the registry's name right?", REGISTRY_PATIENCE
+        )
+    return Waiting("ImagePullFailed", f"{fix}; trying again")
+
+
+def _error_part(message: str) -> str:
+    # The image's own name must not look like an error ("denied/app:404").
+    return re.sub(r'"[^"]*"', "", message)
+
+
+def _config(missing: re.Match[str], message: str) -> Waiting:
+    kind, name, _, key, other_key, holder, held_in = missing.groups()
+    if name:
+        said = f"{_SPELT[kind.lower()]} {name} does not exist in the namespace: create it"
+    elif other_key:
+        said = f"{holder} {held_in.rpartition('/')[2]} has no key {other_key}: add it"
+    else:
+        said = f"A mounted Secret or ConfigMap has no key {key}: add it ({message})"
+    return Waiting("ConfigMissing", said, CONFIG_PATIENCE)
+
+
+def _unschedulable(message: str) -> Waiting:
+    missing = _MISSING.search(message)
+    if missing:
+        return _config(missing, message)
+    return Waiting("Unschedulable", f"No node takes the pod: {message}")
+
+
+def _of_warnings(warnings: Sequence[str]) -> Waiting | None:
+    for warning in warnings:
+        missing = _MISSING.search(warning) if warning.startswith("FailedMount") else None
+        if missing:
+            return _config(missing, warning)
+    for warning in warnings:
+        if warning.startswith(("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")):
+            return Waiting("Starting", f"The pod waits: {warning}")
+    return None
+
+
+def _image(pod: Object, container: str) -> str:
+    for each in (pod.get("status") or {}).get("containerStatuses") or ():
+        if each["name"] == container and each.get("image"):
+            return str(each["image"])
+    for each in pod["spec"].get("containers") or ():
+        if each["name"] == container:
+            return str(each.get("image", "the image"))
+    return "The image"

@@ -1,0 +1,33 @@
+"""What performers work with."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from trainyard_operator.engine.kube import Kube
+from trainyard_operator.engine.world import World
+from trainyard_operator.runs.effects import FollowLog
+from trainyard_operator.tracking import TrackingClient
+
+
+class Logs(Protocol):
+    """Who follows pods' logs: logs.LogKeeper, or a fake."""
+
+    def follow(self, call: FollowLog) -> None:
+        """Have a log followed, if it is not yet."""
+
+    def is_complete(self, call: FollowLog) -> bool:
+        """Tell whether all of a log has been shipped; follows it if nobody does."""
+
+    def forget(self, run_id: str) -> None:
+        """Let go of what is known about the logs of a Run whose end is on record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What performers work with."""
+
+    kube: Kube
+    world: World
+    tracking: TrackingClient
+    logs: Logs
+    experiments: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""ModelVersion: published once, under the digest of its files."""

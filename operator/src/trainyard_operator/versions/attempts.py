@@ -1,0 +1,171 @@
+"""Whether to publish a version now, again, or never. Pure.
+
+A refusal is final, because the files do not change. What the cluster or the network did is
+tried again a few times, each time with a Job of its own name.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from trainyard_operator import names
+from trainyard_operator.engine import conditions, objects
+from trainyard_operator.engine.plan import Object
+
+ATTEMPTS = 5
+_FIRST_PAUSE = timedelta(seconds=10)
+# The Job's end can be seen before its pod's.
+_POD_GRACE = timedelta(seconds=30)
+
+FORMAT_NOT_ALLOWED = "FormatNotAllowed"
+SOURCE_MISSING = "SourceMissing"
+SOURCE_INCOMPLETE = "SourceIncomplete"
+PUBLISH_FAILED = "PublishFailed"
+
+# Reasons of the agent (trainyard_agent/errors.py) → reasons of the Published condition.
+_REASONS = {
+    FORMAT_NOT_ALLOWED: FORMAT_NOT_ALLOWED,
+    SOURCE_MISSING: SOURCE_MISSING,
+    SOURCE_INCOMPLETE: SOURCE_INCOMPLETE,
+    "SourceFailed": SOURCE_MISSING,
+    "UnsafePath": SOURCE_MISSING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One publishing Job.
+
+    Attributes:
+        ended: When it ended; None while it runs.
+        results: Termination messages by container, as far as they were JSON objects.
+        reason: Why it failed; empty if it did not.
+        waiting: Why its pod has not started, if it says.
+        is_final: Whether another attempt would end the same.
+    """
+
+    number: int
+    ended: datetime | None = None
+    results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    reason: str = ""
+    message: str = ""
+    waiting: str = ""
+    is_final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do next: start an attempt, wait, take the result, or give up.
+
+    Exactly one of `start`, `result` and `failed` is set, or none to wait.
+    """
+
+    start: int = 0
+    result: Attempt | None = None
+    failed: Attempt | None = None
+    message: str = ""
+    recheck_after: timedelta | None = None
+
+
+def decide(attempts: Sequence[Attempt], *, now: datetime) -> Step:
+    """Decide the next step from all attempts that are still to be seen."""
+    if not attempts:
+        return Step(start=1, message="Publishing starts")
+    last = max(attempts, key=lambda a: a.number)
+    if last.ended is None:
+        return Step(message=last.waiting or f"Publishing, attempt {last.number}")
+    if not last.reason:
+        return Step(result=last)
+    if last.is_final or last.number >= ATTEMPTS:
+        return Step(failed=last)
+    due = last.ended + _FIRST_PAUSE * 2 ** (last.number - 1)
+    told = f"Attempt {last.number} of {ATTEMPTS} failed ({last.message}); trying again"
+    if now < due:
+        return Step(message=told, recheck_after=due - now)
+    return Step(start=last.number + 1, message=told)
+
+
+def read_attempts(
+    jobs: Iterable[Object], pods: Iterable[Object], *, now: datetime
+) -> tuple[Attempt, ...]:
+    """Return the attempts that Jobs and their pods tell of."""
+    by_job = {objects.controller_uid(pod): pod for pod in pods}
+    return tuple(_read(job, by_job.get(job["metadata"]["uid"]), now=now) for job in jobs)
+
+
+def _read(job: Object, pod: Object | None, *, now: datetime) -> Attempt:
+    number = int(job["metadata"]["labels"][names.ATTEMPT])
+    ended = [s for s in _statuses(pod) if (s.get("state") or {}).get("terminated")]
+    results = {s["name"]: _json(s["state"]["terminated"]) for s in ended}
+    failed = next((s for s in ended if s["state"]["terminated"].get("exitCode")), None)
+    if failed is not None:
+        return _failed(number, failed["name"], failed["state"]["terminated"], results)
+    published = next((s for s in ended if s["name"] == "publish"), None)
+    if published is not None and results["publish"].get("digest"):
+        return Attempt(number, _finished(published["state"]["terminated"], now), results)
+    return _from_job(number, job, pod, now=now)
+
+
+def _failed(
+    number: int,
+    container: str,
+    terminated: Mapping[str, Any],
+    results: Mapping[str, Mapping[str, Any]],
+) -> Attempt:
+    told = results.get(container) or {}
+    text = str(told.get("message") or terminated.get("message") or "").strip()
+    reason = _REASONS.get(str(told.get("reason", "")), PUBLISH_FAILED)
+    why = text.splitlines()[-1] if text else f"exit code {terminated.get('exitCode')}"
+    # What fetch does not find may only be late; what convert says of the files stays true.
+    is_final = reason == FORMAT_NOT_ALLOWED or (
+        container != "fetch" and reason in {SOURCE_MISSING, SOURCE_INCOMPLETE}
+    )
+    ended = conditions.parse_time(terminated["finishedAt"])
+    return Attempt(number, ended, results, reason, f"{container}: {why}", is_final=is_final)
+
+
+def _from_job(number: int, job: Object, pod: Object | None, *, now: datetime) -> Attempt:
+    status = job.get("status") or {}
+    done = [
+        c
+        for c in status.get("conditions") or ()
+        if c["type"] in {"Complete", "Failed"} and c["status"] == "True"
+    ]
+    if not done:
+        return Attempt(number, waiting=_waiting(pod))
+    ended = conditions.parse_time(done[0]["lastTransitionTime"])
+    if now < ended + _POD_GRACE:
+        return Attempt(number, waiting="The publishing Job ended, its result is being read")
+    message = done[0].get("message") or "its pod is gone, and with it the result"
+    return Attempt(number, ended, reason=PUBLISH_FAILED, message=message)
+
+
+def _statuses(pod: Object | None) -> list[Mapping[str, Any]]:
+    status = (pod or {}).get("status") or {}
+    return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+
+
+def _waiting(pod: Object | None) -> str:
+    for status in _statuses(pod):
+        waiting = (status.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") not in {None, "PodInitializing", "ContainerCreating"}:
+            return f"{status['name']}: {waiting['reason']}: {waiting.get('message', '')}"
+    placed = conditions.find((pod or {}).get("status") or {}, "PodScheduled") or {}
+    if placed.get("status") == "False":
+        return str(placed.get("message") or "the pod waits for a node")
+    return ""
+
+
+def _finished(terminated: Mapping[str, Any], now: datetime) -> datetime:
+    text = terminated.get("finishedAt")
+    return conditions.parse_time(text) if text else now
+
+
+def _json(terminated: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        told = json.loads(terminated.get("message") or "{}")
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

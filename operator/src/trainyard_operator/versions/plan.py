@@ -1,0 +1,311 @@
+"""ModelVersion: published once, under the digest of its files, by a Job with its own token.
+
+    Pending ──source complete──▶ Publishing ──Job's result──▶ Ready
+                                     └──refused, or failed too often──▶ Rejected
+
+Ready and Rejected are final: a version's source never changes. A version that is being deleted
+stays until its number stands in its Model's status.retired, so that no number is used twice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from trainyard_api.conditions import PublishedReason
+
+from trainyard_operator import names
+from trainyard_operator.engine import objects
+from trainyard_operator.engine.conditions import Condition, is_true, merge, parse_time
+from trainyard_operator.engine.errors import NotFound, OperatorError, Retry
+from trainyard_operator.engine.kind import condition_false
+from trainyard_operator.engine.objects import JOBS, PODS
+from trainyard_operator.engine.plan import Event, Object, Plan, Ref
+from trainyard_operator.engine.world import World
+from trainyard_operator.names import MODELS, RUNS
+from trainyard_operator.numbers import Retired, is_retired
+from trainyard_operator.settings import Settings
+from trainyard_operator.tokens import version_token
+from trainyard_operator.versions import attempts
+from trainyard_operator.versions.attempts import Attempt
+from trainyard_operator.versions.effects import HoldVersion, ReleaseFinalizer
+from trainyard_operator.versions.job import publishing_job, publishing_secret
+from trainyard_operator.versions.published import choose_metrics, judge, read_result
+
+PUBLISHED = "Published"
+SERVABLE = "Servable"
+
+# A run that goes on after it logged the model may log the metric that a gate reads.
+_REFRESH = timedelta(seconds=30)
+_REFRESH_FOR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a version depends on.
+
+    Attributes:
+        run: The Run that it comes from, if its source names one.
+        summary: The MLflow run's metrics and names, when they are needed now.
+    """
+
+    model: Object | None = None
+    run: Object | None = None
+    jobs: tuple[Object, ...] = ()
+    pods: tuple[Object, ...] = ()
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def observe(resource: Object, world: World) -> Observed:
+    """Look at the version's Model, Run, publishing Jobs and, once published, its metrics."""
+    meta, source = resource["metadata"], resource["spec"]["source"]
+    namespace = meta["namespace"]
+    run = world.get(RUNS, namespace, source["run"]["name"]) if "run" in source else None
+    jobs = tuple(world.list(JOBS, namespace, owner=meta["uid"]))
+    labels = {names.MODEL_VERSION: meta["name"], names.COMPONENT: "publishing"}
+    pods = tuple(world.list(PODS, namespace, labels=labels)) if jobs else ()
+    observed = Observed(
+        model=world.get(MODELS, namespace, resource["spec"]["model"]),
+        run=run,
+        jobs=jobs,
+        pods=pods,
+    )
+    run_id = _run_id(resource, observed)
+    if not run_id or not _needs_summary(resource, observed, world.now()):
+        return observed
+    summary = await _summary(resource, run_id, world)
+    return Observed(observed.model, run, jobs, pods, summary)
+
+
+async def _summary(resource: Object, run_id: str, world: World) -> Mapping[str, Any]:
+    try:
+        return await world.tracking.summary(resource["metadata"]["namespace"], run_id)
+    except NotFound:
+        return {}
+    except Retry:
+        # A published version keeps the metrics it has; a new one waits for them.
+        if is_true(resource.get("status") or {}, PUBLISHED):
+            return {}
+        raise
+
+
+def _needs_summary(resource: Object, observed: Observed, now: datetime) -> bool:
+    if is_true(resource.get("status") or {}, PUBLISHED):
+        return observed.run is None and _is_young(resource, now)
+    return any(_result(pod) for pod in observed.pods)
+
+
+def _is_young(resource: Object, now: datetime) -> bool:
+    return now - parse_time(resource["metadata"]["creationTimestamp"]) < _REFRESH_FOR
+
+
+def _result(pod: Object) -> bool:
+    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+        terminated = (status.get("state") or {}).get("terminated")
+        if terminated and terminated.get("exitCode") == 0:
+            return True
+    return False
+
+
+def _run_id(resource: Object, observed: Observed) -> str:
+    source = resource["spec"]["source"]
+    if "mlflowRun" in source:
+        return str(source["mlflowRun"]["id"])
+    if observed.run is not None:
+        return names.run_id(observed.run)
+    held = (resource.get("status") or {}).get("runID")
+    if held:
+        return str(held)
+    seen = attempts.read_attempts(observed.jobs, observed.pods, now=_LONG_AGO)
+    told = (a.results.get("fetch", {}).get("runID") for a in seen)
+    return next((str(run_id) for run_id in told if run_id), "")
+
+
+_LONG_AGO = parse_time("1970-01-01T00:00:00+00:00")
+
+
+def plan(resource: Object, observed: Observed, /, *, now: datetime, settings: Settings) -> Plan:
+    """Decide the version's next step."""
+    status = dict(resource.get("status") or {})
+    if "deletionTimestamp" in resource["metadata"]:
+        return _retire(resource, observed, status)
+    if status.get("phase") == "Rejected":
+        return Plan(status=status)
+    if is_true(status, PUBLISHED):
+        return _published(resource, observed, status, now=now, settings=settings)
+    return _publish(resource, observed, status, now=now, settings=settings)
+
+
+def _retire(resource: Object, observed: Observed, status: Object) -> Plan:
+    held = resource["metadata"].get("finalizers") or ()
+    if names.RETIRE_FINALIZER not in held or not _may_go(resource, observed.model):
+        return Plan(status=status)
+    return Plan(
+        status=status, effects=(ReleaseFinalizer(Ref.of(resource), names.RETIRE_FINALIZER),)
+    )
+
+
+def _may_go(resource: Object, model: Object | None) -> bool:
+    if model is None or "deletionTimestamp" in model["metadata"]:
+        return True
+    return is_retired(_retired(model), int(resource["spec"]["version"]))
+
+
+def _retired(model: Object) -> Retired:
+    status = model.get("status") or {}
+    return Retired(status.get("retired", 0), tuple(status.get("retiredVersions") or ()))
+
+
+def _publish(
+    resource: Object, observed: Observed, status: Object, *, now: datetime, settings: Settings
+) -> Plan:
+    model = observed.model
+    if model is None:
+        message = f"there is no Model {resource['spec']['model']}: create it"
+        return _waits(resource, status, PublishedReason.MODEL_MISSING, message, now=now)
+    number = int(resource["spec"]["version"])
+    if is_retired(_retired(model), number):
+        message = f"version {number} was deleted, and a number is never used again: take the next"
+        rejected = _rejected(resource, status, PublishedReason.NUMBER_USED, message, now=now)
+        return replace(rejected, effects=_hold(resource, model))
+    blocked = _source_problem(resource, observed)
+    if blocked is not None:
+        reason, message = blocked
+        return _waits(resource, status, reason, message, now=now)
+    step = attempts.decide(attempts.read_attempts(observed.jobs, observed.pods, now=now), now=now)
+    if step.result is not None:
+        return _take(resource, observed, status, step.result, now=now, settings=settings)
+    if step.failed is not None:
+        return _rejected(resource, status, step.failed.reason, step.failed.message, now=now)
+    status = {**status, **_lineage(resource, observed, {})}
+    return _go_on(resource, model, status, step, now=now, settings=settings)
+
+
+def _source_problem(resource: Object, observed: Observed) -> tuple[str, str] | None:
+    source = resource["spec"]["source"]
+    if "run" not in source:
+        return None
+    name = source["run"]["name"]
+    if observed.run is None:
+        if (resource.get("status") or {}).get("runID"):
+            return None
+        return PublishedReason.SOURCE_MISSING, f"there is no Run {name} in this namespace"
+    if not is_true(observed.run.get("status") or {}, "Finished"):
+        return PublishedReason.SOURCE_INCOMPLETE, f"Run {name} has not finished yet"
+    return None
+
+
+def _go_on(
+    resource: Object,
+    model: Object,
+    status: Object,
+    step: attempts.Step,
+    *,
+    now: datetime,
+    settings: Settings,
+) -> Plan:
+    told = Condition(PUBLISHED, "False", PublishedReason.PUBLISHING, step.message)
+    merged = merge(resource, {**status, "phase": "Publishing"}, told, now=now)
+    hold = _hold(resource, model)
+    if not step.start:
+        return Plan(status=merged, effects=hold, recheck_after=step.recheck_after or _REFRESH)
+    token = version_token(resource, key=settings.signing_key)
+    allowed = (model.get("spec") or {}).get("allowedFormats") or ()
+    job = publishing_job(resource, attempt=step.start, allowed=allowed, settings=settings)
+    return Plan(
+        status=merged,
+        effects=hold,
+        apply=(publishing_secret(resource, token=token),),
+        create=(job,),
+        recheck_after=_REFRESH,
+    )
+
+
+def _hold(resource: Object, model: Object) -> tuple[HoldVersion, ...]:
+    """Make sure that the version goes with its Model, and not before its number is retired."""
+    meta = resource["metadata"]
+    owners = [o["uid"] for o in meta.get("ownerReferences") or ()]
+    finalizers = meta.get("finalizers") or ()
+    if model["metadata"]["uid"] in owners and names.RETIRE_FINALIZER in finalizers:
+        return ()
+    return (HoldVersion(Ref.of(resource), objects.owner_reference(model, "Model")),)
+
+
+def _take(
+    resource: Object,
+    observed: Observed,
+    status: Object,
+    attempt: Attempt,
+    *,
+    now: datetime,
+    settings: Settings,
+) -> Plan:
+    told, fetched = attempt.results["publish"], attempt.results.get("fetch", {})
+    published = {
+        **status,
+        "phase": "Ready",
+        **read_result(told),
+        **_lineage(resource, observed, fetched),
+    }
+    number, model = resource["spec"]["version"], resource["spec"]["model"]
+    event = Event("Normal", "Published", f"Version {number} of {model} is {told['digest']}")
+    done = _published(resource, observed, published, now=now, settings=settings)
+    return Plan(
+        status=done.status,
+        effects=_hold(resource, observed.model) if observed.model else (),
+        events=(event,),
+        recheck_after=done.recheck_after,
+    )
+
+
+def _lineage(resource: Object, observed: Observed, fetched: Mapping[str, Any]) -> Object:
+    source = resource["spec"]["source"]
+    lineage = {
+        "runID": _run_id(resource, observed),
+        "run": source.get("run", {}).get("name"),
+        "source": fetched.get("uri") or source.get("uri"),
+        "experiment": observed.summary.get("experiment"),
+    }
+    return {name: str(value) for name, value in lineage.items() if value}
+
+
+def _published(
+    resource: Object, observed: Observed, status: Object, *, now: datetime, settings: Settings
+) -> Plan:
+    status = {**status, "phase": "Ready"}
+    if observed.summary:
+        status["metrics"] = choose_metrics(observed.summary, model=observed.model)
+    told = Condition(
+        PUBLISHED, "True", PublishedReason.PUBLISHED, f"Published as {status['digest']}"
+    )
+    verdict = judge(status, runtimes=settings.runtimes)
+    fitness = Condition(SERVABLE, verdict.status, verdict.reason, verdict.message)
+    running = observed.summary.get("status") == "RUNNING"
+    return Plan(
+        status=merge(resource, status, told, fitness, now=now),
+        effects=_hold(resource, observed.model) if observed.model else (),
+        recheck_after=_REFRESH if running and _is_young(resource, now) else None,
+    )
+
+
+def _waits(resource: Object, status: Object, reason: str, message: str, *, now: datetime) -> Plan:
+    told = Condition(PUBLISHED, "False", reason, message)
+    waiting = merge(resource, {**status, "phase": "Pending"}, told, now=now)
+    return Plan(status=waiting, recheck_after=timedelta(minutes=1))
+
+
+def _rejected(
+    resource: Object, status: Object, reason: str, message: str, *, now: datetime
+) -> Plan:
+    told = Condition(PUBLISHED, "False", reason, message)
+    rejected = merge(resource, {**status, "phase": "Rejected"}, told, now=now)
+    return Plan(status=rejected, events=(Event("Warning", reason, message),))
+
+
+def refused(
+    resource: Object, status: Object, /, *, error: OperatorError, condition: str, now: datetime
+) -> Object:
+    """Tell of a failed step, but never that a published version were not."""
+    if is_true(status, PUBLISHED):
+        return status
+    return condition_false(resource, status, error=error, condition=condition, now=now)

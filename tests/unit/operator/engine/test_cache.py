@@ -1,0 +1,91 @@
+"""What is held of the cluster's objects, and how children are found in it."""
+
+from typing import Any
+
+from builders import given
+from builders.stage import attempt_job, attempt_pod
+from trainyard_operator import names
+from trainyard_operator.engine.cache import Cache
+from trainyard_operator.engine.objects import JOBS, PODS
+from trainyard_operator.engine.plan import Object
+from trainyard_operator.names import RUNS
+
+
+def versioned(made: Object, version: int, **meta: Any) -> Object:
+    return {**made, "metadata": {**made["metadata"], "resourceVersion": str(version), **meta}}
+
+
+def test_an_older_object_never_replaces_a_newer_one() -> None:
+    cache = Cache()
+    cache.remember(RUNS, versioned(given.run(status={"phase": "Running"}), 5))
+
+    assert cache.remember(RUNS, versioned(given.run(), 4)) is None
+    assert (cache.get(RUNS, "team", "r") or {})["status"] == {"phase": "Running"}
+
+
+def test_what_was_deleted_does_not_come_back() -> None:
+    cache = Cache()
+    run = given.run()
+    cache.remember(RUNS, run)
+    cache.drop(RUNS, run)
+
+    assert cache.remember(RUNS, versioned(run, 9)) is None
+    assert cache.get(RUNS, "team", "r") is None
+
+
+def test_a_namesake_is_not_dropped_with_its_predecessor() -> None:
+    cache = Cache()
+    cache.remember(RUNS, versioned(given.run(), 9, uid="new"))
+    cache.drop(RUNS, given.run())
+
+    assert cache.get(RUNS, "team", "r") is not None
+
+
+def test_children_are_found_by_their_controller() -> None:
+    cache = Cache()
+    run = given.run()
+    cache.remember(JOBS, attempt_job(run))
+    cache.remember(JOBS, given.job("other"))
+    found = cache.list(JOBS, "team", owner=run["metadata"]["uid"])
+
+    assert [job["metadata"]["name"] for job in found] == ["r-a1"]
+    cache.drop(JOBS, attempt_job(run))
+    assert cache.list(JOBS, "team", owner=run["metadata"]["uid"]) == []
+
+
+def test_children_are_found_by_label() -> None:
+    cache = Cache()
+    cache.remember(PODS, attempt_pod(given.run()))
+
+    assert len(cache.list(PODS, "team", labels={names.RUN: "r"})) == 1
+    assert len(cache.list(PODS, "team", labels={names.RUN: "s"})) == 0
+    assert len(cache.list(PODS, "elsewhere")) == 0
+    assert len(list(cache.all(PODS))) == 1
+
+
+def test_a_pod_is_held_without_what_nobody_reads() -> None:
+    cache = Cache()
+    pod = attempt_pod(given.run(), conditions=[{"type": "Ready", "status": "True", "x": 1}])
+    pod["metadata"]["managedFields"] = [{"manager": "kubelet"}]
+    pod["spec"]["volumes"] = [{"name": "v"}]
+    held = cache.remember(PODS, pod) or {}
+
+    assert "managedFields" not in held["metadata"]
+    assert "volumes" not in held["spec"]
+    assert held["status"]["conditions"] == [{"type": "Ready", "status": "True"}]
+
+
+def test_a_model_keeps_who_owns_its_aliases() -> None:
+    fields = [{"manager": "trainyard-promoter"}]
+    held = (
+        Cache({"models"}).remember("models", given.model(metadata={"managedFields": fields})) or {}
+    )
+
+    assert held["metadata"]["managedFields"] == fields
+
+
+def test_a_run_keeps_annotations_but_not_its_manifest_twice() -> None:
+    notes = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "a": "b"}
+    held = Cache().remember(RUNS, given.run(metadata={"annotations": notes})) or {}
+
+    assert held["metadata"]["annotations"] == {"a": "b"}

@@ -1,0 +1,40 @@
+"""The API server's answers as errors of ours, and the paths of objects."""
+
+import pytest
+from trainyard_operator.engine import objects
+from trainyard_operator.engine.errors import Conflict, NotFound, Retry, Terminal
+from trainyard_operator.engine.kube import error_of, path_of
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "kind", "reason"),
+    [
+        (404, "", NotFound, "NotFound"),
+        (409, "", Conflict, "AlreadyExists"),
+        (422, "spec.x: invalid", Terminal, "InvalidSpec"),
+        (400, "bad", Terminal, "InvalidSpec"),
+        (403, "exceeded quota: q", Retry, "QuotaExceeded"),
+        (403, "namespace x is being terminated", Retry, "NamespaceTerminating"),
+        (403, "you may not", Retry, "Forbidden"),
+        (503, "", Retry, "APIServerUnavailable"),
+        (429, "", Retry, "APIServerUnavailable"),
+    ],
+)
+def test_an_answer_is_an_error_of_ours(
+    code: int, message: str, kind: type[Exception], reason: str
+) -> None:
+    body = f'{{"message": "{message}", "reason": "AlreadyExists"}}'.encode()
+    error = error_of(code, body, {"Retry-After": "3"})
+
+    assert type(error) is kind
+    assert error.reason == reason
+
+
+def test_an_answer_that_is_no_json_is_kept_as_text() -> None:
+    assert "proxy" in error_of(502, b"<html>proxy", {}).message
+
+
+def test_objects_have_paths() -> None:
+    assert path_of("v1", "Pod", "ns", "p") == "/api/v1/namespaces/ns/pods/p"
+    assert path_of("batch/v1", "Job", "ns") == "/apis/batch/v1/namespaces/ns/jobs"
+    assert path_of(objects.API_VERSION, "Deployment", "ns", "d").endswith("/modeldeployments/d")

@@ -1,0 +1,114 @@
+"""One leader at a time, and one that stops when it no longer leads."""
+
+from typing import Any
+
+import pytest
+from builders.stage import NOW
+from trainyard_operator.engine.errors import Conflict, LeaseLost, Retry
+from trainyard_operator.engine.lease import Lease
+from trainyard_operator.engine.plan import Object, Ref
+
+
+class FakeLeases:
+    """The API server's leases: one, with conflicts by resource version."""
+
+    def __init__(self) -> None:
+        self.held: Object | None = None
+        self.version = 0
+        self.down: Exception | None = None
+
+    async def read(self, _: Ref) -> Object | None:
+        if self.down:
+            raise self.down
+        return self.held
+
+    async def post(self, made: Object) -> Object:
+        if self.held:
+            raise Conflict("AlreadyExists", "lease")
+        return self._store(made)
+
+    async def replace(self, made: Object) -> Object:
+        if self.down:
+            raise self.down
+        held = self.held or {}
+        if made["metadata"].get("resourceVersion") != held["metadata"]["resourceVersion"]:
+            raise Conflict("Conflict", "lease")
+        return self._store(made)
+
+    def _store(self, made: Object) -> Object:
+        self.version += 1
+        meta = {**made["metadata"], "resourceVersion": str(self.version)}
+        self.held = {**made, "metadata": meta}
+        return self.held
+
+
+def lease(leases: FakeLeases, identity: str, clock: list[float]) -> Lease:
+    return Lease(
+        leases,  # type: ignore[arg-type]  # a fake
+        namespace="n",
+        name="l",
+        identity=identity,
+        monotonic=lambda: clock[0],
+        now=lambda: NOW,
+    )
+
+
+async def test_only_one_of_two_leads() -> None:
+    leases, clock = FakeLeases(), [0.0]
+    first, second = lease(leases, "a", clock), lease(leases, "b", clock)
+
+    assert await first.try_acquire()
+    assert not await second.try_acquire()
+    assert await first.try_acquire()
+
+
+async def test_an_abandoned_lease_is_taken_after_its_duration() -> None:
+    leases, clock = FakeLeases(), [0.0]
+    await lease(leases, "a", clock).try_acquire()
+    second = lease(leases, "b", clock)
+    assert not await second.try_acquire()
+    clock[0] = 14.0
+    assert not await second.try_acquire()
+
+    clock[0] = 16.0
+    assert await second.try_acquire()
+
+
+async def test_a_released_lease_is_taken_at_once() -> None:
+    leases, clock = FakeLeases(), [0.0]
+    first = lease(leases, "a", clock)
+    await first.try_acquire()
+    await first.release()
+
+    assert await lease(leases, "b", clock).try_acquire()
+
+
+async def test_a_leader_whose_lease_another_took_stops(monkeypatch: Any) -> None:
+    monkeypatch.setattr("trainyard_operator.engine.lease.EVERY", 0)
+    leases, clock = FakeLeases(), [0.0]
+    first = lease(leases, "a", clock)
+    await first.try_acquire()
+    second = lease(leases, "b", clock)
+    await second.try_acquire()
+    clock[0] = 20.0
+    await second.try_acquire()
+    with pytest.raises(LeaseLost):
+        await first.keep()
+
+
+async def test_a_leader_that_cannot_renew_in_time_stops(monkeypatch: Any) -> None:
+    monkeypatch.setattr("trainyard_operator.engine.lease.EVERY", 0)
+    leases = FakeLeases()
+    ticks = iter(float(n * 4) for n in range(100))
+    first = Lease(
+        leases,  # type: ignore[arg-type]  # a fake
+        namespace="n",
+        name="l",
+        identity="a",
+        monotonic=lambda: next(ticks),
+        now=lambda: NOW,
+    )
+    await first.try_acquire()
+    leases.down = Retry("APIServerUnavailable", "down")
+    with pytest.raises(LeaseLost):
+        await first.keep()

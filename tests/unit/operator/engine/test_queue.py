@@ -1,0 +1,129 @@
+"""The work queue: never two at once, never lost, never early."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from trainyard_operator.engine.queue import BASE, CEILING, WorkQueue
+
+
+def queue() -> WorkQueue[str]:
+    return WorkQueue(jitter=lambda: 0.0)
+
+
+async def test_a_key_added_twice_is_handed_out_once() -> None:
+    q = queue()
+    q.add("a")
+    q.add("a")
+
+    assert await q.get() == "a"
+    assert len(q) == 0
+
+
+async def test_a_key_added_while_it_is_worked_on_is_handed_out_afterwards() -> None:
+    q = queue()
+    q.add("a")
+    await q.get()
+    q.add("a")
+
+    assert len(q) == 0
+    q.done("a")
+    assert await q.get() == "a"
+
+
+async def test_a_key_is_not_handed_out_again_if_nothing_happened() -> None:
+    q = queue()
+    q.add("a")
+    await q.get()
+    q.done("a")
+
+    assert len(q) == 0
+    assert q.processing == 0
+
+
+async def test_who_waits_gets_the_key() -> None:
+    q = queue()
+    waiting = asyncio.create_task(q.get())
+    await asyncio.sleep(0)
+    q.add("a")
+
+    assert await waiting == "a"
+
+
+async def test_of_several_delays_the_earliest_counts() -> None:
+    q = queue()
+    q.add_after("a", timedelta(hours=1))
+    q.add_after("a", timedelta(milliseconds=1))
+    q.add_after("a", timedelta(hours=2))
+
+    async with asyncio.timeout(1):
+        assert await q.get() == "a"
+    q.close()
+
+
+async def test_no_delay_is_now() -> None:
+    q = queue()
+    q.add_after("a", timedelta(0))
+
+    assert len(q) == 1
+
+
+async def test_failures_double_the_delay_until_one_success() -> None:
+    q = queue()
+
+    assert [q.add_failed("a") for _ in range(3)] == [BASE, BASE * 2, BASE * 4]
+    q.forget("a")
+    assert q.add_failed("a") == BASE
+    q.close()
+
+
+async def test_a_delay_has_a_ceiling() -> None:
+    q = queue()
+    delays = [q.add_failed("a") for _ in range(40)]
+
+    assert delays[-1] == CEILING
+    q.close()
+
+
+async def test_a_closed_queue_hands_out_what_waits_and_then_nothing() -> None:
+    q = queue()
+    q.add("a")
+    q.close()
+    q.add("b")
+    q.add_after("c", timedelta(0))
+
+    assert [await q.get(), await q.get()] == ["a", None]
+
+
+async def test_closing_wakes_who_waits() -> None:
+    q = queue()
+    waiting = asyncio.create_task(q.get())
+    await asyncio.sleep(0)
+    q.close()
+
+    assert await waiting is None
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+async def test_no_key_is_worked_on_twice_at_once(workers: int) -> None:
+    q = queue()
+    at_work: set[str] = set()
+    done: list[str] = []
+
+    async def work() -> None:
+        while (key := await q.get()) is not None:
+            assert key not in at_work
+            at_work.add(key)
+            await asyncio.sleep(0)
+            at_work.discard(key)
+            done.append(key)
+            q.done(key)
+
+    tasks = [asyncio.create_task(work()) for _ in range(workers)]
+    for n in range(60):
+        q.add(f"key{n % 7}")
+        await asyncio.sleep(0)
+    q.close()
+    await asyncio.gather(*tasks)
+
+    assert set(done) == {f"key{n}" for n in range(7)}

@@ -1,0 +1,153 @@
+"""The order of doing: what comes first, what stops a step, what is looked at anew."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from builders import given
+from builders.stage import Process, Stage, stage_with_run
+from trainyard_operator.engine.errors import Conflict, NotFound, OperatorError, Retry
+from trainyard_operator.engine.kind import Kind
+from trainyard_operator.engine.plan import Event, Object, Plan, Ref
+from trainyard_operator.engine.reconcile import merge_patch
+from trainyard_operator.engine.world import Key
+from trainyard_operator.models import effects
+from trainyard_operator.models.performers import PERFORMERS
+from trainyard_operator.names import RUNS
+
+KEY = Key(RUNS, given.NAMESPACE, "r")
+
+
+def kind_of(plan: Plan) -> Kind[None]:
+    async def observe(resource: Object, world: Any) -> None:
+        del resource, world
+
+    def always(resource: Object, observed: None, /, *, now: datetime, settings: Any) -> Plan:
+        del resource, observed, now, settings
+        return plan
+
+    return Kind(
+        resource=RUNS,
+        condition="Finished",
+        observe=observe,
+        plan=always,
+        performers=PERFORMERS,
+    )
+
+
+def process(stage: Stage, kind: Kind[Any]) -> Process:
+    return Process(stage.kube, stage.tracking, {RUNS: kind})
+
+
+async def test_status_is_written_last_and_events_after_it() -> None:
+    stage = stage_with_run()
+    run = stage.kube.find("Run")[0]
+    child = given.job("child", of=run)
+    event = Event("Normal", "Done", "done")
+    plan = Plan({"phase": "X"}, apply=(child,), delete=(Ref.of(child),), events=(event,))
+    life = process(stage, kind_of(plan))
+    await life.reconciler.reconcile(KEY)
+
+    assert stage.kube.writes == ["apply Job/child", "delete Job/child", "status Run/r"]
+    assert life.teller.told == [event]
+
+
+async def test_an_equal_status_is_not_written_and_nothing_is_told() -> None:
+    stage = stage_with_run(phase="X")
+    event = Event("Normal", "Done", "done")
+    life = process(stage, kind_of(Plan({"phase": "X"}, events=(event,))))
+    await life.reconciler.reconcile(KEY)
+
+    assert stage.kube.writes == []
+    assert life.teller.told == []
+
+
+async def test_a_failing_call_stops_the_step_and_the_status_says_why() -> None:
+    stage = stage_with_run()
+    stage.tracking.down = Retry("TrackingUnavailable", "down")
+    run = stage.kube.find("Run")[0]
+    plan = Plan(
+        {},
+        effects=(effects.Audit("team", "m", {}),),
+        create=(given.job("never", of=run),),
+    )
+    with pytest.raises(Retry):
+        await process(stage, kind_of(plan)).reconciler.reconcile(KEY)
+
+    status = stage.kube.find("Run")[0]["status"]
+    assert status["conditions"][0]["reason"] == "TrackingUnavailable"
+    assert stage.kube.writes == ["status Run/r"]
+
+
+@pytest.mark.parametrize("error", [NotFound, Conflict])
+async def test_what_is_gone_in_the_middle_of_a_step_is_looked_at_anew(
+    error: type[OperatorError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = stage_with_run()
+    run = stage.kube.find("Run")[0]
+    life = process(stage, kind_of(Plan({}, create=(given.job("child", of=run),))))
+
+    async def gone(desired: object) -> None:
+        raise error("NamespaceGone", "there is no namespace team")
+
+    monkeypatch.setattr(stage.kube, "create", gone)
+    with pytest.raises(Retry, match="no namespace team"):
+        await life.reconciler.reconcile(KEY)
+
+
+async def test_an_applied_child_is_not_applied_again_until_somebody_changes_it() -> None:
+    stage = stage_with_run()
+    run = stage.kube.find("Run")[0]
+    child = given.thing("apps/v1", "Deployment", "d", metadata={"ownerReferences": []})
+    child["spec"] = {"replicas": 1}
+    child["metadata"] = {"name": "d", "namespace": run["metadata"]["namespace"]}
+    life = process(stage, kind_of(Plan({}, apply=(child,))))
+    for _ in range(3):
+        await life.reconciler.reconcile(KEY)
+    assert stage.kube.writes == ["apply Deployment/d"]
+
+    held = stage.kube.find("Deployment")[0]
+    meta = {**held["metadata"], "generation": 9}
+    stage.kube.put({**held, "metadata": meta, "spec": {"replicas": 0}})
+    await life.reconciler.reconcile(KEY)
+    assert stage.kube.find("Deployment")[0]["spec"] == {"replicas": 1}
+
+
+async def test_a_plan_that_cannot_be_made_is_told() -> None:
+    stage = Stage()
+    stage.add(given.run(runtime="none"))
+    life = stage.process()
+    await life.look()
+
+    assert stage.kube.find("Run")[0]["status"]["phase"] == "Failed"
+
+
+async def test_an_object_that_is_gone_is_nothing_to_do() -> None:
+    assert await Stage().process().reconciler.reconcile(KEY) is None
+
+
+async def test_a_namesake_that_came_meanwhile_is_left_alone() -> None:
+    stage = stage_with_run()
+    life = process(stage, kind_of(Plan({"phase": "X"})))
+    stage.kube.on_written = lambda _: None
+    stage.kube.objects.clear()
+    stage.add(given.run())
+    with pytest.raises(Retry):
+        await life.reconciler.reconcile(KEY)
+
+    assert "status" not in stage.kube.find("Run")[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "patch"),
+    [
+        ({"a": 1}, {"a": 1}, {}),
+        ({"a": 1}, {"a": 2}, {"a": 2}),
+        ({"a": 1}, {}, {"a": None}),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}}, {"a": {"c": None}}),
+        ({"a": [1]}, {"a": [1, 2]}, {"a": [1, 2]}),
+        ({}, {"a": {"b": 1}}, {"a": {"b": 1}}),
+    ],
+)
+def test_a_merge_patch_has_what_changed_alone(old: Object, new: Object, patch: Object) -> None:
+    assert merge_patch(old, new) == patch

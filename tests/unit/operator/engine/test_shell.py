@@ -1,0 +1,100 @@
+"""Who wakes whom, what is queued, and workers that survive a bug."""
+
+import asyncio
+from datetime import timedelta
+
+from builders import given
+from builders.stage import SETTINGS, World, attempt_job, attempt_pod, stage_with_run
+from fakes import Clock, FakeKube
+from trainyard_operator.engine import objects
+from trainyard_operator.engine.errors import Retry
+from trainyard_operator.engine.kind import labelled, owner_of
+from trainyard_operator.engine.objects import JOBS, PODS
+from trainyard_operator.engine.plan import Object
+from trainyard_operator.engine.reconcile import Reconciler
+from trainyard_operator.engine.shell import Shell, wakers_of
+from trainyard_operator.engine.world import Key
+from trainyard_operator.kinds import KINDS
+from trainyard_operator.names import RUNS
+from trainyard_operator.runs.kind import KIND as RUN
+
+KEY = Key(RUNS, given.NAMESPACE, "r")
+
+
+def woken(resource: str, seen: Object) -> set[Key]:
+    world = World(FakeKube(Clock()), None)  # type: ignore[arg-type]  # not asked
+    return {
+        Key(kind.resource, seen["metadata"]["namespace"], name)
+        for kind, waker in wakers_of(KINDS)[resource]
+        for name in waker(seen, world)
+    }
+
+
+def test_a_run_is_woken_by_its_job_and_its_pod() -> None:
+    run = given.run()
+
+    assert KEY in woken(JOBS, attempt_job(run))
+    assert KEY in woken(PODS, attempt_pod(run))
+    assert KEY in woken(RUNS, run)
+
+
+def test_a_strangers_job_wakes_nobody() -> None:
+    assert woken(JOBS, given.job("j")) == set()
+
+
+def test_all_five_kinds_are_there() -> None:
+    assert set(KINDS) == set(objects.OWN_RESOURCES)
+
+
+def test_an_owner_of_another_group_is_not_ours() -> None:
+    stranger = given.thing("apps/v1", "Deployment", "d")
+
+    assert list(owner_of("Deployment")(given.job("j", of=stranger), None)) == []  # type: ignore[arg-type]
+    assert list(labelled("x")(given.job("j"), None)) == []  # type: ignore[arg-type]
+
+
+async def test_what_is_seen_is_queued_once_and_only_if_it_is_news() -> None:
+    shell = Shell({RUNS: RUN}, World(FakeKube(Clock()), None))  # type: ignore[arg-type]
+    shell.seen(RUNS, given.run())
+    shell.seen(RUNS, given.run())
+    assert len(shell.queue) == 1
+
+    await shell.queue.get()
+    shell.queue.done(KEY)
+    shell.seen(RUNS, given.run())
+    assert len(shell.queue) == 0
+
+    shell.seen(RUNS, given.run(), deleted=True)
+    assert len(shell.queue) == 1
+
+
+async def test_our_own_writes_are_seen_but_not_what_nobody_watches() -> None:
+    shell = Shell({RUNS: RUN}, World(FakeKube(Clock()), None))  # type: ignore[arg-type]
+    shell.written(given.run())
+    shell.written(given.thing("v1", "Secret", "s"))
+
+    assert len(shell.queue) == 1
+    assert shell.world.get("secrets", "team", "s") is None
+
+
+async def test_workers_survive_a_bug_and_drain() -> None:
+    stage = stage_with_run()
+    looks: list[Key] = []
+
+    class Buggy(Reconciler):
+        async def reconcile(self, key: Key) -> timedelta | None:
+            looks.append(key)
+            if len(looks) == 1:
+                raise ZeroDivisionError
+            if len(looks) == 2:
+                raise Retry("Wait", "for it", after=timedelta(milliseconds=1))
+            return timedelta(hours=1)
+
+    shell = Shell({RUNS: RUN}, stage.process().world)
+    buggy = Buggy({}, shell.world, stage.kube, None, None, SETTINGS, stage.clock)  # type: ignore[arg-type]
+    shell.start(buggy, workers=2)
+    async with asyncio.timeout(5):
+        while len(looks) < 3:
+            await asyncio.sleep(0.01)
+    await shell.drain(patience=1)
+    assert looks == [KEY] * 3

@@ -1,0 +1,219 @@
+"""Logs reach the tracking service whole, once, in order, whatever breaks on the way."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from builders.logs import Stream, stamped
+from trainyard_operator.engine.errors import Conflict, NotFound, Retry, Terminal
+from trainyard_operator.logs import follower
+from trainyard_operator.logs.follower import CUT
+from trainyard_operator.logs.keeper import LogKeeper
+from trainyard_operator.runs.effects import FollowLog
+
+CALL = FollowLog("team", "r", "f" * 32, 1, "r-a1-0-x", "uid")
+
+
+class FakePodLog:
+    """The API server's log of one pod: each read gets the next answer."""
+
+    def __init__(self, *answers: Sequence[bytes | Exception] | Exception) -> None:
+        self.answers = list(answers)
+        self.since: list[str] = []
+
+    @asynccontextmanager
+    async def log(
+        self, namespace: str, pod: str, *, container: str, since: str = ""
+    ) -> AsyncIterator[Stream]:
+        assert (namespace, pod, container) == ("team", "r-a1-0-x", "main")
+        self.since.append(since)
+        answer = self.answers.pop(0) if self.answers else NotFound("NotFound", "gone")
+        if isinstance(answer, Exception):
+            raise answer
+        yield Stream(*answer)
+
+    @property
+    def is_read(self) -> bool:
+        return not self.answers
+
+
+class FakeSink:
+    """The tracking service's spool of one attempt."""
+
+    def __init__(self, held: bytes = b"", place: str = "") -> None:
+        self.held, self.place = held, place
+        self.failures: list[Exception] = []
+        self.lost_answers = 0
+
+    async def log_offset(self, *_: Any) -> tuple[int, str]:
+        return len(self.held), self.place
+
+    async def append_log(self, *_: Any, offset: int, reached: str, data: bytes) -> int:
+        if self.failures:
+            raise self.failures.pop(0)
+        if offset != len(self.held):
+            raise Conflict("Conflict", "wrong offset")
+        self.held, self.place = self.held + data, reached
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise Retry("TrackingUnavailable", "the answer was lost")
+        return len(self.held)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower, "_PAUSE", 0.0)
+
+
+async def ship(pod: FakePodLog, sink: FakeSink, *, call: FollowLog = CALL) -> bytes:
+    keeper = LogKeeper(
+        pod,  # type: ignore[arg-type]  # a fake
+        sink,
+        is_over=lambda _: len(pod.answers) <= 1,
+        on_complete=lambda _: None,
+    )
+    async with asyncio.timeout(5):
+        while not keeper.is_complete(call):
+            await asyncio.sleep(0)
+    return sink.held
+
+
+async def test_lines_arrive_without_their_stamps() -> None:
+    assert await ship(FakePodLog([stamped("one", "two")]), FakeSink()) == b"one\ntwo\n"
+
+
+async def test_a_last_line_without_an_end_arrives() -> None:
+    assert await ship(FakePodLog([stamped("one", "two", end="")]), FakeSink()) == b"one\ntwo"
+
+
+async def test_pieces_may_break_lines_anywhere() -> None:
+    whole = stamped("one", "two", "three")
+    pieces = [whole[n : n + 7] for n in range(0, len(whole), 7)]
+
+    assert await ship(FakePodLog(pieces), FakeSink()) == b"one\ntwo\nthree\n"
+
+
+async def test_after_a_broken_stream_nothing_is_lost_and_nothing_comes_twice() -> None:
+    broken = [stamped("one", "two"), b"2026-11-24T12:00:02.5Z thr", aiohttp.ClientPayloadError()]
+    again = [stamped("two", "three", begin=1)]
+    sink = FakeSink()
+
+    assert await ship(FakePodLog(broken, again), sink) == b"one\ntwo\nthree\n"
+    assert sink.place == "2026-11-24T12:00:02.5Z"
+
+
+async def test_another_process_goes_on_where_the_last_append_ended() -> None:
+    sink = FakeSink(b"one\n", "2026-11-24T12:00:00.5Z")
+    pod = FakePodLog([stamped("one", "two")])
+
+    assert await ship(pod, sink) == b"one\ntwo\n"
+    assert pod.since == ["2026-11-24T12:00:00Z"]
+
+
+async def test_what_the_node_dropped_meanwhile_is_said_where_it_is_missing() -> None:
+    sink = FakeSink(b"one\n", "2026-11-24T12:00:00.5Z")
+    pod = FakePodLog([stamped("three", begin=9), stamped("four", begin=10)])
+
+    said, _, rest = (await ship(pod, sink)).partition(b"[trainyard] output may be missing here")
+
+    assert said == b"one\n"
+    assert rest.endswith(b"\nthree\nfour\n")
+    assert b"[trainyard]" not in rest
+
+
+async def test_a_log_that_was_rotated_where_it_was_left_off_is_whole() -> None:
+    sink = FakeSink(b"one\n", "2026-11-24T12:00:00.123456789Z")
+
+    assert await ship(FakePodLog([stamped("two", begin=1)]), sink) == b"one\ntwo\n"
+
+
+async def test_a_tracking_service_that_is_down_is_waited_for() -> None:
+    sink = FakeSink()
+    sink.failures = [Retry("TrackingUnavailable", "down")] * 3
+
+    assert await ship(FakePodLog([stamped("one")]), sink) == b"one\n"
+
+
+async def test_a_container_that_is_not_there_yet_is_read_later() -> None:
+    not_yet = Terminal("InvalidSpec", "container main is waiting to start")
+
+    assert await ship(FakePodLog(not_yet, [stamped("one")]), FakeSink()) == b"one\n"
+
+
+async def test_an_append_whose_answer_was_lost_is_not_made_again() -> None:
+    sink = FakeSink()
+    sink.lost_answers = 1
+
+    assert await ship(FakePodLog([stamped("one")]), sink) == b"one\n"
+
+
+async def test_a_pod_that_vanishes_under_the_reader_closes_with_a_note() -> None:
+    pod = FakePodLog([stamped("one"), aiohttp.ClientPayloadError()], NotFound("NotFound", "gone"))
+    held = await ship(pod, FakeSink())
+
+    assert held.startswith(b"one\n[trainyard]")
+    assert b"missing" in held
+
+
+async def test_a_pod_that_vanishes_keeps_its_last_line_without_an_end() -> None:
+    pod = FakePodLog([stamped("one", "two", end="")], NotFound("NotFound", "gone"))
+
+    assert (await ship(pod, FakeSink())).startswith(b"one\ntwo\n[trainyard]")
+
+
+async def test_a_node_that_serves_no_log_is_given_up_with_a_note() -> None:
+    refusals = [Retry("APIServerUnavailable", "no kubelet")] * 9
+    pod = FakePodLog(*refusals[:1])
+    pod.answers = list(refusals)
+    sink = FakeSink()
+    keeper = LogKeeper(pod, sink, is_over=lambda _: True, on_complete=lambda _: None)  # type: ignore[arg-type]
+    async with asyncio.timeout(5):
+        while not keeper.is_complete(CALL):
+            await asyncio.sleep(0)
+
+    assert b"gives no log" in sink.held
+    assert len(pod.since) == follower.GIVE_UP_READS
+
+
+async def test_a_lost_pods_log_is_closed_with_one_note_however_often_it_is_asked() -> None:
+    lost = FollowLog("team", "r", "f" * 32, 1, "", "", cut=True)
+    sink = FakeSink(b"one\n", "2026-11-24T12:00:00.5Z")
+
+    await ship(FakePodLog(), sink, call=lost)
+    held = await ship(FakePodLog(), sink, call=lost)
+
+    assert held.count(b"[trainyard]") == 1
+    assert sink.place == CUT
+
+
+async def test_a_log_that_is_archived_already_takes_no_note_and_is_complete() -> None:
+    lost = FollowLog("team", "r", "f" * 32, 1, "", "", cut=True)
+    sink = FakeSink(b"one\n", "2026-11-24T12:00:00.5Z")
+    sink.failures = [Terminal("TrackingRefused", "archived")]
+
+    assert await ship(FakePodLog(), sink, call=lost) == b"one\n"
+
+
+async def test_an_attempt_without_a_pod_has_a_complete_log() -> None:
+    nothing = FollowLog("team", "r", "f" * 32, 1, "", "")
+
+    assert await ship(FakePodLog(), FakeSink(), call=nothing) == b""
+
+
+async def test_who_waits_is_told_once_a_log_is_complete() -> None:
+    told: list[FollowLog] = []
+    pod = FakePodLog([stamped("one")])
+    keeper = LogKeeper(pod, FakeSink(), is_over=lambda _: True, on_complete=told.append)  # type: ignore[arg-type]
+    keeper.follow(CALL)
+    keeper.follow(CALL)
+    async with asyncio.timeout(5):
+        while not told:
+            await asyncio.sleep(0)
+
+    assert told == [CALL]
+    assert keeper.is_complete(CALL)
+    keeper.forget(CALL.run_id)
+    await keeper.stop()

@@ -1,0 +1,70 @@
+"""Reading goes on while shipping waits; nothing is lost between them."""
+
+import asyncio
+
+import pytest
+from builders.logs import Stream
+from trainyard_operator.logs import spool
+from trainyard_operator.logs.lines import Lines
+from trainyard_operator.logs.spool import Room, Spool
+
+STAMP = b"2026-11-24T12:00:00.5Z "
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "BLOCK_BYTES", 10)
+    monkeypatch.setattr(spool, "BLOCK_SECONDS", 0.01)
+    monkeypatch.setattr(spool, "_LOOK_SECONDS", 0.0)
+
+
+async def drained(spooled: Spool) -> bytes:
+    taken = b""
+    async with asyncio.timeout(5):
+        while block := await spooled.take():
+            taken += block[0]
+    return taken
+
+
+async def test_a_stream_is_read_to_its_end_while_nobody_takes() -> None:
+    room = Room(1000)
+    stream, spooled = Stream(STAMP, *[b"0123456789"] * 50), Spool(room)
+
+    await spooled.fill(stream, Lines())
+
+    assert not stream.pieces
+    assert room.left == 500
+    assert await drained(spooled) == b"0123456789" * 50
+    assert room.left == 1000
+
+
+async def test_without_room_reading_waits_for_shipping() -> None:
+    room = Room(25)
+    stream, spooled = Stream(STAMP, *[b"0123456789"] * 50), Spool(room)
+    reading = asyncio.create_task(spooled.fill(stream, Lines()))
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+    assert len(stream.pieces) == 47  # two are on disk, one in memory
+    assert await drained(spooled) == b"0123456789" * 50
+    assert room.left == 25
+    await reading
+
+
+async def test_what_came_before_a_break_is_taken_before_it_is_raised() -> None:
+    spooled = Spool(Room())
+    await spooled.fill(Stream(STAMP + b"one\n", ConnectionError("broken")), Lines())
+
+    assert await spooled.take() == (b"one\n", "2026-11-24T12:00:00.5Z")
+    with pytest.raises(ConnectionError):
+        await spooled.take()
+
+
+async def test_what_nobody_takes_gives_its_room_back() -> None:
+    room = Room(100)
+    spooled = Spool(room)
+    await spooled.fill(Stream(STAMP, *[b"0123456789"] * 5), Lines())
+
+    spooled.close()
+
+    assert room.left == 100

@@ -1,0 +1,102 @@
+"""What the Run kind decides while the program runs, and when it has ended."""
+
+from datetime import timedelta
+
+from builders import given
+from builders.run_plans import LATER, attempt, finished, kinds_of, running_status
+from builders.stage import RUNNING, attempt_job, attempt_pod, condition_of, decide, ended
+
+
+class TestRunning:
+    def test_a_running_program_is_told_and_its_log_followed(self) -> None:
+        run = given.run()
+        pod = attempt_pod(
+            run, state=RUNNING, phase="Running", source=ended(0, message='{"commit": "c"}')
+        )
+        told = decide(run, job=attempt_job(run), pod=pod)
+
+        assert told.status["phase"] == "Running"
+        assert told.status["attempts"][0]["pod"] == "r-a1-0-x"
+        assert told.status["commit"] == "c"
+        assert told.status["runID"] == run["metadata"]["uid"].replace("-", "")
+        assert kinds_of(told.effects) == ["FollowLog", "RecallExperiment"]
+
+    def test_a_program_that_runs_on_changes_nothing(self) -> None:
+        run = given.run()
+        pod = attempt_pod(run, state=RUNNING, phase="Running")
+        first = decide(run, job=attempt_job(run), pod=pod)
+        held = given.run(status=first.status)
+
+        assert decide(held, job=attempt_job(run), pod=pod, after=LATER).status == first.status
+
+    def test_a_program_over_its_time_is_stopped(self) -> None:
+        run = given.run(timeout="30s", status=running_status())
+        pod = attempt_pod(run, state=RUNNING, phase="Running")
+        told = decide(run, job=attempt_job(run), pod=pod)
+
+        assert finished(told)["reason"] == "TimedOut"
+        assert "30s" in finished(told)["message"]
+        assert [each.name for each in told.delete] == ["r-a1"]
+
+    def test_a_program_is_looked_at_again_when_its_time_is_over(self) -> None:
+        run = given.run(timeout="90s")
+        pod = attempt_pod(run, state=RUNNING, phase="Running")
+
+        assert decide(run, job=attempt_job(run), pod=pod).recheck_after == timedelta(seconds=30)
+
+    def test_a_run_id_once_written_wins(self) -> None:
+        run = given.run(status={"runID": "f" * 32})
+        pod = attempt_pod(run, state=RUNNING, phase="Running")
+
+        assert decide(run, job=attempt_job(run), pod=pod).status["runID"] == "f" * 32
+
+
+class TestEnding:
+    def test_a_success_is_final_without_an_event(self) -> None:
+        run = given.run(status=running_status())
+        told = decide(run, job=attempt_job(run), pod=attempt_pod(run, state=ended(0)))
+
+        assert told.status["phase"] == "Succeeded"
+        assert told.status["duration"] == "30s"
+        assert condition_of(told, "Succeeded")["status"] == "True"
+        assert condition_of(told, "Recorded")["reason"] == "Recording"
+        assert not told.events
+
+    def test_a_failure_has_its_code_and_last_lines(self) -> None:
+        run = given.run(status=running_status())
+        pod = attempt_pod(run, state=ended(3, message="one\ntwo\n"))
+        told = decide(run, job=attempt_job(run), pod=pod)
+        entry = told.status["attempts"][0]
+
+        assert (entry["exitCode"], entry["logTail"]) == (3, ["one", "two"])
+        assert condition_of(told, "Succeeded")["reason"] == "ExitCode"
+        assert [event.reason for event in told.events] == ["ExitCode"]
+
+    def test_a_failure_that_may_be_tried_again_is_not_final(self) -> None:
+        run = given.run(status=running_status(), retry={"userError": 1})
+        told = decide(run, job=attempt_job(run), pod=attempt_pod(run, state=ended(3)))
+
+        assert told.status["phase"] == "Retrying"
+        assert finished(told)["status"] == "False"
+        assert told.recheck_after == timedelta(seconds=2)
+
+    def test_a_job_that_is_gone_is_the_clusters_fault(self) -> None:
+        run = given.run(status=running_status(), retry={"infrastructure": 0})
+        told = decide(run)
+
+        assert finished(told)["reason"] == "PodLost"
+
+    def test_a_job_that_failed_without_a_pod_lost_it(self) -> None:
+        run = given.run(retry={"infrastructure": 0})
+        failed = attempt_job(run, conditions=[{"type": "Failed", "status": "True"}])
+
+        assert finished(decide(run, job=failed))["reason"] == "PodLost"
+
+    def test_only_the_last_ten_attempts_are_listed(self) -> None:
+        at = "2026-11-24T12:00:00Z"
+        past = [attempt(n, completionTime=at, reason="ExitCode") for n in range(1, 11)]
+        run = given.run(status={"attempts": past}, retry={"userError": 50})
+        told = decide(run, job=attempt_job(run, 11), pod=attempt_pod(run, 11, state=ended(3)))
+
+        assert [each["number"] for each in told.status["attempts"]] == list(range(2, 12))
+        assert told.status["attemptCount"] == 11

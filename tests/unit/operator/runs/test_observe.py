@@ -1,0 +1,209 @@
+"""What the Run kind reads, and what it does not; and what the sweep finds."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from builders import given
+from builders.stage import RUNNING, Stage, World, attempt_job, attempt_pod, ended, waiting
+from fakes import FakeKube
+from trainyard_operator import names
+from trainyard_operator.engine import sweep
+from trainyard_operator.engine.objects import JOBS, PODS
+from trainyard_operator.engine.plan import Object
+from trainyard_operator.engine.shell import Shell
+from trainyard_operator.names import RUNS
+from trainyard_operator.runs.kind import KIND as RUN
+from trainyard_operator.runs.observe import observe
+from trainyard_operator.runs.orphans import kill_orphans
+
+LISTED: Object = {"attempts": [{"number": 1, "job": "r-a1", "pod": "r-a1-0-x"}]}
+DONE: Object = {
+    "attempts": [{**LISTED["attempts"][0], "completionTime": given.CREATED}],
+    "conditions": [given.condition("Finished")],
+}
+
+
+def event(of: Object, reason: str, message: str, at: str = given.CREATED) -> Object:
+    body = given.thing("v1", "Event", reason.lower())
+    about = {"involvedObject": {"uid": of["metadata"]["uid"]}}
+    return {**body, **about, "reason": reason, "message": message, "lastTimestamp": at}
+
+
+class Scene:
+    """A world with a few objects in its caches."""
+
+    def __init__(self) -> None:
+        stage = Stage()
+        self.kube: FakeKube = stage.kube
+        self.world = World(stage.kube, stage.tracking)
+
+    def holds(self, resource: str, *seen: Object) -> "Scene":
+        for each in seen:
+            self.world.cache.remember(resource, each)
+        return self
+
+
+async def test_a_job_of_a_namesake_is_not_this_runs() -> None:
+    run = given.run()
+    other = given.run(metadata={"uid": "other"})
+    scene = Scene().holds(JOBS, attempt_job(other))
+
+    assert (await observe(run, scene.world)).job is None
+
+
+async def test_the_newest_pod_of_a_job_counts() -> None:
+    run = given.run()
+    old, new = attempt_pod(run), attempt_pod(run)
+    new["metadata"] |= {"name": "newer", "uid": "n", "creationTimestamp": "2026-11-24T13:00:00Z"}
+    observed = await observe(run, Scene().holds(JOBS, attempt_job(run)).holds(PODS, old, new).world)
+
+    assert (observed.pod or {})["metadata"]["name"] == "newer"
+
+
+async def test_a_missing_job_is_asked_for_before_its_pod_is_called_lost() -> None:
+    run = given.run(status=LISTED)
+    scene = Scene()
+    scene.kube.put(attempt_job(run))
+
+    assert (await observe(run, scene.world)).job is not None
+    assert (await observe(run, Scene().world)).job is None
+
+
+async def test_the_pod_of_a_vanished_job_is_found_by_its_name() -> None:
+    run = given.run(status=LISTED)
+    scene = Scene().holds(PODS, attempt_pod(run, state=ended(0)))
+
+    assert (await observe(run, scene.world)).pod is not None
+
+
+async def test_a_finished_runs_pod_is_read_for_its_log() -> None:
+    run = given.run(status=DONE)
+    scene = Scene().holds(PODS, attempt_pod(run, state=ended(0)))
+
+    assert (await observe(run, scene.world)).pod is not None
+
+
+async def test_a_pod_of_an_earlier_attempt_that_still_runs_is_seen() -> None:
+    run = given.run(status={"attempts": DONE["attempts"]})
+    running = attempt_pod(run, state=RUNNING, phase="Running")
+
+    assert (await observe(run, Scene().holds(PODS, running).world)).lingering is not None
+    stopped = attempt_pod(run, state=ended(0), phase="Failed")
+    assert (await observe(run, Scene().holds(PODS, stopped).world)).lingering is None
+
+
+async def test_a_job_whose_pod_is_at_its_end_is_left_to_its_controller() -> None:
+    run = given.run(status=DONE)
+    over = attempt_pod(run, state=ended(0), phase="Succeeded")
+    sidecar = attempt_pod(run, state=ended(0), phase="Running")
+    sidecar["status"]["containerStatuses"].append(given.container_status("sidecar", running={}))
+    job = attempt_job(run)
+
+    assert (await observe(run, Scene().holds(JOBS, job).holds(PODS, over).world)).live == ()
+    assert (await observe(run, Scene().holds(JOBS, job).holds(PODS, sidecar).world)).live != ()
+
+
+async def test_events_are_read_only_of_what_has_waited_for_a_while() -> None:
+    run = given.run()
+    scene = Scene()
+    scene.kube.warnings = [
+        event(attempt_job(run), "FailedCreate", "later", "2026-11-24T13:00:00Z"),
+        event(attempt_job(run), "FailedCreate", "first"),
+        event(run, "Other", "of something else"),
+    ]
+    scene.holds(JOBS, attempt_job(run, startTime="2026-11-24T12:00:00Z"))
+
+    assert (await observe(run, scene.world)).warnings == ()
+    scene.kube.clock.pass_by(60)
+    assert (await observe(run, scene.world)).warnings == (
+        "FailedCreate: later",
+        "FailedCreate: first",
+    )
+
+
+async def test_events_of_a_slow_pod_are_read_and_of_a_running_one_not() -> None:
+    run = given.run()
+    started = "2026-11-24T11:00:00Z"
+    scene = Scene().holds(JOBS, attempt_job(run))
+    slow = attempt_pod(run, state=waiting("ContainerCreating"), startTime=started)
+    scene.kube.warnings = [event(slow, "FailedMount", "x")]
+    assert (await observe(run, scene.holds(PODS, slow).world)).warnings
+
+    running = attempt_pod(run, state=RUNNING, phase="Running", startTime=started)
+    running["metadata"]["resourceVersion"] = "2"
+    assert not (await observe(run, scene.holds(PODS, running).world)).warnings
+
+
+async def test_nodes_are_read_only_for_a_pod_that_nobody_takes() -> None:
+    run = given.run()
+    scene = Scene().holds(JOBS, attempt_job(run))
+    scene.kube.nodes = [given.thing("v1", "Node", "n")]
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    pod = attempt_pod(run, conditions=[condition])
+
+    assert len((await observe(run, scene.holds(PODS, pod).world)).nodes) == 1
+
+
+class FakeSpool:
+    """The tracking service's list of active runs."""
+
+    def __init__(self, *ids: str) -> None:
+        self.ids = ids
+        self.killed: list[str] = []
+
+    async def active_runs(self, namespace: str) -> list[Object]:
+        assert namespace == "team"
+        return [{"runID": each, "name": "r"} for each in self.ids]
+
+    async def finish_run(self, namespace: str, run_id: str, body: Object) -> Object:
+        assert (namespace, body["status"]) == ("team", "KILLED")
+        self.killed.append(run_id)
+        return {}
+
+
+async def test_the_sweep_kills_records_whose_run_is_gone_and_no_other() -> None:
+    scene = Scene()
+    shell = Shell({RUNS: RUN}, scene.world)
+    run = given.run()
+    scene.holds(RUNS, run)
+    spool: Any = FakeSpool("gone", names.run_id(run))
+    kube: Any = scene.kube
+    await kill_orphans(shell.world.cache, kube, spool, ["team"])
+
+    assert spool.killed == ["gone"]
+
+
+async def test_the_sweep_drops_what_a_watch_did_not_report() -> None:
+    scene = Scene()
+    shell = Shell({RUNS: RUN}, scene.world)
+    kept = scene.kube.put(given.run("kept"))
+    scene.holds(RUNS, kept, given.run("gone"))
+    kube: Any = Listing(scene.kube)
+    await sweep.drop_vanished(shell, kube, ["team"])
+
+    assert [each["metadata"]["name"] for each in scene.world.cache.all(RUNS)] == ["kept"]
+
+
+async def test_caches_are_loaded_before_anybody_decides() -> None:
+    scene = Scene()
+    scene.kube.put(given.run("r"))
+    kube: Any = Listing(scene.kube)
+    await sweep.load(Shell({RUNS: RUN}, scene.world), kube, ())
+
+    assert scene.world.get(RUNS, "team", "r") is not None
+
+
+class Listing:
+    """FakeKube lists by kind; our Deployments and the cluster's share theirs."""
+
+    def __init__(self, kube: FakeKube) -> None:
+        self._kube = kube
+        self.read = kube.read
+
+    async def list(
+        self, api_version: str, kind: str, namespace: str = "", **_: str
+    ) -> AsyncIterator[Object]:
+        del namespace
+        for each in self._kube.find(kind):
+            if each["apiVersion"] == api_version:
+                yield each

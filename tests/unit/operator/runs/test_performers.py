@@ -1,0 +1,87 @@
+"""Calls that a plan describes, performed: versions, finalizers, logs."""
+
+import pytest
+from builders import given
+from builders.stage import Stage
+from trainyard_operator.engine.errors import Retry, Terminal
+from trainyard_operator.engine.performing import perform
+from trainyard_operator.engine.plan import Effect, Object, Ref
+from trainyard_operator.kinds import KINDS
+from trainyard_operator.models import effects as models_effects
+from trainyard_operator.runs import effects as runs_effects
+from trainyard_operator.versions import effects as versions_effects
+
+PERFORMERS = {call: who for kind in KINDS.values() for call, who in kind.performers.items()}
+
+
+def test_every_call_has_a_performer() -> None:
+    described = {
+        each
+        for module in (models_effects, runs_effects, versions_effects)
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, Effect) and each is not Effect
+    }
+
+    assert described == set(PERFORMERS)
+
+
+async def test_a_run_registers_once_with_the_next_number() -> None:
+    stage = Stage()
+    life = stage.process()
+    stage.add(given.model(status={"retired": 4}))
+    stage.add(given.model_version(version=2))
+    call = runs_effects.CreateVersion("team", "digits", "r", "uid-r", "model")
+    first = await perform(call, PERFORMERS, life.reconciler.tools, {})
+    again = await perform(call, PERFORMERS, life.reconciler.tools, {})
+
+    assert first == again == {"name": "digits-5"}
+
+
+async def test_a_number_that_another_takes_meanwhile_is_passed_over() -> None:
+    stage = Stage()
+    life = stage.process()
+    stage.add(given.model())
+    stage.kube.on_written = lambda _: None
+    stage.add(given.model_version(version=1))
+    call = runs_effects.CreateVersion("team", "digits", "r", "uid-r", "model")
+
+    assert await perform(call, PERFORMERS, life.reconciler.tools, {}) == {"name": "digits-2"}
+
+
+@pytest.mark.parametrize(
+    ("models", "reason"),
+    [
+        ([], "NoModelLogged"),
+        ([{"artifactPath": "a"}, {"artifactPath": "b"}], "SeveralModelsLogged"),
+    ],
+)
+async def test_what_to_register_must_be_clear(models: list[Object], reason: str) -> None:
+    stage = Stage()
+    call = runs_effects.CreateVersion("team", "digits", "r", "uid-r")
+    answers = {"FinishRun": {"models": models}}
+    with pytest.raises(Terminal) as raised:
+        await perform(call, PERFORMERS, stage.process().reconciler.tools, answers)
+
+    assert raised.value.reason == reason
+
+
+async def test_a_finalizer_is_released_once() -> None:
+    stage = Stage()
+    tools = stage.process().reconciler.tools
+    held = stage.add(given.run(metadata={"finalizers": ["x/y"]}))
+    ref = Ref.of(held)
+    for _ in range(2):
+        release = versions_effects.ReleaseFinalizer(ref, "x/y")
+        await perform(release, PERFORMERS, tools, {})
+    assert stage.kube.find("Run")[0]["metadata"]["finalizers"] == []
+    assert len(stage.kube.writes) == 1
+
+
+async def test_a_log_that_is_still_read_is_waited_for_in_the_same_words() -> None:
+    life = Stage().process()
+    life.logs.is_complete = lambda call: False  # type: ignore[method-assign]
+    log = runs_effects.FollowLog("team", "r", "id", 1, "p", "u")
+    with pytest.raises(Retry) as raised:
+        await perform(runs_effects.ArchiveLog(log), PERFORMERS, life.reconciler.tools, {})
+
+    assert raised.value.reason == "Recording"

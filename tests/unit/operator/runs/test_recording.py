@@ -1,0 +1,113 @@
+"""What the Run kind decides once the outcome is known, and when a step fails."""
+
+from datetime import timedelta
+
+import pytest
+from builders import given
+from builders.run_plans import LATER, ended_status, finished, kinds_of
+from builders.stage import attempt_job, attempt_pod, condition_of, decide, ended
+from trainyard_operator.engine.errors import Retry, Terminal
+from trainyard_operator.engine.plan import Plan
+from trainyard_operator.runs import effects
+from trainyard_operator.runs.plan import refused
+
+
+class TestRecording:
+    def test_the_log_is_archived_and_the_record_closed(self) -> None:
+        run = given.run(status=ended_status())
+        told = decide(run, pod=attempt_pod(run, state=ended(0)))
+
+        assert kinds_of(told.effects) == ["ArchiveLog", "FinishRun"]
+        assert condition_of(told, "Recorded")["status"] == "True"
+
+    @pytest.mark.parametrize(
+        ("phase", "outcome"),
+        [("Succeeded", "FINISHED"), ("Failed", "FAILED"), ("Cancelled", "KILLED")],
+    )
+    def test_the_record_has_mlflows_word_for_the_outcome(self, phase: str, outcome: str) -> None:
+        asked = decide(given.run(status=ended_status(phase=phase))).effects
+        done = next(each for each in asked if isinstance(each, effects.FinishRun))
+
+        assert done.outcome == outcome
+
+    def test_a_success_registers_its_model(self) -> None:
+        run = given.run(status=ended_status(), register={"model": "digits"})
+
+        assert kinds_of(decide(run).effects)[-1] == "CreateVersion"
+
+    def test_a_failure_registers_nothing(self) -> None:
+        run = given.run(status=ended_status(phase="Failed"), register={"model": "digits"})
+
+        assert "CreateVersion" not in kinds_of(decide(run).effects)
+
+    def test_a_run_that_never_started_gets_a_record_too(self) -> None:
+        run = given.run(status=ended_status(attempts=[]))
+
+        assert kinds_of(decide(run).effects) == ["RecordRun", "FinishRun"]
+
+    def test_a_lost_pods_log_says_that_something_may_be_missing(self) -> None:
+        effect = decide(given.run(status=ended_status("PodLost"))).effects[0]
+
+        assert isinstance(effect, effects.ArchiveLog)
+        assert effect.log.cut
+
+    def test_final_is_final(self) -> None:
+        done = [given.condition("Finished"), given.condition("Recorded")]
+        status = ended_status(conditions=done)
+        told = decide(given.run(status=status, cancel=True))
+
+        assert told == Plan(status=status)
+
+    def test_a_sidecar_that_never_exits_is_stopped(self) -> None:
+        done = [given.condition("Finished"), given.condition("Recorded")]
+        run = given.run(status=ended_status(conditions=done))
+        told = decide(run, jobs=(attempt_job(run),), after=LATER)
+
+        assert [each.name for each in told.delete] == ["r-a1"]
+
+    def test_children_go_once_their_time_is_over(self) -> None:
+        done = [given.condition("Finished"), given.condition("Recorded")]
+        run = given.run(status=ended_status(conditions=done), ttlSecondsAfterFinished=60)
+        job = attempt_job(run, conditions=[{"type": "Complete", "status": "True"}])
+
+        assert decide(run, jobs=(job,)).recheck_after == timedelta(seconds=30)
+        told = decide(run, jobs=(job,), after=LATER)
+        assert [each.name for each in told.delete] == ["r-token", "r-a1"]
+        assert not decide(run, after=LATER).delete
+
+
+class TestFailedSteps:
+    def test_a_service_that_is_down_is_waited_for(self) -> None:
+        error = Retry("TrackingUnavailable", "down")
+        status = refused(given.run(), {}, error=error, condition="Finished", now=given.NOW)
+        told = Plan(status=status)
+
+        assert finished(told)["reason"] == "TrackingUnavailable"
+        assert status["phase"] == "Pending"
+
+    def test_what_the_user_must_change_ends_the_run(self) -> None:
+        error = Terminal("InvalidSpec", "spec.x: change it")
+        status = refused(given.run(), {}, error=error, condition="Finished", now=given.NOW)
+
+        assert status["phase"] == "Failed"
+        assert finished(Plan(status=status))["reason"] == "InvalidSpec"
+
+    def test_recording_that_fails_changes_no_outcome(self) -> None:
+        held = ended_status()
+        error = Terminal("NoModelLogged", "log one")
+        status = refused(
+            given.run(status=held), held, error=error, condition="Recorded", now=given.NOW
+        )
+
+        assert status["phase"] == "Succeeded"
+        told = condition_of(Plan(status=status), "Recorded")
+        assert (told["status"], told["reason"]) == ("True", "NoModelLogged")
+
+    def test_a_service_that_is_down_puts_recording_off(self) -> None:
+        held = ended_status()
+        error = Retry("TrackingUnavailable", "down")
+        status = refused(
+            given.run(status=held), held, error=error, condition="Recorded", now=given.NOW
+        )
+
+        assert condition_of(Plan(status=status), "Recorded")["status"] == "False"

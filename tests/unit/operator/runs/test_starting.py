@@ -1,0 +1,127 @@
+"""What the Run kind decides until the program runs."""
+
+from datetime import timedelta
+
+import pytest
+from builders import given
+from builders.run_plans import LATER, attempt, finished, kinds_of
+from builders.stage import RUNNING, SETTINGS, attempt_job, attempt_pod, decide, waiting
+from trainyard_operator.engine.errors import Terminal
+from trainyard_operator.runs.kind import KIND
+from trainyard_operator.runs.observe import Observed
+from trainyard_operator.runs.plan import plan
+
+
+class TestStarting:
+    def test_a_new_run_gets_a_record_a_secret_and_a_job(self) -> None:
+        told = decide(given.run())
+
+        assert kinds_of(told.effects) == ["RecordRun"]
+        assert [each["kind"] for each in told.apply] == ["Secret"]
+        assert [each["metadata"]["name"] for each in told.create] == ["r-a1"]
+
+    def test_it_says_nothing_in_its_first_moments(self) -> None:
+        young = given.run(metadata={"creationTimestamp": "2026-11-24T12:59:59Z"})
+
+        assert decide(young).status == {}
+        assert decide(young).recheck_after is not None
+
+    def test_the_token_is_the_same_every_time(self) -> None:
+        assert decide(given.run()).apply == decide(given.run(), after=LATER).apply
+
+    def test_an_unknown_runtime_is_the_users_to_mend(self) -> None:
+        with pytest.raises(Terminal) as raised:
+            decide(given.run(runtime="sklaern"))
+
+        assert raised.value.reason == "InvalidSpec"
+        assert "sklearn" in raised.value.message
+
+    def test_a_run_that_is_being_deleted_starts_nothing(self) -> None:
+        told = decide(given.run(metadata={"deletionTimestamp": given.CREATED}))
+
+        assert not told.create
+
+    def test_the_next_attempt_waits_for_its_pause(self) -> None:
+        at = "2026-11-24T13:00:00Z"
+        run = given.run(status={"phase": "Retrying", "attempts": [attempt(completionTime=at)]})
+
+        assert decide(run).recheck_after == timedelta(seconds=2)
+        assert [j["metadata"]["name"] for j in decide(run, after=LATER).create] == ["r-a2"]
+
+    def test_the_next_attempt_waits_for_a_pod_of_the_last_one_that_still_runs(self) -> None:
+        at = "2026-11-24T12:00:00Z"
+        run = given.run(status={"attempts": [attempt(completionTime=at, reason="PodLost")]})
+        lingering = attempt_pod(run, state=RUNNING, phase="Running")
+        told = decide(run, lingering=lingering)
+        given_up = attempt_pod(run, state=RUNNING, phase="Running", deleting=True)
+
+        assert not told.create
+        assert decide(run, lingering=given_up).create
+
+    def test_a_job_of_the_last_attempt_that_goes_on_is_deleted_first(self) -> None:
+        at = "2026-11-24T12:00:00Z"
+        run = given.run(status={"attempts": [attempt(completionTime=at, reason="Evicted")]})
+        told = decide(run, jobs=(attempt_job(run),))
+
+        assert [each.name for each in told.delete] == ["r-a1"]
+
+
+class TestWaiting:
+    def test_a_wait_is_told_with_its_reason(self) -> None:
+        run = given.run()
+        told = decide(run, job=attempt_job(run), pod=attempt_pod(run))
+
+        assert told.status["phase"] == "Pending"
+        assert finished(told)["reason"] == "Starting"
+
+    def test_what_waiting_can_mend_never_ends(self) -> None:
+        run = given.run()
+        pod = attempt_pod(run, state=waiting("ErrImagePull", "i/o timeout"))
+        told = decide(run, job=attempt_job(run), pod=pod, after=timedelta(days=9))
+
+        assert finished(told)["status"] == "False"
+
+    def test_what_the_user_must_mend_ends_the_run_and_deletes_the_job(self) -> None:
+        run = given.run()
+        pod = attempt_pod(run, state=waiting("ErrImagePull", "manifest unknown"))
+        told = decide(run, job=attempt_job(run), pod=pod, after=LATER)
+
+        assert finished(told)["reason"] == "ImagePullFailed"
+        assert told.status["phase"] == "Failed"
+        assert [each.name for each in told.delete] == ["r-a1"]
+        assert kinds_of(told.events) == ["Event"]
+
+    def test_an_unschedulable_pod_names_what_is_short(self) -> None:
+        run = given.run()
+        short = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+        pod = attempt_pod(run, conditions=[short], limits={"cpu": "900"})
+        node = given.thing("v1", "Node", "n", status={"allocatable": {"cpu": "2"}})
+        told = decide(run, job=attempt_job(run), pod=pod, nodes=(node,))
+
+        assert "cpu 900 asked for: the largest node, n, has 2" in finished(told)["message"]
+
+    def test_a_job_that_gets_no_pod_is_explained(self) -> None:
+        run = given.run()
+        told = decide(run, job=attempt_job(run), warnings=("FailedCreate: exceeded quota: q",))
+
+        assert finished(told)["reason"] == "QuotaExceeded"
+
+    def test_a_token_that_somebody_deleted_is_written_again(self) -> None:
+        run = given.run()
+        state = waiting("CreateContainerConfigError", 'secret "r-token" not found')
+        pod = attempt_pod(run, state=state, startTime="2026-11-24T13:00:00Z")
+        told = decide(run, job=attempt_job(run), pod=pod)
+
+        assert [each["kind"] for each in told.apply] == ["Secret"]
+
+    def test_a_retry_that_starts_says_no_more_than_before(self) -> None:
+        at = "2026-11-24T12:00:00Z"
+        status = {"phase": "Retrying", "attempts": [attempt(completionTime=at, reason="Evicted")]}
+        run = given.run(status=status)
+
+        assert decide(run, job=attempt_job(run, 2), pod=attempt_pod(run, 2)).status == status
+
+
+def test_the_kind_plans_with_this_plan() -> None:
+    assert KIND.plan is plan
+    assert KIND.plan(given.run(), Observed(), now=given.NOW, settings=SETTINGS).create

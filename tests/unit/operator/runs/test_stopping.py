@@ -1,0 +1,66 @@
+"""What the Run kind decides when somebody cancels or suspends."""
+
+from builders import given
+from builders.run_plans import finished, running_status
+from builders.stage import RUNNING, attempt_job, attempt_pod, decide, ended
+
+
+class TestCancelling:
+    def test_a_run_that_never_started_is_cancelled_at_once(self) -> None:
+        told = decide(given.run(cancel=True))
+
+        assert told.status["phase"] == "Cancelled"
+        assert not told.create
+
+    def test_a_running_program_is_stopped_first(self) -> None:
+        run = given.run(cancel=True, status=running_status())
+        told = decide(
+            run, job=attempt_job(run), pod=attempt_pod(run, state=RUNNING, phase="Running")
+        )
+
+        assert finished(told)["reason"] == "Cancelling"
+        assert [each.name for each in told.delete] == ["r-a1"]
+
+    def test_once_it_has_stopped_the_run_is_cancelled(self) -> None:
+        run = given.run(cancel=True, status=running_status())
+        told = decide(run, pod=attempt_pod(run, state=ended(143), deleting=True))
+
+        assert finished(told)["reason"] == "Cancelled"
+        assert told.status["attempts"][0]["exitCode"] == 143
+
+    def test_a_program_that_came_to_its_end_first_has_succeeded(self) -> None:
+        run = given.run(cancel=True, status=running_status())
+        told = decide(run, job=attempt_job(run), pod=attempt_pod(run, state=ended(0)))
+
+        assert told.status["phase"] == "Succeeded"
+
+    def test_a_pod_on_a_lost_node_is_not_waited_for(self) -> None:
+        run = given.run(cancel=True, status=running_status())
+        pod = attempt_pod(run, state=RUNNING, phase="Running", deleting=True)
+
+        assert decide(run, pod=pod).status["phase"] == "Cancelled"
+
+
+class TestSuspending:
+    def test_a_suspended_run_makes_no_job(self) -> None:
+        told = decide(given.run(suspend=True))
+
+        assert told.status["phase"] == "Suspended"
+        assert not told.create
+
+    def test_a_running_program_is_stopped(self) -> None:
+        run = given.run(suspend=True, status=running_status())
+        told = decide(
+            run, job=attempt_job(run), pod=attempt_pod(run, state=RUNNING, phase="Running")
+        )
+
+        assert finished(told)["reason"] == "Suspending"
+        assert told.delete
+
+    def test_its_attempt_ends_and_counts_for_no_retry(self) -> None:
+        run = given.run(suspend=True, status=running_status())
+        told = decide(run, pod=attempt_pod(run, state=ended(143), deleting=True))
+        resumed = given.run(status=told.status)
+
+        assert told.status["attempts"][0]["reason"] == "Suspended"
+        assert [job["metadata"]["name"] for job in decide(resumed).create] == ["r-a2"]

@@ -1,0 +1,243 @@
+"""Why a pod does not start, by rows; and what an unschedulable one lacks."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import given
+from builders.stage import attempt_pod, waiting
+from trainyard_operator.engine.plan import Object
+from trainyard_operator.runs.scheduling import explain_unschedulable
+from trainyard_operator.runs.waiting import PENDING, STARTING, Waiting, blocked_of, waiting_of
+
+RUN = given.run()
+NEVER = None
+AT_ONCE = timedelta(0)
+
+
+def pod(reason: str, message: str = "") -> Object:
+    return attempt_pod(RUN, state=waiting(reason, message))
+
+
+def unscheduled(message: str) -> Object:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    return attempt_pod(RUN, conditions=[{**condition, "message": message}])
+
+
+BACK_OFF = 'Back-off pulling image "denied/app:404": ErrImagePull: '
+WAITS: dict[str, tuple[Object, str, bool, str]] = {
+    # name: pod, reason, can it end by itself, words of the message
+    "an image that is not there": (
+        pod("ErrImagePull", "rpc error: manifest unknown"),
+        "ImagePullFailed",
+        True,
+        "imagePullSecrets",
+    ),
+    "an image that one may not have": (
+        pod("ImagePullBackOff", BACK_OFF + "401 Unauthorized"),
+        "ImagePullFailed",
+        True,
+        "registry.example/code:1",
+    ),
+    "a registry that is slow": (
+        pod("ErrImagePull", "dial tcp 1.2.3.4:443: i/o timeout"),
+        "ImagePullFailed",
+        False,
+        "trying again",
+    ),
+    "a registry that is slow, of an image with a telling name": (
+        pod("ImagePullBackOff", BACK_OFF + "503 Service Unavailable"),
+        "ImagePullFailed",
+        False,
+        "trying again",
+    ),
+    "a registry that nobody knows": (
+        pod("ErrImagePull", "lookup registry.exmaple: no such host"),
+        "ImagePullFailed",
+        True,
+        "registry's name",
+    ),
+    "an image that may not be pulled": (
+        pod("ErrImageNeverPull", "not present with pull policy Never"),
+        "ImagePullFailed",
+        True,
+        "Never",
+    ),
+    "a malformed image": (pod("InvalidImageName", "x"), "InvalidImageName", True, "correct it"),
+    "an image that runs as root": (
+        pod("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"),
+        "ImageRunsAsRoot",
+        True,
+        "runAsUser",
+    ),
+    "an image with a user by name": (
+        pod(
+            "CreateContainerConfigError",
+            "container has runAsNonRoot and image has non-numeric user",
+        ),
+        "ImageRunsAsRoot",
+        True,
+        "numeric USER",
+    ),
+    "a missing secret": (
+        pod("CreateContainerConfigError", 'secret "absent" not found'),
+        "ConfigMissing",
+        True,
+        "Secret absent does not exist",
+    ),
+    "a missing key": (
+        pod("CreateContainerConfigError", "couldn't find key user in Secret team/db"),
+        "ConfigMissing",
+        True,
+        "db has no key user",
+    ),
+    "something else in the configuration": (
+        pod("CreateContainerConfigError", "oops"),
+        "StartFailed",
+        True,
+        "oops",
+    ),
+    "a secret that is slow to arrive": (
+        pod("CreateContainerConfigError", "failed to sync secret cache: timed out"),
+        "StartFailed",
+        False,
+        "sync",
+    ),
+    "a new state": (pod("SomethingNew", "oops"), "Starting", False, "oops"),
+    "too little room": (unscheduled("0/1 nodes: Insufficient cpu"), "Unschedulable", False, "cpu"),
+    "a missing volume": (
+        unscheduled('persistentvolumeclaim "data" not found'),
+        "ConfigMissing",
+        True,
+        "data",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_a_wait_has_its_reason_and_says_what_to_do(name: str) -> None:
+    waiting_pod, reason, ends, words = WAITS[name]
+    waits = waiting_of(waiting_pod, ())
+
+    assert (waits.reason, waits.patience is not None) == (reason, ends)
+    assert words in waits.message
+
+
+@pytest.mark.parametrize(
+    ("warning", "reason", "words"),
+    [
+        pytest.param(
+            'FailedMount: MountVolume.SetUp failed for volume "v": configmap "code" not found',
+            "ConfigMissing",
+            "ConfigMap code",
+            id="a missing ConfigMap",
+        ),
+        pytest.param(
+            "FailedMount: references non-existent secret key: k",
+            "ConfigMissing",
+            "no key k",
+            id="a missing key",
+        ),
+        pytest.param(
+            "FailedAttachVolume: busy", "Starting", "busy", id="a volume that is used elsewhere"
+        ),
+        pytest.param("BackOff: something", "Starting", "is starting", id="nothing of note"),
+    ],
+)
+def test_a_pod_that_is_being_made_is_explained_by_its_events(
+    warning: str, reason: str, words: str
+) -> None:
+    waits = waiting_of(pod("ContainerCreating"), (warning,))
+
+    assert waits.reason == reason
+    assert words in waits.message
+
+
+def test_a_pod_that_was_just_made_is_starting() -> None:
+    assert waiting_of(attempt_pod(RUN), ()) == STARTING
+
+
+@pytest.mark.parametrize(
+    ("warning", "reason", "patience"),
+    [
+        ("FailedCreate: pods is forbidden: exceeded quota: q", "QuotaExceeded", NEVER),
+        ("FailedCreate: failed quota: q: must specify limits.cpu", "QuotaExceeded", NEVER),
+        (
+            'FailedCreate: violates PodSecurity "restricted": runAsUser=0',
+            "ImageRunsAsRoot",
+            AT_ONCE,
+        ),
+        ('FailedCreate: violates PodSecurity "baseline": hostPath', "InvalidSpec", AT_ONCE),
+        ("FailedCreate: Pod is invalid: spec.volumes", "InvalidSpec", AT_ONCE),
+        ("FailedCreate: connection refused", "Pending", NEVER),
+        ("Other: whatever", "Pending", NEVER),
+    ],
+)
+def test_a_job_without_a_pod_is_explained_by_its_events(
+    warning: str, reason: str, patience: timedelta | None
+) -> None:
+    waits = blocked_of((warning,))
+
+    assert (waits.reason, waits.patience) == (reason, patience)
+
+
+def test_a_missing_service_account_is_a_missing_configuration() -> None:
+    waits = blocked_of(('FailedCreate: error looking up account: serviceaccount "s" not found',))
+
+    assert waits.reason == "ConfigMissing"
+
+
+def test_a_job_without_events_is_pending() -> None:
+    assert blocked_of(()) == PENDING
+
+
+def test_a_wait_ends_once_its_patience_is_over() -> None:
+    waits = Waiting("ConfigMissing", "", timedelta(seconds=30))
+
+    assert not waits.is_final(timedelta(seconds=29))
+    assert waits.is_final(timedelta(seconds=30))
+    assert not STARTING.is_final(timedelta(days=1))
+
+
+def node(name: str, **allocatable: str) -> Object:
+    return given.thing("v1", "Node", name, status={"allocatable": allocatable})
+
+
+def asking(**requests: str) -> Object:
+    asked = attempt_pod(RUN)
+    asked["spec"]["containers"][0]["resources"] = {"requests": requests}
+    return asked
+
+
+SHORT: dict[str, tuple[dict[str, Any], list[Object], str]] = {
+    "no node is big enough": (
+        {"cpu": "900"},
+        [node("a", cpu="2"), node("b", cpu="4")],
+        "cpu 900 asked for: the largest node, b, has 4",
+    ),
+    "only one is": (
+        {"memory": "8Gi"},
+        [node("a", memory="4Gi"), node("b", memory="16Gi")],
+        "memory 8Gi asked for: only b have it",
+    ),
+    "some are": (
+        {"cpu": "3"},
+        [node("small", cpu="2"), *(node(f"n{n}", cpu="4") for n in range(5))],
+        "cpu 3 asked for: only n0, n1, n2 and 2 more have it",
+    ),
+    "there is no such device": (
+        {"gpu": "1"},
+        [node("a", cpu="2")],
+        "gpu 1 asked for: no node has any",
+    ),
+    "every node is big enough": ({"cpu": "100m"}, [node("a", cpu="2")], ""),
+    "nothing is asked for": ({"cpu": "0"}, [node("a", cpu="2")], ""),
+    "nothing is known of nodes": ({"cpu": "1"}, [], ""),
+}
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_what_is_short_is_named_with_the_nodes_that_have_it(name: str) -> None:
+    requests, nodes, said = SHORT[name]
+
+    assert explain_unschedulable(asking(**requests), nodes) == said

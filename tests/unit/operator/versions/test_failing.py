@@ -1,0 +1,105 @@
+"""Publishing that fails: what is final, what is tried again."""
+
+from datetime import timedelta
+
+import pytest
+from builders import given
+from builders.registry import NOW
+from builders.versions import attempt, condition, ended, observed, plan, version
+from trainyard_api.meta import rfc3339
+from trainyard_operator.engine.errors import Retry
+from trainyard_operator.engine.plan import Plan
+from trainyard_operator.versions import attempts
+from trainyard_operator.versions import plan as kind
+from trainyard_operator.versions.effects import HoldVersion
+
+
+def test_a_format_that_is_not_allowed_is_final_at_once() -> None:
+    resource = version()
+    refusal = {"reason": "FormatNotAllowed", "message": "the model is in the format sklearn"}
+    failed = attempt(resource, init=[ended("fetch"), ended("convert", 3, refusal)])
+
+    told = plan(resource, observed(failed))
+
+    assert told.status["phase"] == "Rejected"
+    assert condition(told)["reason"] == "FormatNotAllowed"
+    assert "sklearn" in condition(told)["message"]
+    assert [e.type for e in told.events] == ["Warning"]
+
+
+def test_what_was_rejected_stays_so() -> None:
+    rejected = {"phase": "Rejected"}
+
+    assert plan(version(status=rejected), observed()) == Plan(status=rejected)
+
+
+def test_an_outage_is_tried_again_after_a_pause_with_another_job() -> None:
+    resource = version()
+    away = {"reason": "TrackingUnavailable", "message": "did not answer for 600 s"}
+    early = attempt(resource, init=[ended("fetch", 4, away, ago=5)])
+    late = attempt(resource, init=[ended("fetch", 4, away, ago=60)])
+
+    waits, goes = plan(resource, observed(early)), plan(resource, observed(late))
+
+    assert waits.create == ()
+    assert waits.recheck_after == timedelta(seconds=5)
+    assert goes.create[0]["metadata"]["name"] == "digits-1-publish-2"
+
+
+def test_pauses_grow_and_end() -> None:
+    resource = version()
+    last = attempt(resource, attempts.ATTEMPTS, main=[ended("publish", 4, "boom")])
+
+    told = plan(resource, observed(last))
+
+    assert told.status["phase"] == "Rejected"
+    assert condition(told)["reason"] == "PublishFailed"
+    assert "boom" in condition(told)["message"]
+
+
+def test_a_missing_source_may_only_be_late() -> None:
+    resource = version()
+    gone = {"reason": "SourceMissing", "message": "no such run"}
+    told = plan(resource, observed(attempt(resource, init=[ended("fetch", 2, gone)])))
+
+    assert told.create[0]["metadata"]["name"] == "digits-1-publish-2"
+
+
+def test_a_folder_without_mlmodel_is_final() -> None:
+    resource = version()
+    gone = {"reason": "SourceMissing", "message": "the source has no MLmodel file"}
+    told = plan(resource, observed(attempt(resource, init=[ended("convert", 2, gone)])))
+
+    assert condition(told)["reason"] == "SourceMissing"
+    assert told.status["phase"] == "Rejected"
+
+
+@pytest.mark.parametrize(("ago", "started"), [(5, 0), (120, 1)])
+def test_a_job_whose_pod_is_gone_is_given_a_moment_then_tried_again(ago: int, started: int) -> None:
+    resource = version()
+    end = given.condition("Complete", lastTransitionTime=rfc3339(NOW - timedelta(seconds=ago)))
+    job, _ = attempt(resource, conditions=[end])
+
+    told = plan(resource, observed(jobs=(job,)))
+
+    assert len(told.create) == started
+
+
+def test_a_spent_number_is_refused() -> None:
+    spent = given.model(status={"retired": 1, "retiredVersions": [1]})
+    told = plan(given.model_version(metadata={"finalizers": []}), observed(model=spent))
+
+    assert condition(told)["reason"] == "NumberUsed"
+    assert [type(e) for e in told.effects] == [HoldVersion]
+
+
+@pytest.mark.parametrize("phase", ["Ready", "Publishing"])
+def test_an_outage_never_unpublishes(phase: str) -> None:
+    status = given.published() if phase == "Ready" else {"phase": phase}
+    resource = version(status=status)
+    error = Retry("TrackingUnavailable", "connection refused")
+
+    told = kind.refused(resource, status, error=error, condition="Published", now=NOW)
+
+    published = [c for c in told["conditions"] if c["type"] == "Published"]
+    assert published[0]["status"] == ("True" if phase == "Ready" else "False")
