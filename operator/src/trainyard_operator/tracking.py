@@ -16,7 +16,13 @@ import aiohttp
 import orjson
 from trainyard_api.contract import LOG_PLACE_HEADER, TRACKING_API, UPLOAD_OFFSET_HEADER
 
-from trainyard_operator.engine.errors import Conflict, NotFound, OperatorError, Retry, Terminal
+from trainyard_operator.engine.errors import (
+    Conflict,
+    NotFound,
+    OperatorError,
+    Terminal,
+    Unavailable,
+)
 from trainyard_operator.metrics import TRACKING_REQUESTS
 
 Json = Mapping[str, Any]
@@ -108,7 +114,7 @@ class TrackingClient:
                 return body, response.headers
         except (aiohttp.ClientError, TimeoutError) as exc:
             TRACKING_REQUESTS.labels("<error>", method).inc()
-            raise Retry(
+            raise Unavailable(
                 "TrackingUnavailable",
                 f"The tracking service does not answer at {self._base}: waiting for it",
                 after=_AGAIN,
@@ -138,4 +144,4 @@ def _error(code: int, body: bytes, what: str) -> OperatorError:
         return Conflict("Conflict", said)
     if code in {400, 422}:
         return Terminal("TrackingRefused", said)
-    return Retry("TrackingUnavailable", said, after=_AGAIN)
+    return Unavailable("TrackingUnavailable", said, after=_AGAIN)

@@ -3,12 +3,13 @@
     OperatorError(reason, message)
     ├── Terminal            the user must change something; never tried again by itself
     ├── Retry(after)        time mends it; tried again after `after`, or with back-off
+    │   ├── Unavailable     a service does not answer, or is in no state to: told once it lasts
     │   └── NameTaken       another's object has the name that a child needs
     ├── Conflict            the object changed (or is another by now) since it was read
     ├── NotFound            there is no such object
     └── LeaseLost           another replica leads: this process must end at once
 
-Raised by kube.py, tracking_client.py, effects.py and kinds; caught in reconcile.py alone, which
+Raised by kube.py, tracking.py and kinds; caught in reconcile.py alone, which
 turns Terminal and Retry into conditions. The message is for the user: what, where, and the fix.
 """
 
@@ -40,6 +41,10 @@ class Retry(OperatorError):
     def __init__(self, reason: str, message: str, after: timedelta | None = None) -> None:
         super().__init__(reason, message)
         self.after = after
+
+
+class Unavailable(Retry):
+    """A service does not answer, or is in no state to; most often it does a moment later."""
 
 
 class NameTaken(Retry):

@@ -40,6 +40,7 @@ from trainyard_operator.engine.errors import (
     OperatorError,
     Retry,
     Terminal,
+    Unavailable,
 )
 from trainyard_operator.engine.plan import Object, Ref
 from trainyard_operator.metrics import REST_REQUESTS
@@ -250,7 +251,7 @@ class Kube:
                 yield response
         except (aiohttp.ClientError, TimeoutError) as exc:
             REST_REQUESTS.labels("<error>", method).inc()
-            raise Retry(
+            raise Unavailable(
                 "APIServerUnavailable", f"{method} {path}: {exc or type(exc).__name__}"
             ) from exc
 
@@ -280,7 +281,9 @@ def error_of(code: int, body: bytes, headers: Mapping[str, str]) -> OperatorErro
         return _forbidden(message)
     after = headers.get("Retry-After", "")
     delay = timedelta(seconds=int(after)) if after.isdigit() else None
-    return Retry("APIServerUnavailable", message or f"the API server answered {code}", after=delay)
+    return Unavailable(
+        "APIServerUnavailable", message or f"the API server answered {code}", after=delay
+    )
 
 
 def _forbidden(message: str) -> OperatorError:
