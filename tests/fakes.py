@@ -1,14 +1,16 @@
 """A small cluster in memory: what the operator's tests run on instead of mocks.
 
 FakeKube keeps the API server's promises that the operator relies on (UIDs, resource versions,
-generations, a status of its own, names taken, owners' children collected). FakeCluster moves
-Jobs and pods as controllers and a kubelet would. FakeTracking is the tracking service.
+generations, a status of its own, names taken, owners' children collected, finalizers).
+FakeTracking is the tracking service. fake_cluster.py moves Jobs, pods and Deployments.
 `Killed` is raised at a chosen write, before or after it happened: a process that dies there.
+`Faults` lets a chosen call fail, before or after it happened, and the process lives on.
 """
 
 import copy
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,15 +18,46 @@ from typing import Any
 from trainyard_api.meta import rfc3339
 from trainyard_operator import names
 from trainyard_operator.engine import objects
-from trainyard_operator.engine.errors import Conflict, NameTaken, NotFound
+from trainyard_operator.engine.errors import Conflict, NameTaken, NotFound, Unavailable
 from trainyard_operator.engine.plan import Event, Object, Ref
 from trainyard_operator.runs.effects import FollowLog
 
 Address = tuple[str, str, str]
+_NEVER_CONFLICTING = ("read", "list", "delete", "tracking")
 
 
 class Killed(BaseException):
     """The process died here."""
+
+
+@dataclass
+class Faults:
+    """Every call that leaves the process, counted; the chosen one fails.
+
+    Attributes:
+        at: Number of the call that fails, and whether it was made all the same (`lost`).
+    """
+
+    calls: list[str] = field(default_factory=list)
+    at: tuple[int, str] = (0, "")
+    error: Exception = field(
+        default_factory=lambda: Unavailable("APIServerUnavailable", "it does not answer")
+    )
+
+    @contextmanager
+    def calling(self, what: str) -> Iterator[None]:
+        self.calls.append(what)
+        number = len(self.calls)
+        if self.at == (number, "refused"):
+            raise self._error(what)
+        yield
+        if self.at == (number, "lost"):
+            raise self._error(what)
+
+    def _error(self, what: str) -> Exception:
+        # Reading and deleting never conflict.
+        conflicts = isinstance(self.error, Conflict) and what.startswith(_NEVER_CONFLICTING)
+        return Unavailable("APIServerUnavailable", what) if conflicts else self.error
 
 
 class Clock:
@@ -54,8 +87,9 @@ def merged(into: Object, patch: Object) -> Object:
 class FakeKube:
     """The API server, as kube.Kube shows it. `writes` lists what was written: verb and name."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, faults: Faults | None = None) -> None:
         self.clock = clock
+        self.faults = faults or Faults()
         self.objects: dict[Address, Object] = {}
         self.writes: list[str] = []
         self.kill_at: tuple[int, str] | None = None
@@ -88,6 +122,12 @@ class FakeKube:
 
     def remove(self, doomed: Object) -> None:
         """Delete an object and, as the garbage collector would, what it owns."""
+        held = self.objects.get(_address(Ref.of(doomed)))
+        if held and held["metadata"].get("finalizers"):
+            if "deletionTimestamp" not in held["metadata"]:
+                meta = {**held["metadata"], "deletionTimestamp": rfc3339(self.clock())}
+                self.put({**held, "metadata": meta})
+            return
         self.objects.pop(_address(Ref.of(doomed)), None)
         self.on_deleted(doomed)
         for each in tuple(self.objects.values()):
@@ -97,22 +137,27 @@ class FakeKube:
     # What the operator does.
 
     async def read(self, ref: Ref) -> Object | None:
-        return self.objects.get(_address(ref))
+        with self.faults.calling(f"read {ref.kind}/{ref.name}"):
+            return self.objects.get(_address(ref))
 
     async def list(
         self, api_version: str, kind: str, namespace: str = "", **_: str
     ) -> AsyncIterator[Object]:
         del api_version, namespace
         found = {"Node": self.nodes, "Event": self.warnings}.get(kind)
+        with self.faults.calling(f"list {kind}"):
+            pass
         for each in self.find(kind) if found is None else found:
             yield each
 
     async def apply(
         self, desired: Object, *, manager: str = objects.FIELD_MANAGER, force: bool = True
     ) -> Object:
-        del manager, force
+        del force
         with self._writing(f"apply {desired['kind']}/{desired['metadata']['name']}"):
             held = self.objects.get(_address(Ref.of(desired)))
+            if manager == names.PROMOTER:
+                desired = _owning_aliases(desired, manager)
             if held is None:
                 return self.put(desired)
             changed = merged(held, desired)
@@ -148,14 +193,25 @@ class FakeKube:
                 raise Conflict("Conflict", ref.name)
             return self.put({**held, "status": merged(held.get("status") or {}, patch)})
 
+    async def patch(self, ref: Ref, patch: Object) -> Object:
+        with self._writing(f"patch {ref.kind}/{ref.name}"):
+            return self.put(merged(self.objects[_address(ref)], patch))
+
     async def json_patch(self, ref: Ref, operations: Sequence[Mapping[str, Any]]) -> Object:
         with self._writing(f"patch {ref.kind}/{ref.name}"):
             held = self.objects[_address(ref)]
             finalizers = operations[-1]["value"]
-            return self.put({**held, "metadata": {**held["metadata"], "finalizers": finalizers}})
+            left = {**held, "metadata": {**held["metadata"], "finalizers": finalizers}}
+            if not finalizers and "deletionTimestamp" in held["metadata"]:
+                self.objects[_address(ref)] = left
+                self.remove(left)
+                return left
+            return self.put(left)
 
-    def _writing(self, what: str) -> "_Write":
-        return _Write(self, what)
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        with _Write(self, what), self.faults.calling(what):
+            yield
 
 
 @dataclass
@@ -173,66 +229,21 @@ class _Write:
             raise Killed(self.what)
 
 
+def _owning_aliases(desired: Object, manager: str) -> Object:
+    fields = {"f:spec": {"f:aliases": {f"f:{alias}": {} for alias in desired["spec"]["aliases"]}}}
+    managed = [{"manager": manager, "operation": "Apply", "fieldsV1": fields}]
+    return {**desired, "metadata": {**desired["metadata"], "managedFields": managed}}
+
+
 def _address(ref: Ref) -> Address:
     return ref.kind, ref.namespace, ref.name
-
-
-@dataclass
-class FakeCluster:
-    """The Job controller and one kubelet: each `step` takes every pod one state further.
-
-    Attributes:
-        exits: What `main` of attempt n exits with; 0 if not said.
-    """
-
-    kube: FakeKube
-    exits: Mapping[int, int] = field(default_factory=dict)
-    holds: bool = False
-
-    def step(self) -> None:
-        for job in self.kube.find("Job"):
-            pods = [p for p in self.kube.find("Pod") if objects.is_ours(p, job)]
-            if not pods:
-                self.kube.put(self._pod(job))
-            for pod in pods:
-                self._move(job, pod)
-
-    def _pod(self, job: Object) -> Object:
-        meta = job["metadata"]
-        template = job["spec"]["template"]
-        return {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                "name": f"{meta['name']}-0-x",
-                "namespace": meta["namespace"],
-                "labels": template["metadata"]["labels"],
-                "ownerReferences": [objects.owner_reference(job)],
-            },
-            "spec": template["spec"],
-            "status": {"phase": "Pending"},
-        }
-
-    def _move(self, job: Object, pod: Object) -> None:
-        if pod["status"]["phase"] == "Pending":
-            self._set(pod, "Running", running={"startedAt": rfc3339(self.kube.clock())})
-        elif pod["status"]["phase"] == "Running" and not self.holds:
-            code = self.exits.get(int(pod["metadata"]["labels"][names.ATTEMPT]), 0)
-            now = rfc3339(self.kube.clock())
-            ended = {"exitCode": code, "startedAt": now, "finishedAt": now}
-            self._set(pod, "Failed" if code else "Succeeded", terminated=ended)
-            done = {"type": "Failed" if code else "Complete", "status": "True"}
-            self.kube.put({**job, "status": {"conditions": [done]}})
-
-    def _set(self, pod: Object, phase: str, **state: Object) -> None:
-        main = {"name": "main", "state": state, "imageID": "image@sha256:1"}
-        self.kube.put({**pod, "status": {"phase": phase, "containerStatuses": [main]}})
 
 
 class FakeTracking:
     """The tracking service: MLflow runs by id, and what they were finished with."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: Faults | None = None) -> None:
+        self.faults = faults or Faults()
         self.runs: dict[str, Object] = {}
         self.archived: set[tuple[str, int]] = set()
         self.audited: list[Mapping[str, Any]] = []
@@ -240,37 +251,46 @@ class FakeTracking:
         self.models: list[Object] = [{"name": "model", "artifactPath": "model"}]
 
     async def put_run(self, namespace: str, run_id: str, body: Mapping[str, Any]) -> Object:
-        self._answer()
-        self.runs.setdefault(run_id, {"namespace": namespace, **body, "status": "RUNNING"})
-        return {"runID": run_id, "experimentID": "7"}
+        with self._answering("put_run"):
+            self.runs.setdefault(run_id, {"namespace": namespace, **body, "status": "RUNNING"})
+            return {"runID": run_id, "experimentID": "7"}
 
     async def finish_run(self, namespace: str, run_id: str, body: Mapping[str, Any]) -> Object:
-        self._answer()
-        self.runs[run_id] = {**self.runs[run_id], "namespace": namespace, **body}
-        return {
-            "metrics": {"accuracy": "0.9"},
-            "metric": "accuracy",
-            "models": self.models,
-            "experimentID": "7",
-        }
+        with self._answering("finish_run"):
+            self.runs[run_id] = {**self.runs[run_id], "namespace": namespace, **body}
+            return {
+                "metrics": {"accuracy": "0.9"},
+                "metric": "accuracy",
+                "models": self.models,
+                "experimentID": "7",
+            }
 
     async def archive_log(self, namespace: str, run_id: str, attempt: int) -> Object:
-        self._answer()
-        del namespace
-        self.archived.add((run_id, attempt))
-        return {"artifact": f"logs/attempt-{attempt}.log"}
+        with self._answering("archive_log"):
+            del namespace
+            self.archived.add((run_id, attempt))
+            return {"artifact": f"logs/attempt-{attempt}.log"}
 
     async def summary(self, namespace: str, run_id: str) -> Object:
-        self._answer()
-        return {"metrics": {}, "params": {}, "status": "FINISHED", "ns": namespace, "id": run_id}
+        with self._answering("summary"):
+            return {
+                "metrics": {},
+                "params": {},
+                "status": "FINISHED",
+                "ns": namespace,
+                "id": run_id,
+            }
 
     async def audit(self, namespace: str, line: Mapping[str, Any]) -> None:
-        self._answer()
-        self.audited.append({"namespace": namespace, **line})
+        with self._answering("audit"):
+            self.audited.append({"namespace": namespace, **line})
 
-    def _answer(self) -> None:
-        if self.down is not None:
-            raise self.down
+    @contextmanager
+    def _answering(self, what: str) -> Iterator[None]:
+        with self.faults.calling(f"tracking {what}"):
+            if self.down is not None:
+                raise self.down
+            yield
 
 
 class FakeLogs:
@@ -304,8 +324,11 @@ class FakeTeller:
 def without_times(value: Any) -> Any:
     """Return a status or object without what two equal worlds may differ in."""
     masked = {"lastTransitionTime", "resourceVersion", "uid", "creationTimestamp", "runID"}
+    masked |= {"deletionTimestamp", "since", "time"}
     if isinstance(value, dict):
-        kept = {k: v for k, v in value.items() if k not in masked and not k.endswith("Time")}
+        kept = {
+            k: v for k, v in value.items() if k not in masked and not k.endswith(("Time", "At"))
+        }
         return {k: without_times(v) for k, v in kept.items() if k not in {"duration", "value"}}
     if isinstance(value, list):
         return [without_times(v) for v in value]

@@ -1,10 +1,12 @@
 """Builders for tests of the operator's core: a Run with its Job and pod, and a whole process."""
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from fakes import Clock, FakeCluster, FakeKube, FakeLogs, FakeTeller, FakeTracking
+from fake_cluster import FakeCluster
+from fakes import Clock, FakeKube, FakeLogs, FakeTeller, FakeTracking, Faults
 from trainyard_operator import names
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.cache import Cache
@@ -15,7 +17,7 @@ from trainyard_operator.engine.plan import Object, Plan
 from trainyard_operator.engine.reconcile import Reconciler
 from trainyard_operator.engine.shell import WATCHED
 from trainyard_operator.engine.world import Key
-from trainyard_operator.names import RUNS
+from trainyard_operator.names import MODELS, RUNS
 from trainyard_operator.runs import plan as run_kind
 from trainyard_operator.runs.kind import KIND as RUN_KIND
 from trainyard_operator.runs.observe import Observed
@@ -110,7 +112,7 @@ class World(ClusterWorld):
     """A ClusterWorld on a clock of its own."""
 
     def __init__(self, kube: FakeKube, tracking: FakeTracking) -> None:
-        super().__init__(Cache(), kube, tracking)  # type: ignore[arg-type]  # a fake
+        super().__init__(Cache({MODELS}), kube, tracking)  # type: ignore[arg-type]  # a fake
         self._clock = kube.clock
 
     def now(self) -> Any:
@@ -121,7 +123,7 @@ class Process:
     """One life of the operator: its caches, and a reconciler, on a cluster that outlives it."""
 
     def __init__(
-        self, kube: FakeKube, tracking: FakeTracking, kinds: dict[str, Kind[Any]] | None = None
+        self, kube: FakeKube, tracking: FakeTracking, kinds: Mapping[str, Kind[Any]] | None = None
     ) -> None:
         self.kube = kube
         self.world = World(kube, tracking)
@@ -167,15 +169,16 @@ class Stage:
 
     clock: Clock = dataclasses.field(default_factory=Clock)
     exits: dict[int, int] = dataclasses.field(default_factory=dict)
+    faults: Faults = dataclasses.field(default_factory=Faults)
 
     def __post_init__(self) -> None:
-        self.kube = FakeKube(self.clock)
-        self.tracking = FakeTracking()
+        self.kube = FakeKube(self.clock, self.faults)
+        self.tracking = FakeTracking(self.faults)
         self.cluster = FakeCluster(self.kube, self.exits)
 
-    def process(self) -> Process:
-        """Start the operator."""
-        return Process(self.kube, self.tracking)
+    def process(self, kinds: Mapping[str, Kind[Any]] | None = None) -> Process:
+        """Start the operator: the Run kind alone, if not said."""
+        return Process(self.kube, self.tracking, kinds)
 
     async def play(self, process: Process, *, rounds: int = 25) -> None:
         """Let the operator and the cluster take turns."""

@@ -20,6 +20,7 @@ class ConditionType(StrEnum):
     FINISHED = "Finished"
     SUCCEEDED = "Succeeded"
     RECORDED = "Recorded"
+    CLEANED_UP = "CleanedUp"
     READY = "Ready"
     PUBLISHED = "Published"
     SERVABLE = "Servable"
@@ -87,6 +88,12 @@ class RecordedReason(StrEnum):
     NO_MODEL_LOGGED = "NoModelLogged"
     SEVERAL_MODELS_LOGGED = "SeveralModelsLogged"
     VERSION_NUMBER_TAKEN = "VersionNumberTaken"
+
+
+class CleanedUpReason(StrEnum):
+    """Whether what a finished Run left behind could be deleted; told only once it could not."""
+
+    CLEANED_UP = "CleanedUp"
 
 
 class ExperimentReason(StrEnum):

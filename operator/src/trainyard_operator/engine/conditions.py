@@ -4,7 +4,6 @@ How one is set, trainyard_api/conditions.py knows: what did not change stays equ
 unchanged status compares equal.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -52,20 +51,3 @@ def merge(resource: Object, status: Object, *told: Condition, now: datetime) -> 
             held, each.type, each.status, each.reason, message, generation=generation, now=now
         )
     return {**status, "observedGeneration": generation, "conditions": held}
-
-
-def restore(status: Object, type_: str, before: Object) -> Object:
-    """Return the status with one condition as it stood before, or without it."""
-    stood = find(before, type_)
-    held = [
-        stood if each["type"] == type_ and stood else each
-        for each in status.get("conditions") or ()
-        if stood or each["type"] != type_
-    ]
-    return {**status, "conditions": held} if "conditions" in status else status
-
-
-def summary(status: Object, types: Sequence[str]) -> str:
-    """Return `Type=Status(Reason)` of some conditions, for logs."""
-    held = {c["type"]: c for c in status.get("conditions") or ()}
-    return " ".join(f"{t}={held[t]['status']}({held[t]['reason']})" for t in types if t in held)

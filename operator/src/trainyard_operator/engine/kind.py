@@ -66,6 +66,11 @@ def condition_false(
     return conditions.merge(resource, status, told, now=now)
 
 
+def _never(status: Object) -> bool:
+    del status
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[O]):
     """One kind, as reconcile.py and handlers.py see it.
@@ -78,6 +83,8 @@ class Kind(Generic[O]):
         keeps_managers: Whether it reads who owns which field (metadata.managedFields).
         settle: How long to let changes gather before looking; bounds the writes of kinds that
             sum up many others.
+        is_settled: Tells from a status whether its main condition is final: then no error of a
+            later step, such as cleaning up, may touch it.
         refused: Turns an error into a status; the default sets `condition` to False.
         performers: Who makes the call of each effect that plans ask for.
         ends: The condition type that turns True once, at the resource's end.
@@ -92,6 +99,7 @@ class Kind(Generic[O]):
     performers: Performers = field(default_factory=dict)
     settle: timedelta = timedelta(0)
     keeps_managers: bool = False
+    is_settled: Callable[[Object], bool] = _never
     refused: Refuser = condition_false
     ends: str = ""
     counted: Counter | None = None

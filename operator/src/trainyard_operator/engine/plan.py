@@ -1,15 +1,15 @@
 """The vocabulary between deciding and doing: what a kind's plan() answers.
 
-Plain frozen data. Nothing here decides, and nothing here performs: kinds/ make Plans,
+Plain frozen data. Nothing here decides, and nothing here performs: kinds make Plans,
 reconcile.py carries them out in this order and stops at the first failure:
 
     effects ─▶ apply ─▶ create ─▶ delete ─▶ one status patch ─▶ events
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 # A Kubernetes object as the API server sends it.
 Object = dict[str, Any]
@@ -55,15 +55,15 @@ class Event:
 class Effect:
     """A call to the world outside the plan's own children, described but not made.
 
-    Concrete effects live in calls.py and are performed by effects.py, before the status is
-    written. All are idempotent: a crash after one means that it is made again.
+    Concrete effects live beside their kind and are made before the status is written. All are
+    idempotent: a crash after one means that it is made again.
 
     Attributes:
         condition: The condition type that turns False, with the error's reason, when the
             call fails; empty for the kind's own main condition.
     """
 
-    condition: ClassVar[str] = ""
+    condition: str = field(default="", kw_only=True)
 
     def fold(self, status: Object, answer: Mapping[str, Any]) -> Object:
         """Return the status with the call's answer in it. Pure; the input is not changed."""
@@ -76,8 +76,9 @@ class Plan:
     """The next step for one resource.
 
     Attributes:
-        status: The whole status that shall hold after the step. Equal to the present one
-            means that nothing is written.
+        status: The whole status that shall hold after the step, if all of it is done: a step
+            that fails leaves the present one. Equal to the present one means that nothing is
+            written.
         apply: Children that are kept as described (server-side apply, force).
         create: Children made once and never touched again. A child of that name that is
             ours is fine; another's is an error that waits until it is gone.
@@ -85,6 +86,8 @@ class Plan:
         effects: Calls to make first.
         events: Told once the status is written, so only when something happened.
         recheck_after: Look again after this time even if nothing changes.
+        condition: The condition type that turns False when a write of the step's own objects
+            fails; empty for the kind's own main condition.
     """
 
     status: Object
@@ -94,3 +97,4 @@ class Plan:
     effects: tuple[Effect, ...] = ()
     events: tuple[Event, ...] = ()
     recheck_after: timedelta | None = None
+    condition: str = ""

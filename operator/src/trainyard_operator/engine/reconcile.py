@@ -2,7 +2,10 @@
 
 Status is written last and once, so that a reader never sees a promise whose objects do not
 exist. Every step is idempotent: a crash between any two leaves something that the next look
-completes. Expected failures become conditions here, and nowhere else.
+completes. Expected failures become conditions here, and nowhere else:
+
+    a step fails ─▶ the present status, with the answers that did arrive, and one condition
+                    that says why; never what the plan promised, never an end undone
 """
 
 import hashlib
@@ -15,15 +18,29 @@ from typing import Any, Protocol
 import orjson
 
 from trainyard_operator.engine import conditions, objects
-from trainyard_operator.engine.errors import Conflict, NotFound, OperatorError, Retry, Terminal
+from trainyard_operator.engine.errors import Conflict, NotFound, Retry, Terminal, Unavailable
 from trainyard_operator.engine.kind import Kind
 from trainyard_operator.engine.performing import Answer, perform
 from trainyard_operator.engine.plan import Event, Object, Plan, Ref
 from trainyard_operator.engine.world import Key, World
 from trainyard_operator.settings import Settings
 
+TOLD_AFTER = timedelta(seconds=10)
+"""A service that fails for less is no news: to tell it would be one write more for a server that
+has too many."""
 _APPLIED = 20_000
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """How far a step came: all of it, or until an error that belongs into a condition."""
+
+    status: Object
+    error: Retry | Terminal | None = None
+    condition: str = ""
+    events: tuple[Event, ...] = ()
+    recheck_after: timedelta | None = None
 
 
 class Writer(Protocol):
@@ -57,6 +74,7 @@ class Reconciler:
     settings: Settings
     now: Callable[[], datetime]
     _applied: dict[Ref, str] = field(default_factory=dict)
+    _failing: dict[Key, datetime] = field(default_factory=dict)
 
     async def reconcile(self, key: Key) -> timedelta | None:
         """Take the resource one step closer to its spec; return when to look again.
@@ -66,6 +84,7 @@ class Reconciler:
         """
         resource = self.world.get(*key)
         if resource is None:
+            self._failing.pop(key, None)
             return None
         kind = self.kinds[key.resource]
         now = self.now()
@@ -73,29 +92,31 @@ class Reconciler:
             observed = await kind.observe(resource, self.world)
             plan = kind.plan(resource, observed, now=now, settings=self.settings)
         except (Retry, Terminal) as exc:
-            plan = Plan(status=resource.get("status") or {})
-            return await self._report(kind, resource, plan, _Failure(exc, kind.condition))
-        plan, failure = await self._do(kind, plan)
-        return await self._report(kind, resource, plan, failure)
+            step = _Step(resource.get("status") or {}, exc, kind.condition)
+        else:
+            step = await self._do(kind, resource, plan)
+        if step.error is None:
+            self._failing.pop(key, None)
+        return await self._report(kind, key, resource, step)
 
-    async def _do(self, kind: Kind[Any], plan: Plan) -> tuple[Plan, "_Failure | None"]:
-        status = plan.status
+    async def _do(self, kind: Kind[Any], resource: Object, plan: Plan) -> "_Step":
+        promised, known = plan.status, resource.get("status") or {}
         answers: dict[str, Answer] = {}
-        failing = kind.condition
+        failing = plan.condition or kind.condition
         try:
             for effect in plan.effects:
                 failing = effect.condition or kind.condition
                 answer = await perform(effect, kind.performers, self.tools, answers)
                 answers[type(effect).__name__] = answer
-                status = effect.fold(status, answer)
-            failing = kind.condition
+                promised, known = effect.fold(promised, answer), effect.fold(known, answer)
+            failing = plan.condition or kind.condition
             await self._write(plan)
         except (Retry, Terminal) as exc:
-            return _with_status(plan, status), _Failure(exc, failing)
+            return _Step(known, exc, failing)
         except (Conflict, NotFound) as exc:
             # What was planned for is gone or changed meanwhile, as with a namespace: look anew.
-            return _with_status(plan, status), _Failure(Retry(exc.reason, exc.message), failing)
-        return _with_status(plan, status), None
+            return _Step(known, Unavailable(exc.reason, exc.message), failing)
+        return _Step(promised, events=plan.events, recheck_after=plan.recheck_after)
 
     async def _write(self, plan: Plan) -> None:
         for desired in plan.apply:
@@ -103,7 +124,11 @@ class Reconciler:
         for desired in plan.create:
             await self.kube.create(desired)
         for doomed in plan.delete:
-            await self.kube.delete(doomed)
+            try:
+                await self.kube.delete(doomed)
+            except Terminal as exc:
+                # No fault of the resource's spec: a policy refuses the deletion.
+                raise Retry("Forbidden", exc.message, after=timedelta(minutes=1)) from exc
             # Should it be wanted again, it must be made again.
             self._applied.pop(replace(doomed, uid=""), None)
 
@@ -123,27 +148,30 @@ class Reconciler:
         self._applied[ref] = f"{said}/{generation}" if watched else said
 
     async def _report(
-        self, kind: Kind[Any], resource: Object, plan: Plan, failure: "_Failure | None"
+        self, kind: Kind[Any], key: Key, resource: Object, step: "_Step"
     ) -> timedelta | None:
-        status = plan.status
-        if failure is not None:
-            # As it stands, not as the plan hoped: else its transition time moves each time.
+        before = resource.get("status") or {}
+        status = step.status
+        if step.error is not None and self._is_to_be_told(kind, key, before, step):
             status = kind.refused(
-                resource,
-                conditions.restore(status, failure.condition, resource.get("status") or {}),
-                error=failure.error,
-                condition=failure.condition,
-                now=self.now(),
+                resource, status, error=step.error, condition=step.condition, now=self.now()
             )
-        written = await self._write_status(resource, status)
-        if written:
-            _count_end(kind, resource.get("status") or {}, status)
-        if written and failure is None:
-            for event in plan.events:
+        if await self._write_status(resource, status):
+            _count_end(kind, before, status)
+            for event in step.events:
                 self.recorder.tell(resource, event, now=self.now())
-        if failure is not None and isinstance(failure.error, Retry):
-            raise failure.error
-        return plan.recheck_after
+        if isinstance(step.error, Retry):
+            raise step.error
+        return step.recheck_after
+
+    def _is_to_be_told(self, kind: Kind[Any], key: Key, before: Object, step: "_Step") -> bool:
+        """Tell whether an error belongs into the status: not what passes in a moment."""
+        if step.condition == kind.condition and kind.is_settled(before):
+            _log.info("%s", step.error, extra={"kind": key.resource, "object": key.name})
+            return False
+        if not isinstance(step.error, Unavailable):
+            return True
+        return self.now() - self._failing.setdefault(key, self.now()) >= TOLD_AFTER
 
     async def _write_status(self, resource: Object, status: Object) -> bool:
         patch = merge_patch(resource.get("status") or {}, status)
@@ -156,6 +184,10 @@ class Reconciler:
         except Conflict as exc:
             # Another object has the name by now: it is looked at when its watch event arrives.
             raise Retry("Conflict", exc.message, after=timedelta(seconds=1)) from exc
+        except Terminal as exc:
+            # A bug of ours, but the others go on, and so does this one once it is mended.
+            _log.error("the API server refuses a status: %s", exc.message)
+            raise Retry(exc.reason, exc.message, after=timedelta(minutes=1)) from exc
         return True
 
 
@@ -164,16 +196,6 @@ def _count_end(kind: Kind[Any], before: Object, after: Object) -> None:
         return
     if conditions.is_true(after, kind.ends):
         kind.counted.labels((conditions.find(after, kind.ends) or {})["reason"]).inc()
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    error: OperatorError
-    condition: str
-
-
-def _with_status(plan: Plan, status: Object) -> Plan:
-    return Plan(status=status, events=plan.events, recheck_after=plan.recheck_after)
 
 
 def _digest(desired: Object) -> str:

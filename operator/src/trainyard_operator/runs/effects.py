@@ -4,8 +4,8 @@ Descriptions only, and the pure folding of answers into a status; performers.py 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any
 
 from trainyard_operator import names
 from trainyard_operator.engine import objects
@@ -67,7 +67,7 @@ class FollowLog(Effect):
 class ArchiveLog(Effect):
     """Make the whole log of an attempt an artifact of its run, once all of it is shipped."""
 
-    condition: ClassVar[str] = "Recorded"
+    condition: str = field(default="Recorded", kw_only=True)
 
     log: FollowLog
 
@@ -86,7 +86,7 @@ class FinishRun(Effect):
         end_time: Milliseconds since 1970.
     """
 
-    condition: ClassVar[str] = "Recorded"
+    condition: str = field(default="Recorded", kw_only=True)
 
     namespace: str
     run_id: str
@@ -114,7 +114,7 @@ class CreateVersion(Effect):
     One version per Run, whatever happens: an existing one with the Run's label is the answer.
     """
 
-    condition: ClassVar[str] = "Recorded"
+    condition: str = field(default="Recorded", kw_only=True)
 
     namespace: str
     model: str

@@ -16,6 +16,7 @@ KIND = Kind(
     plan=plan,
     performers=PERFORMERS,
     wakes={JOBS: owner_of("Run"), PODS: labelled(names.RUN)},
+    is_settled=status.is_finished,
     refused=refused,
     ends=status.FINISHED,
     counted=FINISHED_RUNS,

@@ -18,6 +18,7 @@ from typing import Any
 from trainyard_operator import names
 from trainyard_operator.engine.conditions import Condition, is_true, merge, parse_time
 from trainyard_operator.engine.errors import OperatorError, Terminal
+from trainyard_operator.engine.kind import condition_false
 from trainyard_operator.engine.plan import Event, Object, Plan, Ref
 from trainyard_operator.runs import effects
 from trainyard_operator.runs import status as run_status
@@ -53,23 +54,25 @@ def plan(run: Object, observed: Observed, /, *, now: datetime, settings: Setting
     if run["metadata"].get("deletionTimestamp"):
         return Plan(status=status)
     number, entry = run_status.current_attempt(status)
+    if run_status.is_timed_out(entry):
+        return _time_out(run, number, observed, now=now)
     outcome = _outcome(run, observed, listed=entry is not None)
     if outcome is not None:
         return _ended(run, number, outcome, observed, now=now)
-    if run["spec"].get("cancel"):
-        return _cancel(run, observed, now=now)
-    if run["spec"].get("suspend"):
-        return _suspend(run, number, observed, now=now)
     return _go_on(run, number, observed, now=now, settings=settings)
 
 
 def _go_on(
     run: Object, number: int, observed: Observed, *, now: datetime, settings: Settings
 ) -> Plan:
+    if run["spec"].get("cancel"):
+        return _cancel(run, observed, now=now)
+    if run["spec"].get("suspend"):
+        return _suspend(run, number, observed, now=now)
     if observed.job is None:
         return _start(run, number, observed, now=now, settings=settings)
     if observed.pod is not None and is_running(observed.pod):
-        return _running(run, number, observed.pod, observed.job, now=now)
+        return _running(run, number, observed.pod, now=now)
     return _wait(run, number, observed, now=now, settings=settings)
 
 
@@ -131,19 +134,24 @@ def _quiet_or(run: Object, status: Object, waits: Waiting, *, now: datetime) -> 
     return run_status.waiting(run, phase=phase, reason=waits.reason, message=waits.message, now=now)
 
 
-def _running(run: Object, number: int, pod: Object, job: Object, *, now: datetime) -> Plan:
+def _running(run: Object, number: int, pod: Object, *, now: datetime) -> Plan:
     started = str((container_state(pod, MAIN) or {})["running"].get("startedAt") or "")
     left = time_left(run["spec"], parse_time(started), now=now) if started else None
     if left is not None and left <= timedelta(0):
-        limit = run["spec"]["timeout"]
-        message = f"The program ran longer than spec.timeout ({limit}) and was stopped"
-        late = Outcome("TimedOut", message, Fault.FINAL, started=started)
-        return _finish(run, number, late, pod=pod, delete=(Ref.of(job),), now=now)
+        # Written before the Job is deleted: a Job that is gone would else be taken for lost.
+        return Plan(status=run_status.timed_out(run, number, pod=pod, started=started, now=now))
     return Plan(
         status=run_status.running(run, number, pod=pod, started=started, now=now),
         effects=(follow_log(run, number, pod), effects.RecallExperiment(names.run_id(run))),
         recheck_after=left,
     )
+
+
+def _time_out(run: Object, number: int, observed: Observed, *, now: datetime) -> Plan:
+    message = f"The program ran longer than spec.timeout ({run['spec']['timeout']}) and was stopped"
+    late = Outcome(run_status.TIMED_OUT, message, Fault.FINAL)
+    doomed = unfinished(observed.live)
+    return _finish(run, number, late, pod=observed.pod, delete=doomed, now=now)
 
 
 def _wait(
@@ -301,13 +309,21 @@ def _after_the_end(run: Object, observed: Observed, *, now: datetime) -> Plan:
             effects=tuple(recording(run, observed.pod)),
             delete=lingering if late else (),
             recheck_after=LINGERING if lingering else _clean_up_in(run, now=now),
+            condition=run_status.CLEANED_UP,
         )
     ttl = _clean_up_in(run, now=now)
+    doomed: tuple[Ref, ...] = ()
     if ttl is not None and ttl <= timedelta(0):
-        return Plan(status=status, delete=_children(run, observed))
-    if lingering and now - parse_time(status["completionTime"]) > LINGERING:
-        return Plan(status=status, delete=lingering, recheck_after=ttl)
-    return Plan(status=status, recheck_after=LINGERING if lingering else ttl)
+        doomed, ttl = _children(run, observed), None
+    elif lingering:
+        late = now - parse_time(status["completionTime"]) > LINGERING
+        doomed, ttl = (lingering, ttl) if late else ((), LINGERING)
+    return Plan(
+        status=run_status.cleaned_up(run, status, now=now),
+        delete=doomed,
+        recheck_after=ttl,
+        condition=run_status.CLEANED_UP,
+    )
 
 
 def _clean_up_in(run: Object, *, now: datetime) -> timedelta | None:
@@ -332,6 +348,8 @@ def refused(
         return run_status.not_recorded(
             run, status, reason=error.reason, message=error.message, now=now
         )
+    if condition != run_status.FINISHED:
+        return condition_false(run, status, error=error, condition=condition, now=now)
     if isinstance(error, Terminal):
         return run_status.final(run, status, reason="InvalidSpec", message=error.message, now=now)
     phase = status.get("phase") or "Pending"

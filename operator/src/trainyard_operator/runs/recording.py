@@ -73,7 +73,9 @@ def recording(run: Object, pod: Object | None) -> Sequence[Effect]:
         parameters=spec.get("parameters") or {},
     )
     # A Run that never started has no MLflow run yet: it gets one, so that its end is on record.
-    first: tuple[Effect, ...] = () if attempts else (record_run(run),)
+    first: tuple[Effect, ...] = (
+        () if attempts else (replace(record_run(run), condition="Recorded"),)
+    )
     asked: list[Effect] = [*first, *logs, done]
     register = spec.get("register")
     if register and status["phase"] == "Succeeded":

@@ -23,6 +23,8 @@ from trainyard_operator.runs.outcome import COMPLETED, Outcome, commit_of
 FINISHED = "Finished"
 SUCCEEDED = "Succeeded"
 RECORDED = "Recorded"
+CLEANED_UP = "CleanedUp"
+TIMED_OUT = "TimedOut"
 LISTED = 10
 _ONLY_UNREGISTERED = frozenset({"NoModelLogged", "SeveralModelsLogged"})
 
@@ -75,6 +77,19 @@ def running(run: Object, attempt: int, *, pod: Object, started: str, now: dateti
     return waiting(
         run, phase="Running", reason="Running", message=told, now=now, **fields, **_seen(pod)
     )
+
+
+def timed_out(run: Object, attempt: int, *, pod: Object, started: str, now: datetime) -> Object:
+    """Return the status of a Run whose program is to be stopped, because its time is over."""
+    status = running(run, attempt, pod=pod, started=started, now=now)
+    *others, entry = status["attempts"]
+    message = f"The program runs longer than spec.timeout ({run['spec']['timeout']})"
+    return {**status, "attempts": [*others, {**entry, "reason": TIMED_OUT, "message": message}]}
+
+
+def is_timed_out(entry: Mapping[str, Any] | None) -> bool:
+    """Tell whether it was decided that the time of an attempt is over."""
+    return entry is not None and entry.get("reason") == TIMED_OUT
 
 
 def ended(
@@ -157,6 +172,14 @@ def recorded(run: Object, *, now: datetime) -> Object:
     """Return the status of a Run whose metrics and log are archived."""
     told = Condition(RECORDED, "True", "Recorded", "Metrics and log are archived")
     return merge(run, _status(run), told, now=now)
+
+
+def cleaned_up(run: Object, status: Object, *, now: datetime) -> Object:
+    """Return the status of a Run whose children go; silent unless an earlier try failed."""
+    if (find(status, CLEANED_UP) or {}).get("status") != "False":
+        return status
+    told = Condition(CLEANED_UP, "True", "CleanedUp", "What was to be deleted is deleted")
+    return merge(run, status, told, now=now)
 
 
 def _completion(status: Object) -> str:

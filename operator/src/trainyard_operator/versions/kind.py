@@ -9,7 +9,7 @@ from trainyard_operator.engine.plan import Object
 from trainyard_operator.engine.world import World
 from trainyard_operator.names import MODEL_VERSIONS, MODELS, RUNS
 from trainyard_operator.versions.performers import PERFORMERS
-from trainyard_operator.versions.plan import PUBLISHED, observe, plan, refused
+from trainyard_operator.versions.plan import PUBLISHED, is_settled, observe, plan
 
 
 def _of_run(run: Object, world: World) -> Iterable[str]:
@@ -45,5 +45,5 @@ KIND = Kind(
         RUNS: _of_run,
         MODELS: _of_model,
     },
-    refused=refused,
+    is_settled=is_settled,
 )

@@ -17,8 +17,7 @@ from trainyard_api.conditions import PublishedReason
 from trainyard_operator import names
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.conditions import Condition, is_true, merge, parse_time
-from trainyard_operator.engine.errors import NotFound, OperatorError, Retry
-from trainyard_operator.engine.kind import condition_false
+from trainyard_operator.engine.errors import NotFound, Retry
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Event, Object, Plan, Ref
 from trainyard_operator.engine.world import World
@@ -302,10 +301,6 @@ def _rejected(
     return Plan(status=rejected, events=(Event("Warning", reason, message),))
 
 
-def refused(
-    resource: Object, status: Object, /, *, error: OperatorError, condition: str, now: datetime
-) -> Object:
-    """Tell of a failed step, but never that a published version were not."""
-    if is_true(status, PUBLISHED):
-        return status
-    return condition_false(resource, status, error=error, condition=condition, now=now)
+def is_settled(status: Object) -> bool:
+    """Tell whether the version is published, or never will be."""
+    return is_true(status, PUBLISHED) or status.get("phase") == "Rejected"

@@ -33,4 +33,3 @@ def test_conditions_are_found_by_type() -> None:
     assert conditions.is_true(status, "A")
     assert conditions.find(status, "B") is None
     assert not conditions.is_true({}, "A")
-    assert conditions.summary(status, ["A", "B"]) == "A=True(x)"

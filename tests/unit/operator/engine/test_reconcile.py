@@ -1,12 +1,21 @@
 """The order of doing: what comes first, what stops a step, what is looked at anew."""
 
+import contextlib
+import dataclasses
 from datetime import datetime
 from typing import Any
 
 import pytest
 from builders import given
 from builders.stage import Process, Stage, stage_with_run
-from trainyard_operator.engine.errors import Conflict, NotFound, OperatorError, Retry
+from trainyard_operator.engine.errors import (
+    Conflict,
+    NotFound,
+    OperatorError,
+    Retry,
+    Terminal,
+    Unavailable,
+)
 from trainyard_operator.engine.kind import Kind
 from trainyard_operator.engine.plan import Event, Object, Plan, Ref
 from trainyard_operator.engine.reconcile import merge_patch
@@ -14,6 +23,8 @@ from trainyard_operator.engine.world import Key
 from trainyard_operator.models import effects
 from trainyard_operator.models.performers import PERFORMERS
 from trainyard_operator.names import RUNS
+from trainyard_operator.runs.effects import FinishRun
+from trainyard_operator.runs.kind import KIND as RUN
 
 KEY = Key(RUNS, given.NAMESPACE, "r")
 
@@ -31,7 +42,7 @@ def kind_of(plan: Plan) -> Kind[None]:
         condition="Finished",
         observe=observe,
         plan=always,
-        performers=PERFORMERS,
+        performers={**PERFORMERS, **RUN.performers},
     )
 
 
@@ -77,6 +88,88 @@ async def test_a_failing_call_stops_the_step_and_the_status_says_why() -> None:
     status = stage.kube.find("Run")[0]["status"]
     assert status["conditions"][0]["reason"] == "TrackingUnavailable"
     assert stage.kube.writes == ["status Run/r"]
+
+
+async def test_a_step_that_fails_leaves_what_is_there_and_not_what_was_planned() -> None:
+    stage = stage_with_run(phase="Running")
+    stage.tracking.down = Retry("Forbidden", "no")
+    plan = Plan({"phase": "Succeeded"}, effects=(effects.Audit("team", "m", {}),))
+    with pytest.raises(Retry):
+        await process(stage, kind_of(plan)).reconciler.reconcile(KEY)
+
+    assert stage.kube.find("Run")[0]["status"]["phase"] == "Running"
+
+
+async def test_answers_that_arrived_before_the_failure_are_kept() -> None:
+    stage = stage_with_run(phase="Running")
+    run = stage.kube.find("Run")[0]
+    stage.kube.faults.at = (2, "refused")
+    finish = FinishRun("team", "id", "FINISHED", 0, {})
+    stage.tracking.runs["id"] = {}
+    plan = Plan({"phase": "X"}, effects=(finish,), create=(given.job("child", of=run),))
+    with pytest.raises(Unavailable):
+        await process(stage, kind_of(plan)).reconciler.reconcile(KEY)
+
+    status = stage.kube.find("Run")[0]["status"]
+    assert status["phase"] == "Running"
+    assert status["metric"] == "accuracy=0.9"
+
+
+async def test_a_service_that_fails_is_told_once_it_lasts() -> None:
+    stage = stage_with_run()
+    stage.tracking.down = Unavailable("TrackingUnavailable", "down")
+    life = process(stage, kind_of(Plan({}, effects=(effects.Audit("team", "m", {}),))))
+    for _ in range(10):
+        with pytest.raises(Unavailable):
+            await life.reconciler.reconcile(KEY)
+        stage.clock.pass_by(1)
+    assert stage.kube.writes == []
+
+    with pytest.raises(Unavailable):
+        await life.reconciler.reconcile(KEY)
+    assert stage.kube.writes == ["status Run/r"]
+
+
+async def test_a_service_that_answered_meanwhile_fails_anew() -> None:
+    stage = stage_with_run()
+    life = process(stage, kind_of(Plan({}, effects=(effects.Audit("team", "m", {}),))))
+    down = Unavailable("TrackingUnavailable", "down")
+    for failing in (down, None, down):
+        stage.tracking.down = failing
+        with contextlib.suppress(Unavailable):
+            await life.reconciler.reconcile(KEY)
+        stage.clock.pass_by(8)
+
+    assert stage.kube.writes == []
+
+
+@pytest.mark.parametrize("error", [Unavailable, Retry, Terminal])
+async def test_an_error_after_the_end_does_not_undo_it(error: type[OperatorError]) -> None:
+    stage = stage_with_run(conditions=[given.condition("Finished")])
+    stage.tracking.down = error("APIServerUnavailable", "no")
+    plan = Plan({}, effects=(effects.Audit("team", "m", {}),))
+    kind = dataclasses.replace(kind_of(plan), is_settled=RUN.is_settled, refused=RUN.refused)
+    life = process(stage, kind)
+    for _ in range(3):
+        with contextlib.suppress(Retry):
+            await life.reconciler.reconcile(KEY)
+        stage.clock.pass_by(20)
+
+    assert stage.kube.writes == []
+
+
+async def test_a_status_that_is_refused_is_tried_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = stage_with_run()
+    life = process(stage, kind_of(Plan({"phase": "X"})))
+
+    async def refuse(resource: object, patch: object) -> None:
+        raise Terminal("InvalidSpec", "too many items")
+
+    monkeypatch.setattr(stage.kube, "patch_status", refuse)
+    with pytest.raises(Retry, match="too many items") as raised:
+        await life.reconciler.reconcile(KEY)
+
+    assert raised.value.after
 
 
 @pytest.mark.parametrize("error", [NotFound, Conflict])

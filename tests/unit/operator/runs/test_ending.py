@@ -32,11 +32,23 @@ class TestRunning:
     def test_a_program_over_its_time_is_stopped(self) -> None:
         run = given.run(timeout="30s", status=running_status())
         pod = attempt_pod(run, state=RUNNING, phase="Running")
+        noted = decide(run, job=attempt_job(run), pod=pod)
+        run = given.run(timeout="30s", status=noted.status)
         told = decide(run, job=attempt_job(run), pod=pod)
 
+        assert not noted.delete
         assert finished(told)["reason"] == "TimedOut"
         assert "30s" in finished(told)["message"]
         assert [each.name for each in told.delete] == ["r-a1"]
+
+    def test_a_program_that_was_over_its_time_is_not_lost_once_its_job_is_gone(self) -> None:
+        run = given.run(timeout="30s", status=running_status())
+        pod = attempt_pod(run, state=RUNNING, phase="Running")
+        noted = decide(run, job=attempt_job(run), pod=pod)
+        told = decide(given.run(timeout="30s", status=noted.status))
+
+        assert finished(told)["reason"] == "TimedOut"
+        assert len(told.status["attempts"]) == 1
 
     def test_a_program_is_looked_at_again_when_its_time_is_over(self) -> None:
         run = given.run(timeout="90s")

@@ -9,6 +9,7 @@ from builders.stage import attempt_job, attempt_pod, condition_of, decide, ended
 from trainyard_operator.engine.errors import Retry, Terminal
 from trainyard_operator.engine.plan import Plan
 from trainyard_operator.runs import effects
+from trainyard_operator.runs import status as run_status
 from trainyard_operator.runs.plan import refused
 
 
@@ -56,7 +57,7 @@ class TestRecording:
         status = ended_status(conditions=done)
         told = decide(given.run(status=status, cancel=True))
 
-        assert told == Plan(status=status)
+        assert told == Plan(status=status, condition="CleanedUp")
 
     def test_a_sidecar_that_never_exits_is_stopped(self) -> None:
         done = [given.condition("Finished"), given.condition("Recorded")]
@@ -102,6 +103,19 @@ class TestFailedSteps:
         assert status["phase"] == "Succeeded"
         told = condition_of(Plan(status=status), "Recorded")
         assert (told["status"], told["reason"]) == ("True", "NoModelLogged")
+
+    def test_clean_up_that_fails_is_told_beside_the_outcome(self) -> None:
+        held = ended_status()
+        error = Retry("Forbidden", "no")
+        status = refused(
+            given.run(status=held), held, error=error, condition="CleanedUp", now=given.NOW
+        )
+        run = given.run(status=status)
+
+        assert condition_of(Plan(status=status), "CleanedUp")["reason"] == "Forbidden"
+        assert status["phase"] == "Succeeded"
+        mended = run_status.cleaned_up(run, status, now=given.NOW)
+        assert condition_of(Plan(status=mended), "CleanedUp")["status"] == "True"
 
     def test_a_service_that_is_down_puts_recording_off(self) -> None:
         held = ended_status()

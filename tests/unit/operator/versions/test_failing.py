@@ -7,8 +7,7 @@ from builders import given
 from builders.registry import NOW
 from builders.versions import attempt, condition, ended, observed, plan, version
 from trainyard_api.meta import rfc3339
-from trainyard_operator.engine.errors import Retry
-from trainyard_operator.engine.plan import Plan
+from trainyard_operator.engine.plan import Object, Plan
 from trainyard_operator.versions import attempts
 from trainyard_operator.versions import plan as kind
 from trainyard_operator.versions.effects import HoldVersion
@@ -93,13 +92,15 @@ def test_a_spent_number_is_refused() -> None:
     assert [type(e) for e in told.effects] == [HoldVersion]
 
 
-@pytest.mark.parametrize("phase", ["Ready", "Publishing"])
-def test_an_outage_never_unpublishes(phase: str) -> None:
-    status = given.published() if phase == "Ready" else {"phase": phase}
-    resource = version(status=status)
-    error = Retry("TrackingUnavailable", "connection refused")
-
-    told = kind.refused(resource, status, error=error, condition="Published", now=NOW)
-
-    published = [c for c in told["conditions"] if c["type"] == "Published"]
-    assert published[0]["status"] == ("True" if phase == "Ready" else "False")
+@pytest.mark.parametrize(
+    ("status", "settled"),
+    [
+        (given.published(), True),
+        ({"phase": "Rejected"}, True),
+        ({"phase": "Publishing"}, False),
+        ({"phase": "Ready"}, False),  # as a step that failed would leave it
+        ({}, False),
+    ],
+)
+def test_a_version_is_settled_once_published_or_rejected(status: Object, *, settled: bool) -> None:
+    assert kind.is_settled(status) is settled

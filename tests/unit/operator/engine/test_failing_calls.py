@@ -1,0 +1,152 @@
+"""Any one call fails, or its answer is lost, and the process lives on: the same end as ever.
+
+For every scenario and every call that it makes: to the API server, for reading or writing, and
+to the tracking service. On the way, what has ended never looks as if it had not.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from builders import given
+from builders.stage import Stage
+from fakes import without_times
+from trainyard_operator.engine.conditions import is_true
+from trainyard_operator.engine.errors import Conflict, OperatorError, Retry, Unavailable
+from trainyard_operator.engine.plan import Object
+from trainyard_operator.kinds import KINDS
+
+ROUNDS = 45
+STAGES = [given.stage("staging", "automatic"), given.stage("production", "approval")]
+
+
+@dataclasses.dataclass
+class Scenario:
+    """What is there at the start, how the cluster behaves, and who does what in which round."""
+
+    objects: list[Object]
+    exits: dict[int, int] = dataclasses.field(default_factory=dict)
+    cluster: dict[str, bool] = dataclasses.field(default_factory=dict)
+    acts: dict[int, Callable[[Stage], None]] = dataclasses.field(default_factory=dict)
+
+
+def edit(kind: str, **spec: Any) -> Callable[[Stage], None]:
+    def act(stage: Stage) -> None:
+        found = next(o for o in stage.kube.find(kind) if "trainyard" in o["apiVersion"])
+        meta = {**found["metadata"], "generation": found["metadata"]["generation"] + 1}
+        stage.kube.put({**found, "metadata": meta, "spec": {**found["spec"], **spec}})
+
+    return act
+
+
+def remove(kind: str) -> Callable[[Stage], None]:
+    return lambda stage: stage.kube.remove(stage.kube.find(kind)[0])
+
+
+def release(stage: Stage) -> None:
+    stage.cluster.holds = False
+
+
+LIVE = {"holds": True}
+FINISHED = given.run(status={"phase": "Succeeded", "conditions": [given.condition("Finished")]})
+VERSION = given.model_version(source={"uri": "s3://models/digits"})
+PUBLISHED = given.model_version(source={"uri": "s3://models/digits"}, status=given.published())
+MODEL = given.model(stages=STAGES)
+SERVED = given.model(aliases={"production": 1}, status={"aliases": {"production": 1}})
+SCENARIOS = {
+    "a Run that succeeds": Scenario([given.run()]),
+    "a Run that fails": Scenario([given.run()], {1: 3}),
+    "a Run that tries again": Scenario([given.run(retry={"userError": 1})], {1: 3}),
+    "a Run that registers a model": Scenario([given.run(register={"model": "digits"})]),
+    "a Run that times out": Scenario([given.run(timeout="5s")], cluster=LIVE),
+    "a Run that is cancelled": Scenario(
+        [given.run()], cluster=LIVE, acts={5: edit("Run", cancel=True)}
+    ),
+    "a Run that is cancelled before its start": Scenario([given.run(cancel=True)]),
+    "a Run that is suspended": Scenario(
+        [given.run()],
+        cluster=LIVE,
+        acts={5: edit("Run", suspend=True), 12: edit("Run", suspend=False), 13: release},
+    ),
+    "a Run that is cleaned up": Scenario([given.run(ttlSecondsAfterFinished=3)]),
+    "a version that is published": Scenario([given.model(), VERSION]),
+    "a version that is refused": Scenario([given.model(), VERSION], cluster={"refuses": True}),
+    "a version that is promoted": Scenario([MODEL, VERSION]),
+    "a version that is deleted": Scenario(
+        [given.model(), VERSION], acts={12: remove("ModelVersion")}
+    ),
+    "a deployment that is rolled out": Scenario([SERVED, PUBLISHED, given.model_deployment()]),
+    "a deployment that is rejected": Scenario(
+        [SERVED, PUBLISHED, given.model_deployment()], cluster={"breaks": True}
+    ),
+}
+ENDS = {"Run": "Finished", "ModelVersion": "Published"}
+
+
+async def play(scenario: Scenario, *, at: tuple[int, str], error: OperatorError) -> Stage:
+    stage = Stage(exits=scenario.exits)
+    for name, value in scenario.cluster.items():
+        setattr(stage.cluster, name, value)
+    for each in scenario.objects:
+        stage.add(each)
+    stage.faults.at, stage.faults.error = at, error
+    process = stage.process(KINDS)
+    ended: set[tuple[str, str]] = set()
+    for turn in range(ROUNDS):
+        scenario.acts.get(turn, lambda _: None)(stage)
+        await process.look()
+        ended |= ends(stage, ended)
+        stage.cluster.step()
+        stage.clock.pass_by(1)
+    return stage
+
+
+def ends(stage: Stage, before: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return what has ended; what had, must have."""
+    found = set()
+    for kind, condition in ENDS.items():
+        for each in stage.kube.find(kind):
+            mark = (kind, each["metadata"]["name"])
+            status = each.get("status") or {}
+            if is_true(status, condition) or status.get("phase") == "Rejected":
+                found.add(mark)
+            else:
+                assert mark not in before, f"{mark} had ended"
+    return found
+
+
+def end(stage: Stage) -> Any:
+    return {address: settled(without_times(each)) for address, each in stage.kube.objects.items()}
+
+
+def settled(each: Object) -> Object:
+    """Return an object without the order of its conditions, and without tokens: they have times."""
+    each.pop("stringData", None)
+    told = each.get("status", {}).get("conditions")
+    if told:
+        # Told once a clean-up failed, and then stays.
+        kept = [c for c in told if c["type"] != "CleanedUp"]
+        each["status"]["conditions"] = sorted(kept, key=lambda c: str(c["type"]))
+    return each
+
+
+def made(stage: Stage) -> list[str]:
+    """Return the Jobs that were ever made: one made twice trained twice."""
+    return sorted({w for w in stage.kube.writes if w.startswith("create Job")})
+
+
+@pytest.mark.parametrize("error", [Unavailable, Conflict, Retry], ids=lambda e: e.__name__)
+@pytest.mark.parametrize("moment", ["refused", "lost"])
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_any_call_may_fail_once(name: str, moment: str, error: type[OperatorError]) -> None:
+    scenario = SCENARIOS[name]
+    told = error("APIServerUnavailable", "it does not answer")
+    wanted = await play(scenario, at=(0, ""), error=told)
+
+    assert len(wanted.faults.calls) >= 2
+    for number, call in enumerate(wanted.faults.calls, 1):
+        stage = await play(scenario, at=(number, moment), error=told)
+
+        assert end(stage) == end(wanted), f"call {number}, {call}, {moment}"
+        assert made(stage) == made(wanted), f"call {number}, {call}, {moment}"
