@@ -36,10 +36,12 @@ class Faults:
 
     Attributes:
         at: Number of the call that fails, and whether it was made all the same (`lost`).
+        lasts: How many calls fail in a row.
     """
 
     calls: list[str] = field(default_factory=list)
     at: tuple[int, str] = (0, "")
+    lasts: int = 1
     error: Exception = field(
         default_factory=lambda: Unavailable("APIServerUnavailable", "it does not answer")
     )
@@ -47,11 +49,12 @@ class Faults:
     @contextmanager
     def calling(self, what: str) -> Iterator[None]:
         self.calls.append(what)
-        number = len(self.calls)
-        if self.at == (number, "refused"):
+        first, moment = self.at
+        fails = first <= len(self.calls) < first + self.lasts
+        if fails and moment == "refused":
             raise self._error(what)
         yield
-        if self.at == (number, "lost"):
+        if fails and moment == "lost":
             raise self._error(what)
 
     def _error(self, what: str) -> Exception:

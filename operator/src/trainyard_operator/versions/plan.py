@@ -171,12 +171,12 @@ def _publish(
     if blocked is not None:
         reason, message = blocked
         return _waits(resource, status, reason, message, now=now)
+    status = {**status, **_lineage(resource, observed, {})}
     step = attempts.decide(attempts.read_attempts(observed.jobs, observed.pods, now=now), now=now)
     if step.result is not None:
         return _take(resource, observed, status, step.result, now=now, settings=settings)
     if step.failed is not None:
         return _rejected(resource, status, step.failed.reason, step.failed.message, now=now)
-    status = {**status, **_lineage(resource, observed, {})}
     return _go_on(resource, model, status, step, now=now, settings=settings)
 
 

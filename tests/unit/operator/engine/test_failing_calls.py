@@ -17,7 +17,7 @@ from trainyard_operator.engine.errors import Conflict, OperatorError, Retry, Una
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.kinds import KINDS
 
-ROUNDS = 45
+ROUNDS = 75
 STAGES = [given.stage("staging", "automatic"), given.stage("production", "approval")]
 
 
@@ -61,20 +61,20 @@ SCENARIOS = {
     "a Run that registers a model": Scenario([given.run(register={"model": "digits"})]),
     "a Run that times out": Scenario([given.run(timeout="5s")], cluster=LIVE),
     "a Run that is cancelled": Scenario(
-        [given.run()], cluster=LIVE, acts={5: edit("Run", cancel=True)}
+        [given.run()], cluster=LIVE, acts={25: edit("Run", cancel=True)}
     ),
     "a Run that is cancelled before its start": Scenario([given.run(cancel=True)]),
     "a Run that is suspended": Scenario(
         [given.run()],
         cluster=LIVE,
-        acts={5: edit("Run", suspend=True), 12: edit("Run", suspend=False), 13: release},
+        acts={25: edit("Run", suspend=True), 45: edit("Run", suspend=False), 46: release},
     ),
     "a Run that is cleaned up": Scenario([given.run(ttlSecondsAfterFinished=3)]),
     "a version that is published": Scenario([given.model(), VERSION]),
     "a version that is refused": Scenario([given.model(), VERSION], cluster={"refuses": True}),
     "a version that is promoted": Scenario([MODEL, VERSION]),
     "a version that is deleted": Scenario(
-        [given.model(), VERSION], acts={12: remove("ModelVersion")}
+        [given.model(), VERSION], acts={25: remove("ModelVersion")}
     ),
     "a deployment that is rolled out": Scenario([SERVED, PUBLISHED, given.model_deployment()]),
     "a deployment that is rejected": Scenario(
@@ -84,13 +84,15 @@ SCENARIOS = {
 ENDS = {"Run": "Finished", "ModelVersion": "Published"}
 
 
-async def play(scenario: Scenario, *, at: tuple[int, str], error: OperatorError) -> Stage:
+async def play(
+    scenario: Scenario, *, at: tuple[int, str], error: OperatorError, lasts: int = 1
+) -> Stage:
     stage = Stage(exits=scenario.exits)
     for name, value in scenario.cluster.items():
         setattr(stage.cluster, name, value)
     for each in scenario.objects:
         stage.add(each)
-    stage.faults.at, stage.faults.error = at, error
+    stage.faults.at, stage.faults.error, stage.faults.lasts = at, error, lasts
     process = stage.process(KINDS)
     ended: set[tuple[str, str]] = set()
     for turn in range(ROUNDS):
@@ -150,3 +152,17 @@ async def test_any_call_may_fail_once(name: str, moment: str, error: type[Operat
 
         assert end(stage) == end(wanted), f"call {number}, {call}, {moment}"
         assert made(stage) == made(wanted), f"call {number}, {call}, {moment}"
+
+
+@pytest.mark.parametrize("moment", ["refused", "lost"])
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_calls_may_fail_for_long_enough_to_be_told(name: str, moment: str) -> None:
+    scenario = SCENARIOS[name]
+    down = Unavailable("APIServerUnavailable", "it does not answer")
+    wanted = await play(scenario, at=(0, ""), error=down)
+
+    for number, call in enumerate(wanted.faults.calls, 1):
+        stage = await play(scenario, at=(number, moment), error=down, lasts=15)
+
+        assert end(stage) == end(wanted), f"from call {number}, {call}, {moment}"
+        assert made(stage) == made(wanted), f"from call {number}, {call}, {moment}"
