@@ -113,6 +113,9 @@ class FakeKube:
         del manager, force
         with self._writing(f"apply {desired['kind']}/{desired['metadata']['name']}"):
             held = self.objects.get(_address(Ref.of(desired)))
+            meant = desired["metadata"].get("uid")
+            if meant and (held is None or held["metadata"]["uid"] != meant):
+                raise Conflict("Conflict", f"uid mismatch: {meant}")
             if held is None:
                 return self.put(desired)
             changed = merged(held, desired)

@@ -128,9 +128,11 @@ def test_a_pointer_to_what_cannot_be_held_says_which(number: int, reason: str) -
 
 
 def test_an_automatic_stage_has_its_alias_written_by_the_promoter() -> None:
-    told = plan(model(given.stage("staging", "automatic", REQUIRES)), version(1), version(2))
+    resource = model(given.stage("staging", "automatic", REQUIRES))
+    told = plan(resource, version(1), version(2))
 
-    assert told.effects == (SetAlias("team", "digits", {"staging": 2}),)
+    uid = resource["metadata"]["uid"]
+    assert told.effects == (SetAlias("team", "digits", uid, {"staging": 2}),)
     assert told.status["aliases"] == {}
 
 
