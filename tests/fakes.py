@@ -16,7 +16,7 @@ from typing import Any
 from trainyard_api.meta import rfc3339
 from trainyard_operator import names
 from trainyard_operator.engine import objects
-from trainyard_operator.engine.errors import Conflict, NameTaken, NotFound
+from trainyard_operator.engine.errors import Conflict, NameTaken, NotFound, Terminal
 from trainyard_operator.engine.plan import Event, Object, Ref
 from trainyard_operator.runs.effects import FollowLog
 
@@ -114,8 +114,10 @@ class FakeKube:
         with self._writing(f"apply {desired['kind']}/{desired['metadata']['name']}"):
             held = self.objects.get(_address(Ref.of(desired)))
             meant = desired["metadata"].get("uid")
-            if meant and (held is None or held["metadata"]["uid"] != meant):
+            if meant and held is None:
                 raise Conflict("Conflict", f"uid mismatch: {meant}")
+            if meant and held and held["metadata"]["uid"] != meant:
+                raise Terminal("InvalidSpec", "metadata.uid: field is immutable")
             if held is None:
                 return self.put(desired)
             changed = merged(held, desired)

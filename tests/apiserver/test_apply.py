@@ -38,7 +38,7 @@ def test_apply_with_a_uid_makes_nothing_and_takes_no_namesake(api: Api) -> None:
     with pytest.raises(Refused) as another:
         api.apply(meant, manager=PROMOTER_MANAGER)
 
-    assert (missing.value.code, another.value.code) == (409, 409)
+    assert (missing.value.code, another.value.code) == (409, 422)
 
 
 def test_two_appliers_own_an_alias_each(api: Api) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from trainyard_operator import names
 from trainyard_operator.engine import objects
-from trainyard_operator.engine.errors import Conflict, Retry
+from trainyard_operator.engine.errors import Conflict, Retry, Terminal
 from trainyard_operator.engine.performing import Answer, Performers
 from trainyard_operator.engine.plan import Object, Ref
 from trainyard_operator.models import effects
@@ -21,11 +21,14 @@ async def _set_alias(call: effects.SetAlias, tools: Tools, _: Mapping[str, Answe
     }
     try:
         await tools.kube.apply(desired, manager=names.PROMOTER, force=False)
-    except Conflict as exc:
+    except (Conflict, Terminal) as exc:
+        # Of another UID: 409 if there is no Model, 422 if there is a namesake.
         live = await tools.kube.read(Ref.of(desired))
         if live is None or live["metadata"]["uid"] != call.uid:
-            # Deleted meanwhile, and maybe made anew: its own look decides.
+            # Its own look decides, should it have been made anew.
             return {}
+        if isinstance(exc, Terminal):
+            raise
         raise Retry("AliasOwnedElsewhere", exc.message, after=timedelta(minutes=5)) from exc
     return {}
 

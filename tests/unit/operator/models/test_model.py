@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from builders import given
 from builders.registry import NOW
+from trainyard_api.model import ModelStatus
+from trainyard_api.schema import bounded
 from trainyard_operator.engine.plan import Object, Plan
 from trainyard_operator.models import plan as kind
 from trainyard_operator.models.effects import Audit, SetAlias
@@ -218,3 +220,16 @@ class TestDeletion:
         told = plan(model(), version(1), version(3))
 
         assert (told.status["versions"], told.status["latestVersion"]) == (2, 3)
+
+
+def test_all_that_can_be_held_fits_the_status() -> None:
+    held = {f"s{n}": 1 for n in range(16)}
+    resource = model(
+        *(given.stage(name, "automatic") for name in held),
+        aliases={f"a{n}": 1 for n in range(64)},
+        status={"aliases": held},
+    )
+    told = plan(resource, version(1)).status["aliases"]
+
+    (bound,) = ModelStatus.model_fields["aliases"].metadata
+    assert bound == bounded(most=len(told))
