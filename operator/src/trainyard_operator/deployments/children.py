@@ -69,7 +69,7 @@ def served(child: Object) -> Target | None:
     Admission webhooks add containers of their own: ours is the one with our name.
     """
     containers = child["spec"]["template"]["spec"]["containers"]
-    ours = next((c for c in containers if c["name"] == contract.CONTAINER), {})
+    ours: Object = next((c for c in containers if c["name"] == contract.CONTAINER), {})
     env = {e["name"]: e.get("value", "") for e in ours.get("env") or ()}
     number = env.get(contract.MODEL_VERSION_ENV, "")
     if not number.isdigit():

@@ -105,7 +105,7 @@ def _blocked(container: Mapping[str, Any], waiting: Mapping[str, Any]) -> Failur
     image = container.get("image", "")
     if reason == "InvalidImageName":
         why = f"{image} is no name of an image ({told or reason}): mend the runtime's image"
-        return Failure("InvalidImageName", why)
+        return Failure("InvalidImageName", why, is_final=True)
     if reason in _IMAGE:
         why = f"image {image} cannot be pulled ({told or reason}): check the runtime's image"
         return Failure("ImagePullFailed", why, waits=True)

@@ -34,12 +34,14 @@ class Failure:
     Attributes:
         waits: Whether it is the cluster's, a registry's or the tracking service's to mend,
             whatever the model: waiting is right then, and rejecting the digest is not.
+        is_final: Whether no other try can end otherwise.
     """
 
     reason: str
     message: str
     restarts: int = 0
     waits: bool = False
+    is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ def _is_hopeless(child: Child, *, now: datetime) -> bool:
     failure = child.failure
     if failure and failure.waits:
         return False
-    if failure and failure.restarts >= CRASH_LIMIT:
+    if failure and (failure.is_final or failure.restarts >= CRASH_LIMIT):
         return True
     return not child.ready and child.since is not None and now - child.since >= DEADLINE
 

@@ -236,10 +236,10 @@ class TestOutages:
 
     def test_a_name_that_no_image_can_have_is_no_outage(self) -> None:
         seen = given.container_status("server", waiting={"reason": "InvalidImageName"})
+        found = rolling(pod(2, containerStatuses=[seen]))
 
-        assert condition(rolling(pod(2, containerStatuses=[seen])), "Progressing")["reason"] == (
-            "InvalidImageName"
-        )
+        assert condition(found, "Progressing")["reason"] == "InvalidImageName"
+        assert found.status["rejected"]["digest"] == digest(2)
 
     def test_a_server_that_waited_for_its_model_in_vain_is_not_at_fault(self) -> None:
         found = rolling(crashing(2, 9, self.away))
