@@ -18,7 +18,7 @@ from typing import Any
 from trainyard_api.meta import rfc3339
 from trainyard_operator import names
 from trainyard_operator.engine import objects
-from trainyard_operator.engine.errors import Conflict, NameTaken, NotFound, Unavailable
+from trainyard_operator.engine.errors import Conflict, NameTaken, NotFound, Terminal, Unavailable
 from trainyard_operator.engine.plan import Event, Object, Ref
 from trainyard_operator.runs.effects import FollowLog
 
@@ -161,6 +161,11 @@ class FakeKube:
             held = self.objects.get(_address(Ref.of(desired)))
             if manager == names.PROMOTER:
                 desired = _owning_aliases(desired, manager)
+            meant = desired["metadata"].get("uid")
+            if meant and held is None:
+                raise Conflict("Conflict", f"uid mismatch: {meant}")
+            if meant and held and held["metadata"]["uid"] != meant:
+                raise Terminal("InvalidSpec", "metadata.uid: field is immutable")
             if held is None:
                 return self.put(desired)
             changed = merged(held, desired)

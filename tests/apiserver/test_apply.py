@@ -26,6 +26,21 @@ def test_two_appliers_own_a_stage_each(api: Api) -> None:
     assert [stage["name"] for stage in left["spec"]["stages"]] == ["production"]
 
 
+def test_apply_with_a_uid_makes_nothing_and_takes_no_namesake(api: Api) -> None:
+    held = api.apply(model(), manager="ann")
+    api.delete(held)
+    meant = model(aliases={"staging": 1})
+    meant["metadata"]["uid"] = held["metadata"]["uid"]
+
+    with pytest.raises(Refused) as missing:
+        api.apply(meant, manager=PROMOTER_MANAGER)
+    api.apply(model(), manager="ann")
+    with pytest.raises(Refused) as another:
+        api.apply(meant, manager=PROMOTER_MANAGER)
+
+    assert (missing.value.code, another.value.code) == (409, 422)
+
+
 def test_two_appliers_own_an_alias_each(api: Api) -> None:
     api.apply(model(aliases={"staging": 1}), manager="ann")
     merged = api.apply(model(aliases={"champion": 2}), manager="bob")

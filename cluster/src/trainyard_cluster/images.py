@@ -127,7 +127,7 @@ def constraints(image: Image) -> list[str]:
         return []
     values = yaml.safe_load((paths.REPOSITORY / "charts/trainyard/values.yaml").read_text())
     versions: dict[str, str] = values["runtimes"][image.runtime]["packages"]
-    return [f"{name}=={version}" for name, version in versions.items()]
+    return [f"{name}=={version}" for name, version in versions.items() if name != "python"]
 
 
 def _bare(requirement: str) -> str:

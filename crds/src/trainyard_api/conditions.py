@@ -184,6 +184,8 @@ class ServingReason(StrEnum):
     PODS_REFUSED = "PodsRefused"
     OUT_OF_MEMORY = "OutOfMemory"
     IMAGE_PULL_FAILED = "ImagePullFailed"
+    INVALID_IMAGE_NAME = "InvalidImageName"
+    INJECTED_CONTAINER_FAILED = "InjectedContainerFailed"
     CONFIG_MISSING = "ConfigMissing"
     UNSCHEDULABLE = "Unschedulable"
     QUOTA_EXCEEDED = "QuotaExceeded"

@@ -185,7 +185,8 @@ class ModelStatus(Status):
 
     stages: Annotated[list[StageStatus], map_list("name", max_items=16)] = []
     """What the stages hold; Deployments follow this."""
-    aliases: Annotated[dict[str, int], bounded(most=64)] = {}
+    # As many as spec.aliases and spec.stages have together: a stage may hold without an alias.
+    aliases: Annotated[dict[str, int], bounded(most=80)] = {}
     """What all aliases hold: those that are stages only after their gates."""
     latest_version: int | None = None
     """Highest number of a version that exists."""

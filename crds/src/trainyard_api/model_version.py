@@ -88,6 +88,8 @@ class ModelVersionSpec(ApiModel):
     """Number of the version; it is never used again."""
     source: ModelSource
     """Where the model's files come from."""
+    retry: int | None = None
+    """Any number; another one tries again to publish a version whose publishing failed."""
     description: Description | None = None
     """What is special about this version, in Markdown."""
     tags: Tags | None = None
@@ -99,6 +101,10 @@ class ModelVersionStatus(Status):
 
     phase: ModelVersionPhase | None = None
     """Where the version is, for the eye."""
+    spent_attempts: int | None = None
+    """The last attempt to publish it that counts no more, since it was rejected after it."""
+    retry: int | None = None
+    """The spec.retry that it was rejected under."""
     digest: Annotated[str, Field(max_length=71)] | None = None
     """SHA-256 of the manifest of the published files."""
     size: int | None = None

@@ -25,3 +25,6 @@ DRAIN_SECONDS: Final = 15
 READY_PATH: Final = "/v2/health/ready"
 LIVE_PATH: Final = "/v2/health/live"
 METRICS_PATH: Final = "/metrics"
+
+SOURCE_UNAVAILABLE: Final = "TrackingUnavailable"
+"""Reason in the termination message of a server that was ended while it waited for its model."""

@@ -4,6 +4,7 @@ Only declarations; whoever does the counted thing counts it.
 """
 
 from prometheus_client import Counter, Gauge, Histogram
+from trainyard_api.conditions import FinalReason
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _WAITS = (0.001, 0.01, 0.1, 1.0, 10.0, 60.0)
@@ -44,4 +45,7 @@ TRACKING_REQUESTS = Counter(
 LEADER = Gauge("leader_election_master_status", "1 if this replica leads", ["name"])
 CACHED = Gauge("trainyard_cache_objects", "Watched objects in memory", ["resource"])
 FINISHED_RUNS = Counter("trainyard_runs_finished_total", "Runs that ended, by reason", ["reason"])
+# With 0 from the start: else the first of its kind is invisible to increase().
+for _reason in FinalReason:
+    FINISHED_RUNS.labels(str(_reason))
 LOG_BYTES = Counter("trainyard_log_bytes_total", "Bytes of Runs' output shipped to tracking")

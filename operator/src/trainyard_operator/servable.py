@@ -5,7 +5,7 @@ the runtime. It installs nothing and never imports a model.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +15,8 @@ MISSING_PACKAGE = "MissingPackage"
 UNKNOWN_FLAVOR = "UnknownFlavor"
 PACKAGES_UNKNOWN = "PackagesUnknown"
 
-FLAVORS = ("sklearn", "python_function")
+GENERIC = "python_function"
+FLAVORS = ("sklearn", GENERIC)
 
 # Pickles of these are promised to load within a minor release only.
 _MINOR_MATTERS = frozenset({"scikit-learn", "xgboost", "lightgbm", "skops", "onnx"})
@@ -41,13 +42,18 @@ class Verdict:
 
 
 def judge(
-    flavors: Collection[str],
+    flavors: Mapping[str, str],
     requirements: Sequence[str],
     *,
     runtime: str,
     packages: Mapping[str, str],
 ) -> Verdict:
-    """Judge whether the runtime can serve a model of these flavors and requirements."""
+    """Judge whether the runtime can serve a model of these flavors and requirements.
+
+    Args:
+        flavors: Each with the release of its library; python_function has Python's.
+        packages: Those of the runtime; `python` among them is its Python.
+    """
     if not set(flavors) & set(FLAVORS):
         return Verdict(
             "False",
@@ -62,7 +68,27 @@ def judge(
             f"runtime {runtime} does not say which packages it has: an administrator can"
             f" list them under runtimes.{runtime}.packages",
         )
-    return _judge_packages(requirements, runtime=runtime, packages=packages)
+    verdict = _judge_packages(requirements, runtime=runtime, packages=packages)
+    return (
+        verdict if verdict.status == "False" else _judge_python(flavors, verdict, runtime, packages)
+    )
+
+
+def _judge_python(
+    flavors: Mapping[str, str], verdict: Verdict, runtime: str, packages: Mapping[str, str]
+) -> Verdict:
+    pin, have = flavors.get(GENERIC, ""), packages.get("python", "")
+    if not pin or not have or _release(pin)[:2] == _release(have)[:2]:
+        return verdict
+    told = f"the model was logged with Python {pin}, runtime {runtime} has {have}"
+    fix = f"train it with Python {have}, as a Run with runtime {runtime} does"
+    if set(flavors) & set(FLAVORS) == {GENERIC}:
+        # It was pickled together with its code, whose form changes with every minor release.
+        return Verdict(
+            "False", VERSION_MISMATCH, f"{told}: {fix}, or name a runtime with that Python"
+        )
+    why = "whether it loads is not known, and a function of yours in it would not"
+    return Verdict("Unknown", VERSION_MISMATCH, f"{told}: {why}; {fix}")
 
 
 def _judge_packages(

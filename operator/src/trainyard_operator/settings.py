@@ -14,6 +14,11 @@ import yaml
 
 from trainyard_operator.engine.errors import Terminal
 
+# With every limit, so that a quota that asks for limits takes these pods.
+AGENT_RESOURCES = {
+    "requests": {"cpu": "50m", "memory": "64Mi"},
+    "limits": {"cpu": "1", "memory": "512Mi"},
+}
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -43,6 +48,7 @@ class Settings:
 
     Attributes:
         signing_key: PEM of the Ed25519 private key that signs tokens.
+        agent_resources: Kubernetes resources of each container that publishes a model.
         run_as_user: UID for pods of user code; None means the image's own (never root).
         watch_namespaces: Empty means all.
         tracking_token_file: The operator's own service-account token.
@@ -52,6 +58,7 @@ class Settings:
     signing_key: str = field(default="", repr=False)
     agent_image: str = "docker.io/trainyard/agent:0.1.0"
     runtimes: Mapping[str, Runtime] = field(default_factory=dict)
+    agent_resources: Mapping[str, Any] = field(default_factory=lambda: AGENT_RESOURCES)
     run_as_user: int | None = 10001
     fs_group: int | None = 10001
     namespace: str = "trainyard-system"
@@ -93,6 +100,7 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         tracking_url=text("TRACKING_URL", default.tracking_url).rstrip("/"),
         signing_key=_file_text(text("SIGNING_KEY_FILE", "")),
         agent_image=text("AGENT_IMAGE", default.agent_image),
+        agent_resources=text.mapping("AGENT_RESOURCES", default.agent_resources),
         runtimes=parse_runtimes(_file_text(text("RUNTIMES_FILE", ""))),
         run_as_user=text.number("RUN_AS_USER", default.run_as_user),
         fs_group=text.number("FS_GROUP", default.fs_group),
@@ -126,6 +134,12 @@ class _Texts:
             return int(text)
         except ValueError as exc:
             raise ValueError(f"TRAINYARD_{name} must be a whole number, not {text!r}") from exc
+
+    def mapping(self, name: str, default: Mapping[str, Any]) -> Mapping[str, Any]:
+        read = yaml.safe_load(self(name, "")) or default
+        if not isinstance(read, Mapping):
+            raise ValueError(f"TRAINYARD_{name} must be a JSON object, not {read!r}")  # noqa: TRY004
+        return read
 
 
 def parse_runtimes(text: str) -> dict[str, Runtime]:

@@ -15,9 +15,11 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+from trainyard_api import serving as names
+
 from trainyard_serving import runtimes
 from trainyard_serving.dataplane import Dataplane
-from trainyard_serving.errors import BadInput, LoadError, ModelFailed, SourceUnavailable
+from trainyard_serving.errors import BadInput, ModelFailed, SourceUnavailable
 from trainyard_serving.fetch import Source, fetch
 from trainyard_serving.metrics import Metrics
 from trainyard_serving.protocols import mlflow
@@ -118,13 +120,19 @@ class Server:
         while True:
             self.served.waits_for = "the model is being fetched"
             try:
-                return await asyncio.to_thread(fetch, source, settings.store)
+                folder = await asyncio.to_thread(fetch, source, settings.store)
             except SourceUnavailable as exc:
                 pause = _BACKOFF[min(attempt, len(_BACKOFF) - 1)]
                 self.served.waits_for = f"waiting for the model: {exc}"
+                # Should its time to start run out meanwhile, this is what the operator reads.
+                told_once(settings.termination_log, exc, reason=names.SOURCE_UNAVAILABLE)
                 LOG.warning("%s; asking again in %g s", exc, pause)
                 attempt += 1
                 await asyncio.sleep(pause)
+                continue
+            if attempt:
+                _note(settings.termination_log, "")
+            return folder
 
     def _loaded(self, folder: Path) -> Loaded:
         model, signature, platform = runtimes.load(folder)
@@ -162,10 +170,16 @@ class Server:
             self.served.loaded.dataplane.close()
 
 
-def told_once(path: Path, error: LoadError) -> None:
+def told_once(path: Path, error: Exception, *, reason: str = "") -> None:
     """Write the reason where the operator reads it; nowhere to write is no further failure."""
     told = {"message": str(error).replace("\n", " ")[:_TOLD_CHARACTERS]}
+    if reason:
+        told["reason"] = reason
+    _note(path, json.dumps(told, ensure_ascii=False))
+
+
+def _note(path: Path, text: str) -> None:
     try:
-        path.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as exc:
         LOG.debug("no termination log: %s", exc)

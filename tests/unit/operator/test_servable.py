@@ -8,7 +8,9 @@ FLAVORS = ("python_function", "sklearn")
 def judge(
     *requirements: str, flavors: tuple[str, ...] = FLAVORS, **packages: str
 ) -> servable.Verdict:
-    return servable.judge(flavors, requirements, runtime="sklearn", packages=packages or PACKAGES)
+    return servable.judge(
+        dict.fromkeys(flavors, ""), requirements, runtime="sklearn", packages=packages or PACKAGES
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,3 +74,29 @@ def test_a_runtime_that_does_not_list_its_packages_leaves_it_open() -> None:
 
     assert (verdict.status, verdict.reason) == ("Unknown", servable.PACKAGES_UNKNOWN)
     assert "runtimes.mine.packages" in verdict.message
+
+
+class TestPython:
+    def judged(self, python: str, *flavors: str) -> servable.Verdict:
+        logged = dict.fromkeys(flavors, "") | {"python_function": python}
+        packages = {**PACKAGES, "python": "3.13"}
+        return servable.judge(logged, ["numpy==2.3.5"], runtime="sklearn", packages=packages)
+
+    def test_the_same_minor_is_compatible(self) -> None:
+        assert self.judged("3.13.5").reason == servable.COMPATIBLE
+
+    def test_pickled_code_of_another_minor_is_refused(self) -> None:
+        verdict = self.judged("3.11.9")
+
+        assert (verdict.status, verdict.reason) == ("False", servable.VERSION_MISMATCH)
+        assert "3.11.9" in verdict.message
+        assert "3.13" in verdict.message
+
+    def test_an_estimator_of_another_minor_is_served_with_a_word_of_doubt(self) -> None:
+        verdict = self.judged("3.11.9", "sklearn")
+
+        assert (verdict.status, verdict.reason) == ("Unknown", servable.VERSION_MISMATCH)
+        assert "Python 3.11.9" in verdict.message
+
+    def test_a_model_that_does_not_say_is_not_judged_by_it(self) -> None:
+        assert self.judged("").reason == servable.COMPATIBLE

@@ -37,6 +37,14 @@ def test_a_malformed_number_is_named() -> None:
         settings.from_environment({"TRAINYARD_FS_GROUP": "many"})
 
 
+def test_the_agents_size_is_an_administrators_to_say() -> None:
+    said = {"TRAINYARD_AGENT_RESOURCES": '{"limits": {"cpu": "2"}}'}
+
+    assert settings.from_environment(said).agent_resources == {"limits": {"cpu": "2"}}
+    with pytest.raises(ValueError, match="TRAINYARD_AGENT_RESOURCES"):
+        settings.from_environment({"TRAINYARD_AGENT_RESOURCES": "[1]"})
+
+
 def test_a_misspelt_field_of_a_runtime_is_refused() -> None:
     with pytest.raises(ValueError, match="servingImage"):
         settings.parse_runtimes("sklearn: {servingimage: a}")

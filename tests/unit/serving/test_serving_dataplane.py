@@ -137,3 +137,11 @@ async def test_a_broken_receiver_does_not_stop_the_others():
 def test_warm_up_says_that_the_model_refuses_its_example():
     with pytest.raises(ModelFailed, match="input example"):
         plane(Doubling()).warm_up(numbers(-1))
+
+
+@pytest.mark.parametrize("series", ['protocol="v2"', 'protocol="mlflow"'])
+@pytest.mark.parametrize("code", [200, 400, 422, 500, 503])
+def test_the_first_failure_of_a_kind_has_a_series_to_rise_from(series: str, code: int):
+    told, _ = Metrics().exposition("")
+
+    assert f'trainyard_requests_total{{code="{code}",{series}}} 0.0' in told.decode()

@@ -54,8 +54,14 @@ async def test_it_loads_answers_drains_and_ends(saved):
 
 
 async def test_while_the_source_is_down_it_is_alive_says_so_and_can_be_stopped(tmp_path):
+    log = tmp_path / "log"
     server = local(
-        tmp_path, model_dir=None, url="http://127.0.0.1:9/m", digest=DIGEST, store=tmp_path
+        tmp_path,
+        model_dir=None,
+        url="http://127.0.0.1:9/m",
+        digest=DIGEST,
+        store=tmp_path,
+        termination_log=log,
     )
     running = asyncio.create_task(server.run())
     await until(lambda: "waiting" in server.served.waits_for)
@@ -67,6 +73,7 @@ async def test_while_the_source_is_down_it_is_alive_says_so_and_can_be_stopped(t
     assert live.startswith(b"HTTP/1.1 200 ")
     assert ready.startswith(b"HTTP/1.1 503 ")
     assert "does not answer" in json.loads(ready.split(b"\r\n\r\n")[1])["reason"]
+    assert json.loads(log.read_text())["reason"] == "TrackingUnavailable"
 
 
 async def test_a_model_that_can_not_be_loaded_ends_the_server(tmp_path):

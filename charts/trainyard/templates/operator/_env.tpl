@@ -3,6 +3,7 @@
 - {name: TRAINYARD_TRACKING_URL, value: "http://trainyard-tracking.{{ .Release.Namespace }}.svc:5000"}
 - {name: TRAINYARD_SIGNING_KEY_FILE, value: /var/run/trainyard/signing.key}
 - {name: TRAINYARD_AGENT_IMAGE, value: {{ include "trainyard.image" (dict "root" . "name" "agent" "image" .Values.agent.image) | quote }}}
+- {name: TRAINYARD_AGENT_RESOURCES, value: {{ .Values.agent.resources | toJson | quote }}}
 - {name: TRAINYARD_RUNTIMES_FILE, value: /etc/trainyard/runtimes.yaml}
 - {name: TRAINYARD_IMAGE_PULL_POLICY, value: {{ .Values.image.pullPolicy | quote }}}
 - {name: TRAINYARD_RUN_AS_USER, value: {{ include "trainyard.number" .Values.runs.runAsUser | quote }}}

@@ -15,7 +15,8 @@ from trainyard_operator.tokens import token_secret
 
 # Endpoints must have forgotten a pod before it stops taking requests.
 _SETTLE_SECONDS = 5
-_START_SECONDS = 600
+# Less than rollout.DEADLINE: what the server leaves behind when its time is up is read first.
+_START_SECONDS = 540
 # A limit, because a request may ask for much memory: better this pod than its neighbours.
 _DEFAULT_RESOURCES: Object = {
     "requests": {"cpu": "100m", "memory": "256Mi"},
@@ -63,9 +64,13 @@ def serving_deployment(
 
 
 def served(child: Object) -> Target | None:
-    """Return what a child serves, as its own environment says; None if it says nothing."""
-    (container,) = child["spec"]["template"]["spec"]["containers"]
-    env = {e["name"]: e.get("value", "") for e in container.get("env") or ()}
+    """Return what a child serves, as its own environment says; None if it says nothing.
+
+    Admission webhooks add containers of their own: ours is the one with our name.
+    """
+    containers = child["spec"]["template"]["spec"]["containers"]
+    ours: Object = next((c for c in containers if c["name"] == contract.CONTAINER), {})
+    env = {e["name"]: e.get("value", "") for e in ours.get("env") or ()}
     number = env.get(contract.MODEL_VERSION_ENV, "")
     if not number.isdigit():
         return None

@@ -4,7 +4,7 @@ Which version, may it run here, which children exist: each is a pure decision (p
 this module joins them and writes down the outcome.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,10 +15,10 @@ from trainyard_operator import names, tokens
 from trainyard_operator.deployments import children, following, rollout
 from trainyard_operator.deployments import status as serving_status
 from trainyard_operator.deployments.following import Followed, Order
-from trainyard_operator.deployments.pods import failure_of, placed_at
+from trainyard_operator.deployments.pods import failure_of, tried_since, unrest_of
 from trainyard_operator.deployments.rollout import Child, Rejected, Rollout, Target
 from trainyard_operator.engine import objects
-from trainyard_operator.engine.conditions import find, merge, parse_time
+from trainyard_operator.engine.conditions import find, merge
 from trainyard_operator.engine.errors import NameTaken
 from trainyard_operator.engine.objects import DEPLOYMENTS, PODS, SERVICES
 from trainyard_operator.engine.plan import Event, Object, Plan, Ref
@@ -99,20 +99,24 @@ def _child(child: Object, observed: Observed) -> Child | None:
     target = children.served(child)
     if target is None:
         return None
-    digest = child["metadata"].get("labels", {}).get(names.DIGEST)
-    pods = [p for p in observed.pods if p["metadata"].get("labels", {}).get(names.DIGEST) == digest]
+    pods = _pods(target, observed)
     status, meta = child.get("status") or {}, child["metadata"]
-    times = [meta["creationTimestamp"], *filter(None, map(placed_at, pods))]
     seen = status.get("observedGeneration", 0) >= meta.get("generation", 0)
     wanted = child["spec"].get("replicas", 1)
     return Child(
         target=target,
-        since=max(map(parse_time, times)),
+        since=tried_since(pods),
         ready=status.get("readyReplicas", 0),
         is_current=seen and status.get("updatedReplicas", 0) >= wanted,
         deleting="deletionTimestamp" in meta,
         failure=failure_of(pods, child),
     )
+
+
+def _pods(target: Target | None, observed: Observed) -> list[Object]:
+    digest = names.short_digest(target.digest) if target else ""
+    labels = ((p, p["metadata"].get("labels") or {}) for p in observed.pods)
+    return [pod for pod, held in labels if target and held.get(names.DIGEST) == digest]
 
 
 def _carry_out(
@@ -127,7 +131,8 @@ def _carry_out(
     status = _status(resource, observed, decided)
     ready = status["readyReplicas"]
     status["phase"] = serving_status.phase(order, decided, ready=ready)
-    conditions = serving_status.tell(order, decided, ready=ready)
+    unrest = unrest_of(_pods(decided.stable, observed))
+    conditions = serving_status.tell(order, decided, ready=ready, unrest=unrest)
     service = children.serving_service(resource)
     # Made once if nobody has the name yet; kept as described only when it is known to be ours.
     known = observed.service is not None
@@ -170,14 +175,14 @@ def _delete(resource: Object, observed: Observed, decided: Rollout) -> Iterator[
 
 def _status(resource: Object, observed: Observed, decided: Rollout) -> Object:
     kept = resource.get("status") or {}
-    counts = [_counts(c) for c in observed.children if _serves(c, decided)]
-    pods, ready = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
+    serving = [c for c in observed.children if _serves(c, decided)]
     rejected = decided.rejected
     fields: dict[str, Any] = {
         "stable": _wire(decided.stable),
         "updating": _wire(decided.updating),
-        "replicas": pods,
-        "readyReplicas": ready,
+        # All that the selector covers, for autoscalers; ready are those of what is served.
+        "replicas": _count("replicas", observed.children),
+        "readyReplicas": _count("readyReplicas", serving),
         "endpoint": children.endpoint(resource),
         "selector": children.selector(resource),
         "rejected": rejected and _rejected_wire(rejected),
@@ -192,9 +197,8 @@ def _serves(child: Object, decided: Rollout) -> bool:
     return target is not None and stable is not None and target.digest == stable.digest
 
 
-def _counts(child: Object) -> tuple[int, int]:
-    status = child.get("status") or {}
-    return status.get("replicas", 0), status.get("readyReplicas", 0)
+def _count(field: str, children: Iterable[Object]) -> int:
+    return sum((c.get("status") or {}).get(field, 0) for c in children)
 
 
 def _events(resource: Object, order: Order, decided: Rollout) -> Iterator[Event]:

@@ -18,9 +18,6 @@ from datetime import datetime, timedelta
 DEADLINE = timedelta(minutes=10)
 CRASH_LIMIT = 3
 
-# The cluster's to give, whatever the model: waiting is right, rejecting the digest is not.
-_NOT_THE_DIGEST = frozenset({"Unschedulable", "QuotaExceeded", "ConfigMissing"})
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -32,23 +29,31 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a child's pod is not ready."""
+    """Why a child's pod is not ready.
+
+    Attributes:
+        waits: Whether it is the cluster's, a registry's or the tracking service's to mend,
+            whatever the model: waiting is right then, and rejecting the digest is not.
+        is_final: Whether no other try can end otherwise.
+    """
 
     reason: str
     message: str
     restarts: int = 0
+    waits: bool = False
+    is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
     """What is seen of the child of one digest.
 
-    `since` is when its pods were last placed on a node, or when it was made: time spent
-    waiting for room is not held against the digest.
+    `since` is when its server began to try, None if none has started: time spent waiting for
+    room, an image or the tracking service is not held against the digest.
     """
 
     target: Target
-    since: datetime
+    since: datetime | None
     ready: int = 0
     is_current: bool = True
     deleting: bool = False
@@ -198,14 +203,14 @@ def _update(
 
 def _is_hopeless(child: Child, *, now: datetime) -> bool:
     failure = child.failure
-    if failure and failure.reason in _NOT_THE_DIGEST:
+    if failure and failure.waits:
         return False
-    if failure and failure.restarts >= CRASH_LIMIT:
+    if failure and (failure.is_final or failure.restarts >= CRASH_LIMIT):
         return True
-    return not child.ready and now - child.since >= DEADLINE
+    return not child.ready and child.since is not None and now - child.since >= DEADLINE
 
 
 def _until_deadline(child: Child | None, *, now: datetime) -> timedelta:
-    if child is None:
+    if child is None or child.since is None:
         return DEADLINE
     return max(child.since + DEADLINE - now, timedelta(seconds=1))

@@ -13,11 +13,18 @@ PROGRESSING = "Progressing"
 SERVABLE = "Servable"
 
 
-def tell(order: Order, decided: Rollout, *, ready: int) -> tuple[Condition, ...]:
-    """Return the conditions; `ready` counts the ready pods of the stable version."""
+def tell(
+    order: Order, decided: Rollout, *, ready: int, unrest: Failure | None = None
+) -> tuple[Condition, ...]:
+    """Return the conditions.
+
+    Args:
+        ready: How many pods of the stable version are ready.
+        unrest: The last crash of the stable version's pods, if they were restarted.
+    """
     told = (
-        _available(decided, wanted=order.wish.replicas, ready=ready),
-        _progressing(decided, order.problem or decided.progressing),
+        _available(decided, wanted=order.wish.replicas, ready=ready, unrest=unrest),
+        _progressing(decided, order.problem or decided.progressing, ready=ready),
     )
     return (*told, *_servable(order))
 
@@ -35,7 +42,7 @@ def phase(order: Order, decided: Rollout, *, ready: int) -> str:
     return "Available" if wanted else "Pending"
 
 
-def _available(decided: Rollout, *, wanted: int, ready: int) -> Condition:
+def _available(decided: Rollout, *, wanted: int, ready: int, unrest: Failure | None) -> Condition:
     if decided.stable is None:
         reason, message = ServingReason.STARTING, "No version has been ready yet"
         return Condition(AVAILABLE, "False", reason, message)
@@ -44,14 +51,18 @@ def _available(decided: Rollout, *, wanted: int, ready: int) -> Condition:
         message = f"Version {number} is scaled to zero: nothing answers"
         return Condition(AVAILABLE, "False", ServingReason.SCALED_TO_ZERO, message)
     message = f"Version {number} is served by {ready} of {wanted} replicas"
+    if unrest is not None:
+        times = "once" if unrest.restarts == 1 else f"{unrest.restarts} times"
+        message += f"; a replica ended and was started again {times}, last: {unrest.message}"
     if ready:
         return Condition(AVAILABLE, "True", ServingReason.AVAILABLE, message)
     return Condition(AVAILABLE, "False", ServingReason.NOT_READY, message)
 
 
-def _progressing(decided: Rollout, problem: Failure | None) -> Condition:
+def _progressing(decided: Rollout, problem: Failure | None, *, ready: int) -> Condition:
     if problem is not None:
-        stays = f"; version {decided.stable.version} goes on serving" if decided.stable else ""
+        serving = "goes on serving" if ready else "serves too, but none of its replicas is ready"
+        stays = f"; version {decided.stable.version} {serving}" if decided.stable else ""
         return Condition(PROGRESSING, "False", problem.reason, f"{problem.message}{stays}")
     if decided.updating is not None:
         message = f"Version {decided.updating.version} is starting"

@@ -17,12 +17,15 @@ class SetAlias(Effect):
     An alias owned by another field manager is Retry("AliasOwnedElsewhere") naming it.
 
     Attributes:
+        uid: The Model that is meant: apply creates what is missing, and a Model that was
+            deleted meanwhile must not come back without its stages.
         aliases: All aliases that the promoter shall own afterwards: it gives up what is absent.
         spec: Other spec fields to write with it, such as promotedBy.
     """
 
     namespace: str
     model: str
+    uid: str
     aliases: Mapping[str, int]
     spec: Mapping[str, Any] = field(default_factory=dict)
 

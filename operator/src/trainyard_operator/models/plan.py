@@ -199,7 +199,7 @@ def _effects(
             for alias, number in registry.wanted.items()
             if registry.owners.get(alias) == names.PROMOTER and alias in promotions
         }
-        yield SetAlias(meta["namespace"], meta["name"], {**kept, **writes})
+        yield SetAlias(meta["namespace"], meta["name"], meta["uid"], {**kept, **writes})
     times = alias_times(resource)
     for move in decided.moves:
         yield Audit(meta["namespace"], meta["name"], _audit_line(resource, move, times))

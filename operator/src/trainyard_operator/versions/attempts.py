@@ -44,6 +44,7 @@ class Attempt:
         reason: Why it failed; empty if it did not.
         waiting: Why its pod has not started, if it says.
         is_final: Whether another attempt would end the same.
+        ran: Whether it had its chance: a pod that found no room until its time was up had none.
     """
 
     number: int
@@ -53,6 +54,7 @@ class Attempt:
     message: str = ""
     waiting: str = ""
     is_final: bool = False
+    ran: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +71,27 @@ class Step:
     recheck_after: timedelta | None = None
 
 
-def decide(attempts: Sequence[Attempt], *, now: datetime) -> Step:
-    """Decide the next step from all attempts that are still to be seen."""
-    if not attempts:
-        return Step(start=1, message="Publishing starts")
-    last = max(attempts, key=lambda a: a.number)
+def decide(attempts: Sequence[Attempt], *, now: datetime, spent: int = 0) -> Step:
+    """Decide the next step from all attempts that are still to be seen.
+
+    Args:
+        spent: The last attempt that counts no more, because the user wants another try.
+    """
+    counted = [a for a in attempts if a.number > spent]
+    if not counted:
+        return Step(start=spent + 1, message="Publishing starts")
+    last = max(counted, key=lambda a: a.number)
+    tries = sum(a.ran for a in counted)
     if last.ended is None:
         return Step(message=last.waiting or f"Publishing, attempt {last.number}")
     if not last.reason:
         return Step(result=last)
-    if last.is_final or last.number >= ATTEMPTS:
+    if last.is_final or tries >= ATTEMPTS:
         return Step(failed=last)
-    due = last.ended + _FIRST_PAUSE * 2 ** (last.number - 1)
-    told = f"Attempt {last.number} of {ATTEMPTS} failed ({last.message}); trying again"
+    due = last.ended + _FIRST_PAUSE * 2 ** max(tries - 1, 0)
+    told = f"Attempt {tries} of {ATTEMPTS} failed ({last.message}); trying again"
+    if not last.ran:
+        told = f"Waiting: {last.message}; the next try to start it follows"
     if now < due:
         return Step(message=told, recheck_after=due - now)
     return Step(start=last.number + 1, message=told)
@@ -139,7 +149,9 @@ def _from_job(number: int, job: Object, pod: Object | None, *, now: datetime) ->
     if now < ended + _POD_GRACE:
         return Attempt(number, waiting="The publishing Job ended, its result is being read")
     message = done[0].get("message") or "its pod is gone, and with it the result"
-    return Attempt(number, ended, reason=PUBLISH_FAILED, message=message)
+    # The agent gives up long before its Job: one that lasted so long never started.
+    ran = done[0].get("reason") != "DeadlineExceeded"
+    return Attempt(number, ended, reason=PUBLISH_FAILED, message=message, ran=ran)
 
 
 def _statuses(pod: Object | None) -> list[Mapping[str, Any]]:

@@ -132,10 +132,7 @@ def _container(
         "args": list(arguments),
         "env": env,
         "volumeMounts": mounts,
-        "resources": {
-            "requests": {"cpu": "50m", "memory": "64Mi"},
-            "limits": {"memory": "512Mi"},
-        },
+        "resources": settings.agent_resources,
         "securityContext": security.READ_ONLY_CONTAINER,
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }

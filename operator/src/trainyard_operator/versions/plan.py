@@ -16,7 +16,7 @@ from trainyard_api.conditions import PublishedReason
 
 from trainyard_operator import names
 from trainyard_operator.engine import objects
-from trainyard_operator.engine.conditions import Condition, is_true, merge, parse_time
+from trainyard_operator.engine.conditions import Condition, find, is_true, merge, parse_time
 from trainyard_operator.engine.errors import NotFound, Retry
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Event, Object, Plan, Ref
@@ -37,6 +37,8 @@ SERVABLE = "Servable"
 # A run that goes on after it logged the model may log the metric that a gate reads.
 _REFRESH = timedelta(seconds=30)
 _REFRESH_FOR = timedelta(hours=1)
+# After this a Job without a pod is worth a look at its Events.
+_PODLESS = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Observed:
     Attributes:
         run: The Run that it comes from, if its source names one.
         summary: The MLflow run's metrics and names, when they are needed now.
+        warnings: What the cluster says of a Job that has no pod yet, newest first.
     """
 
     model: Object | None = None
@@ -53,6 +56,7 @@ class Observed:
     jobs: tuple[Object, ...] = ()
     pods: tuple[Object, ...] = ()
     summary: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 async def observe(resource: Object, world: World) -> Observed:
@@ -68,12 +72,26 @@ async def observe(resource: Object, world: World) -> Observed:
         run=run,
         jobs=jobs,
         pods=pods,
+        warnings=await _warnings(jobs, pods, world),
     )
     run_id = _run_id(resource, observed)
     if not run_id or not _needs_summary(resource, observed, world.now()):
         return observed
-    summary = await _summary(resource, run_id, world)
-    return Observed(observed.model, run, jobs, pods, summary)
+    return replace(observed, summary=await _summary(resource, run_id, world))
+
+
+async def _warnings(
+    jobs: tuple[Object, ...], pods: tuple[Object, ...], world: World
+) -> tuple[str, ...]:
+    """Read why a Job gets no pod: a quota, a limit range, an admission policy."""
+    made = {objects.controller_uid(pod) for pod in pods}
+    for job in jobs:
+        meta = job["metadata"]
+        age = world.now() - parse_time(meta["creationTimestamp"])
+        has_ended = (job.get("status") or {}).get("conditions")
+        if meta["uid"] not in made and not has_ended and age > _PODLESS:
+            return tuple(await world.warnings(Ref.of(job)))
+    return ()
 
 
 async def _summary(resource: Object, run_id: str, world: World) -> Mapping[str, Any]:
@@ -128,11 +146,18 @@ def plan(resource: Object, observed: Observed, /, *, now: datetime, settings: Se
     status = dict(resource.get("status") or {})
     if "deletionTimestamp" in resource["metadata"]:
         return _retire(resource, observed, status)
-    if status.get("phase") == "Rejected":
+    if status.get("phase") == "Rejected" and not _is_tried_again(resource, status):
         return Plan(status=status)
     if is_true(status, PUBLISHED):
         return _published(resource, observed, status, now=now, settings=settings)
     return _publish(resource, observed, status, now=now, settings=settings)
+
+
+def _is_tried_again(resource: Object, status: Object) -> bool:
+    """Tell whether spec.retry changed since publishing failed; refusals are final."""
+    reason = (find(status, PUBLISHED) or {}).get("reason")
+    failed = reason == PublishedReason.PUBLISH_FAILED
+    return failed and resource["spec"].get("retry") != status.get("retry")
 
 
 def _retire(resource: Object, observed: Observed, status: Object) -> Plan:
@@ -172,11 +197,16 @@ def _publish(
         reason, message = blocked
         return _waits(resource, status, reason, message, now=now)
     status = {**status, **_lineage(resource, observed, {})}
-    step = attempts.decide(attempts.read_attempts(observed.jobs, observed.pods, now=now), now=now)
+    seen = attempts.read_attempts(observed.jobs, observed.pods, now=now)
+    step = attempts.decide(seen, now=now, spent=status.get("spentAttempts", 0))
     if step.result is not None:
         return _take(resource, observed, status, step.result, now=now, settings=settings)
     if step.failed is not None:
+        tried = {"spentAttempts": step.failed.number, "retry": resource["spec"].get("retry")}
+        status = {**status, **{k: v for k, v in tried.items() if v is not None}}
         return _rejected(resource, status, step.failed.reason, step.failed.message, now=now)
+    if observed.warnings and not step.start:
+        step = replace(step, message=f"Waiting: {observed.warnings[0]}")
     return _go_on(resource, model, status, step, now=now, settings=settings)
 
 

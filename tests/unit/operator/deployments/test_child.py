@@ -28,6 +28,14 @@ def test_what_is_no_child_of_ours_serves_nothing_known() -> None:
     assert children.served(other) is None
 
 
+def test_a_container_that_a_webhook_added_hides_nothing() -> None:
+    injected = made()
+    containers = injected["spec"]["template"]["spec"]["containers"]
+    containers.insert(0, {"name": "istio-proxy", "image": "proxy:1"})
+
+    assert children.served(injected) == Target(2, digest(2))
+
+
 def test_no_ready_pod_goes_before_another_is_ready() -> None:
     strategy = made()["spec"]["strategy"]["rollingUpdate"]
 

@@ -174,3 +174,130 @@ def test_pods_that_are_leaving_say_nothing() -> None:
     found = plan(resource, child(resource, 1), follows=version(1), pods=(leaving,))
 
     assert condition(found, "Progressing")["reason"] == "Updating"
+
+
+def rolling(*pods: Object, age: float = 7200) -> Plan:
+    resource = given.model_deployment(status={"stable": served(1)})
+    return plan(
+        resource,
+        child(resource, 1, ready=1),
+        child(resource, 2, age=age),
+        follows=version(2),
+        pods=pods,
+    )
+
+
+def running(ago: timedelta) -> Object:
+    return {"running": {"startedAt": rfc3339(NOW - ago)}}
+
+
+class TestContainersOfOthers:
+    proxy = given.container_status(
+        "proxy", waiting={"reason": "ImagePullBackOff", "message": "not found"}
+    )
+
+    @pytest.mark.parametrize("where", ["containerStatuses", "initContainerStatuses"])
+    def test_one_that_does_not_come_up_is_named_and_rejects_nothing(self, where: str) -> None:
+        found = rolling(pod(2, **{where: [self.proxy]}))
+
+        assert condition(found, "Progressing")["reason"] == "InjectedContainerFailed"
+        assert "container proxy" in condition(found, "Progressing")["message"]
+        assert "rejected" not in found.status
+
+    def test_one_that_ends_is_told_with_its_own_words(self) -> None:
+        ended = {"exitCode": 2, "message": "no permission"}
+        seen = given.container_status("vault-init", terminated=ended)
+        found = rolling(pod(2, initContainerStatuses=[seen]))
+
+        assert "exit code 2: no permission" in condition(found, "Progressing")["message"]
+
+    def test_one_that_is_done_is_no_failure(self) -> None:
+        seen = given.container_status("vault-init", terminated={"exitCode": 0})
+        found = rolling(pod(2, initContainerStatuses=[seen]))
+
+        assert condition(found, "Progressing")["reason"] == "Updating"
+
+    def test_ours_speaks_first(self) -> None:
+        seen = crashing(2, 1, "ValueError: bad")
+        seen["status"]["containerStatuses"].insert(0, self.proxy)
+
+        assert condition(rolling(seen), "Progressing")["reason"] == "ServerCrashed"
+
+
+class TestOutages:
+    away = '{"reason": "TrackingUnavailable", "message": "tracking does not answer"}'
+
+    def test_a_registry_that_is_down_rejects_nothing(self) -> None:
+        seen = given.container_status("server", waiting={"reason": "ErrImagePull"})
+        found = rolling(pod(2, containerStatuses=[seen]))
+
+        assert condition(found, "Progressing")["reason"] == "ImagePullFailed"
+        assert "rejected" not in found.status
+
+    def test_a_name_that_no_image_can_have_is_no_outage(self) -> None:
+        seen = given.container_status("server", waiting={"reason": "InvalidImageName"})
+        found = rolling(pod(2, containerStatuses=[seen]))
+
+        assert condition(found, "Progressing")["reason"] == "InvalidImageName"
+        assert found.status["rejected"]["digest"] == digest(2)
+
+    def test_a_server_that_waited_for_its_model_in_vain_is_not_at_fault(self) -> None:
+        found = rolling(crashing(2, 9, self.away))
+
+        assert condition(found, "Progressing")["reason"] == "TrackingUnavailable"
+        assert "rejected" not in found.status
+
+    @pytest.mark.parametrize(("minutes", "rejected"), [(9, False), (11, True)])
+    def test_its_time_counts_from_the_try_after_the_outage(
+        self, minutes: int, rejected: bool
+    ) -> None:
+        seen = crashing(2, 9, self.away)
+        seen["status"]["containerStatuses"][0]["state"] = running(timedelta(minutes=minutes))
+
+        assert ("rejected" in rolling(seen).status) == rejected
+
+    @pytest.mark.parametrize(("minutes", "rejected"), [(9, False), (11, True)])
+    def test_time_spent_pulling_the_image_is_not_held_against_it(
+        self, minutes: int, rejected: bool
+    ) -> None:
+        seen = given.container_status("server", **running(timedelta(minutes=minutes)))
+
+        assert ("rejected" in rolling(pod(2, containerStatuses=[seen])).status) == rejected
+
+    def test_a_pod_that_was_evicted_says_nothing_of_the_digest(self) -> None:
+        gone = crashing(2, 9)
+        gone["status"]["phase"] = "Failed"
+
+        assert condition(rolling(gone), "Progressing")["reason"] == "Updating"
+
+
+class TestServedAndFailing:
+    def found(self, ready: int) -> Plan:
+        resource = given.model_deployment(replicas=2, status={"stable": served(1)})
+        return plan(
+            resource,
+            child(resource, 1, ready=ready),
+            follows=version(1),
+            pods=(crashing(1, 4, "Segmentation fault"),),
+        )
+
+    @pytest.mark.parametrize("ready", [0, 1])
+    def test_restarts_and_the_last_crash_are_told(self, ready: int) -> None:
+        message = condition(self.found(ready), "Available")["message"]
+
+        assert f"{ready} of 2" in message
+        assert "4 times" in message
+        assert "Segmentation fault" in message
+
+    def test_nothing_goes_on_serving_when_no_replica_is_ready(self) -> None:
+        assert "goes on serving" not in condition(self.found(0), "Progressing")["message"]
+        assert "goes on serving" in condition(self.found(1), "Progressing")["message"]
+
+
+def test_all_pods_that_the_selector_covers_are_counted() -> None:
+    resource = given.model_deployment(replicas=2, status={"stable": served(1)})
+    found = plan(
+        resource, child(resource, 1, ready=2), child(resource, 2, ready=1), follows=version(2)
+    )
+
+    assert (found.status["replicas"], found.status["readyReplicas"]) == (4, 2)

@@ -134,7 +134,7 @@ class TestFailing:
         assert "spec.retry" in told.progressing.message
 
     @pytest.mark.parametrize(
-        "failure", [None, Failure("ImagePullFailed", "no such image")], ids=["silent", "image"]
+        "failure", [None, Failure("InvalidImageName", "no image")], ids=["silent", "image"]
     )
     def test_the_deadline_rejects_what_never_became_ready(self, failure: Failure | None) -> None:
         late = child(2, age=rollout.DEADLINE, failure=failure)
@@ -154,13 +154,20 @@ class TestFailing:
         assert told.rejected is None
         assert told.updating == NEW
 
-    @pytest.mark.parametrize("reason", ["Unschedulable", "QuotaExceeded", "ConfigMissing"])
-    def test_want_of_room_is_never_the_digests_fault(self, reason: str) -> None:
-        waiting = child(2, age=timedelta(days=1), failure=Failure(reason, "no node has 64 cpu"))
-        told = decide(None, child(1, ready=2), waiting)
+    def test_what_others_have_to_mend_is_never_the_digests_fault(self) -> None:
+        why = Failure("ImagePullFailed", "the registry does not answer", restarts=9, waits=True)
+        told = decide(None, child(1, ready=2), child(2, age=timedelta(days=1), failure=why))
 
         assert told.rejected is None
         assert told.updating == NEW
+        assert told.progressing == why
+
+    def test_a_server_that_never_started_had_no_chance_to_fail(self) -> None:
+        waiting = Child(NEW, since=None)
+        told = decide(None, child(1, ready=2), waiting)
+
+        assert told.rejected is None
+        assert told.recheck_after == rollout.DEADLINE
 
     def test_a_rejected_digest_is_not_tried_again(self) -> None:
         told = decide(None, child(1, ready=2), rejected=Rejected(NEW.digest, "LoadFailed", "x"))

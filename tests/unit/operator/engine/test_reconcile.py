@@ -54,6 +54,7 @@ async def test_status_is_written_last_and_events_after_it() -> None:
     stage = stage_with_run()
     run = stage.kube.find("Run")[0]
     child = given.job("child", of=run)
+    del child["metadata"]["uid"]
     event = Event("Normal", "Done", "done")
     plan = Plan({"phase": "X"}, apply=(child,), delete=(Ref.of(child),), events=(event,))
     life = process(stage, kind_of(plan))

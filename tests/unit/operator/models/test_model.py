@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from builders import given
 from builders.registry import NOW
+from trainyard_api.model import ModelStatus
+from trainyard_api.schema import bounded
 from trainyard_operator.engine.plan import Object, Plan
 from trainyard_operator.models import plan as kind
 from trainyard_operator.models.effects import Audit, SetAlias
@@ -128,9 +130,11 @@ def test_a_pointer_to_what_cannot_be_held_says_which(number: int, reason: str) -
 
 
 def test_an_automatic_stage_has_its_alias_written_by_the_promoter() -> None:
-    told = plan(model(given.stage("staging", "automatic", REQUIRES)), version(1), version(2))
+    resource = model(given.stage("staging", "automatic", REQUIRES))
+    told = plan(resource, version(1), version(2))
 
-    assert told.effects == (SetAlias("team", "digits", {"staging": 2}),)
+    uid = resource["metadata"]["uid"]
+    assert told.effects == (SetAlias("team", "digits", uid, {"staging": 2}),)
     assert told.status["aliases"] == {}
 
 
@@ -216,3 +220,16 @@ class TestDeletion:
         told = plan(model(), version(1), version(3))
 
         assert (told.status["versions"], told.status["latestVersion"]) == (2, 3)
+
+
+def test_all_that_can_be_held_fits_the_status() -> None:
+    held = {f"s{n}": 1 for n in range(16)}
+    resource = model(
+        *(given.stage(name, "automatic") for name in held),
+        aliases={f"a{n}": 1 for n in range(64)},
+        status={"aliases": held},
+    )
+    told = plan(resource, version(1)).status["aliases"]
+
+    (bound,) = ModelStatus.model_fields["aliases"].metadata
+    assert bound == bounded(most=len(told))

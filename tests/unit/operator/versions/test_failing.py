@@ -45,15 +45,71 @@ def test_an_outage_is_tried_again_after_a_pause_with_another_job() -> None:
     assert goes.create[0]["metadata"]["name"] == "digits-1-publish-2"
 
 
+def failed(resource: Object, number: int) -> tuple[Object, Object]:
+    return attempt(resource, number, main=[ended("publish", 4, "boom", ago=600)])
+
+
+def five_failures(resource: Object) -> tuple[tuple[Object, Object], ...]:
+    return tuple(failed(resource, n + 1) for n in range(attempts.ATTEMPTS))
+
+
 def test_pauses_grow_and_end() -> None:
     resource = version()
-    last = attempt(resource, attempts.ATTEMPTS, main=[ended("publish", 4, "boom")])
 
-    told = plan(resource, observed(last))
+    told = plan(resource, observed(*five_failures(resource)))
 
     assert told.status["phase"] == "Rejected"
     assert condition(told)["reason"] == "PublishFailed"
     assert "boom" in condition(told)["message"]
+
+
+def test_a_new_retry_tries_again_from_the_start() -> None:
+    resource = version()
+    seen = five_failures(resource)
+    rejected = plan(resource, observed(*seen)).status
+
+    still = plan(version(status=rejected), observed(*seen))
+    again = plan(version(status=rejected, retry=1), observed(*seen))
+    later = version(status=again.status, retry=1)
+    second = plan(later, observed(*seen, failed(later, 6)))
+
+    assert still.create == ()
+    assert again.create[0]["metadata"]["name"] == "digits-1-publish-6"
+    assert again.status["phase"] == "Publishing"
+    assert second.create[0]["metadata"]["name"] == "digits-1-publish-7"
+
+
+def test_a_refusal_of_the_files_is_not_tried_again() -> None:
+    told = [given.condition("Published", "False", "FormatNotAllowed")]
+    rejected = {"phase": "Rejected", "conditions": told}
+
+    assert plan(version(status=rejected, retry=1), observed()) == Plan(status=rejected)
+
+
+def test_want_of_room_never_rejects_a_version() -> None:
+    resource = version()
+    end = given.condition(
+        "Failed",
+        reason="DeadlineExceeded",
+        message="Job was active longer than specified deadline",
+        lastTransitionTime=rfc3339(NOW - timedelta(minutes=10)),
+    )
+    jobs = tuple(attempt(resource, n + 1, conditions=[end])[0] for n in range(9))
+
+    told = plan(resource, observed(jobs=jobs))
+
+    assert told.status["phase"] == "Publishing"
+    assert told.create[0]["metadata"]["name"] == "digits-1-publish-10"
+
+
+def test_a_pod_that_is_refused_is_told_in_the_clusters_words() -> None:
+    resource = version()
+    job, _ = attempt(resource)
+    said = ("FailedCreate: exceeded quota: compute, limited: limits.cpu",)
+
+    told = plan(resource, observed(jobs=(job,), warnings=said))
+
+    assert condition(told)["message"] == f"Waiting: {said[0]}"
 
 
 def test_a_missing_source_may_only_be_late() -> None:
