@@ -174,6 +174,12 @@ class FakeKube:
                 return self.put(changed)
             return held
 
+    async def claim(self, desired: Object) -> Object:
+        held = self.objects.get(_address(Ref.of(desired)))
+        if held and objects.controller_uid(held) != objects.controller_uid(desired):
+            raise NameTaken(f"{desired['kind']}NameTaken", "taken")
+        return await self.apply(desired, force=False)
+
     async def create(self, desired: Object, *, known_by: str = "") -> Object:
         del known_by
         with self._writing(f"create {desired['kind']}/{desired['metadata']['name']}"):
@@ -183,12 +189,16 @@ class FakeKube:
         owner = objects.controller_uid(desired)
         if owner and owner == objects.controller_uid(held):
             return held
-        raise NameTaken(f"{desired['kind']}NameTaken", "taken", after=timedelta(seconds=2))
+        raise NameTaken(f"{desired['kind']}NameTaken", "taken")
 
     async def delete(self, ref: Ref) -> None:
+        assert ref.uid or ref.owner, f"{ref.name} may be a user's"
         with self._writing(f"delete {ref.kind}/{ref.name}"):
             held = self.objects.get(_address(ref))
-            if held is not None and ref.uid in {"", held["metadata"]["uid"]}:
+            if held is None:
+                return
+            owner = objects.controller_uid(held)
+            if held["metadata"]["uid"] == ref.uid or (ref.owner and owner == ref.owner):
                 self.remove(held)
 
     async def patch_status(self, resource: Object, patch: Object) -> Object:

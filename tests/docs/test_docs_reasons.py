@@ -31,8 +31,8 @@ WORD = re.compile(r"(?=\w{4})[A-Z]+[a-z]+([A-Z]+[a-z]*)*")
 NO_REASON = {"Event", "LeaseLost", "Ref", "find", "frozenset", "is_true", "owner_of"} | {
     *("owner_reference", "path_of", "startswith")
 }
-# The plans' own objects that are made once: f"{kind}NameTaken".
-MADE_ONCE = ("Job", "Service")
+# The plans' own objects under a name that may be another's: f"{kind}NameTaken".
+MADE_ONCE = ("Deployment", "Job", "Secret", "Service")
 KUBERNETES = {"Background", "DeleteOptions", "IfNotPresent", "PersistentVolumeClaim"} | {
     *("PodScheduled", "ServiceAccount", "True", "False", "Unknown")
 }
@@ -140,7 +140,7 @@ def test_the_api_lists_no_reason_that_the_operator_does_not_write() -> None:
         ('return told.get("Reason") or "BrandNew"', {"BrandNew"}),
         ('def f(x: "Logs"):\n  if x == "Old" or x in {"Older"}:\n    return a["Oldest"]', set()),
         ("yield ModelReason.VERSION_DELETING", {"VersionDeleting"}),
-        ('NameTaken(f"{ref.kind}NameTaken", "x")', {"JobNameTaken", "ServiceNameTaken"}),
+        ('NameTaken(f"{ref.kind}NameTaken", "x")', {f"{kind}NameTaken" for kind in MADE_ONCE}),
     ],
 )
 def test_a_word_that_is_handed_on_is_found(source: str, found: set[str]) -> None:

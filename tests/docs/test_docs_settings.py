@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from builders import given
+from builders.stage import KEY
 from pages import ROOT, rows, sections, words
 from trainyard_operator import settings as operator
 from trainyard_operator.runs.environment import main_environment
@@ -92,7 +93,8 @@ def test_command_and_sdk_ask_for_what_the_page_says() -> None:
 
 def test_a_runs_pod_has_what_the_page_says() -> None:
     run = given.run(parameters={"max_depth": 12})
-    names = {each["name"] for each in main_environment(run, 1, settings=operator.Settings())}
+    settings = operator.Settings(signing_key=KEY)
+    names = {each["name"] for each in main_environment(run, 1, settings=settings)}
     table = SECTIONS["Your program, in the pod of a Run"]
     said = {name for row in rows(table) for name in words(row[0])}
 

@@ -102,7 +102,8 @@ def tracking(environment: dict[str, str]) -> Iterator[httpx.Client]:
 
 
 def token_of(kube: Kubectl, run: str) -> str:
-    return b64decode(kube.get("secret", f"{run}-token")["data"]["token"]).decode()
+    (secret,) = kube.list("secrets", f"trainyard.dev/run={run}")
+    return b64decode(secret["data"]["token"]).decode()
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -193,7 +194,8 @@ def test_the_pod_mounts_no_secret(runs: Runs, kube: Kubectl) -> None:
     }
 
     assert volumes == {"emptyDir", "configMap"}
-    assert secrets == {"mine-token"}
+    (own,) = kube.list("secrets", "trainyard.dev/run=mine")
+    assert secrets == {own["metadata"]["name"]}
     assert all("envFrom" not in container for container in spec["containers"])
     assert spec["automountServiceAccountToken"] is False
 

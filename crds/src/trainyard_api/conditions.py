@@ -58,6 +58,7 @@ class WaitingReason(StrEnum):
     START_FAILED = "StartFailed"
     QUOTA_EXCEEDED = "QuotaExceeded"
     JOB_NAME_TAKEN = "JobNameTaken"
+    SECRET_NAME_TAKEN = "SecretNameTaken"  # noqa: S105  # a reason
 
 
 class FinalReason(StrEnum):
@@ -150,6 +151,7 @@ class PublishedReason(StrEnum):
     MODEL_MISSING = "ModelMissing"
     NUMBER_USED = "NumberUsed"
     JOB_NAME_TAKEN = "JobNameTaken"
+    SECRET_NAME_TAKEN = "SecretNameTaken"  # noqa: S105  # a reason
 
 
 class ServableReason(StrEnum):
@@ -179,6 +181,8 @@ class ServingReason(StrEnum):
     NOT_READY = "NotReady"
     NAME_TAKEN = "NameTaken"
     SERVICE_NAME_TAKEN = "ServiceNameTaken"
+    DEPLOYMENT_NAME_TAKEN = "DeploymentNameTaken"
+    SECRET_NAME_TAKEN = "SecretNameTaken"  # noqa: S105  # a reason
     LOAD_FAILED = "LoadFailed"
     SERVER_CRASHED = "ServerCrashed"
     PODS_REFUSED = "PodsRefused"

@@ -46,9 +46,14 @@ def run_job(run: str, attempt: int) -> str:
     return f"{run}-a{attempt}"
 
 
-def token_secret(owner: str) -> str:
-    """Return the name of the Secret with a Run's or a ModelVersion's token."""
-    return f"{owner}-token"
+def token_secret(base: str, owner: Object, token: str) -> str:
+    """Return the name of the Secret with a token: none that a user, or another owner, has.
+
+    It tells the owner's UID from any other, and the token from one that another key signed:
+    what has this name never has to change.
+    """
+    uid = owner["metadata"]["uid"]
+    return fit(f"{base}-{_short_hash(f'{uid} {token}')}")
 
 
 def publish_job(version: str, attempt: int = 1) -> str:
@@ -60,8 +65,11 @@ def fit(name: str) -> str:
     """Return a name that a label can hold: one too long ends in a hash of all of it."""
     if len(name) <= _LABEL_LIMIT:
         return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{name[: _LABEL_LIMIT - 9].rstrip('-')}-{digest}"
+    return f"{name[: _LABEL_LIMIT - 9].rstrip('-')}-{_short_hash(name)}"
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def serving_child(deployment: str, digest: str) -> str:
@@ -69,9 +77,10 @@ def serving_child(deployment: str, digest: str) -> str:
     return f"{deployment}-{short_digest(digest)}"
 
 
-def serving_secret(deployment: str, digest: str) -> str:
-    """Return the name of the Secret with a serving child's token."""
-    return f"{serving_child(deployment, digest)}-token"
+def disruption_budget(deployment: Object) -> str:
+    """Return the name of a Deployment's PodDisruptionBudget, which no user's has."""
+    meta = deployment["metadata"]
+    return fit(f"{meta['name']}-{meta['uid'].replace('-', '')[:8]}")
 
 
 def short_digest(digest: str) -> str:

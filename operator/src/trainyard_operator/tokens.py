@@ -5,7 +5,7 @@ the resource's creation time), so that writing a Secret again changes nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 import jwt
@@ -15,7 +15,12 @@ from trainyard_api import contract
 
 from trainyard_operator import names
 from trainyard_operator.engine import objects
+from trainyard_operator.engine.conditions import find, parse_time
 from trainyard_operator.engine.plan import Object
+
+MOUNTING = timedelta(seconds=10)
+"""Where a pod's volumes take longer than this, its token may be gone."""
+_MOUNTING_STATES = frozenset({"ContainerCreating", "PodInitializing"})
 
 
 def run_token(run: Object, *, key: str) -> str:
@@ -58,15 +63,42 @@ def _parsed(key: str) -> Ed25519PrivateKey:
     return parsed
 
 
+def run_secret(run: Object, *, key: str) -> Object:
+    """Return the Secret with a Run's token, which all of its attempts share."""
+    return token_secret(run, run_token(run, key=key), labels=names.run_labels(run))
+
+
+def may_be_missing(pod: Object, *, now: datetime) -> bool:
+    """Tell whether a pod waits on its node for so long that its token may have been deleted."""
+    status = pod.get("status") or {}
+    placed = find(status, "PodScheduled") or {}
+    if "deletionTimestamp" in pod["metadata"] or placed.get("status") != "True":
+        return False
+    states = [
+        (container.get("state") or {}).get("waiting", {}).get("reason")
+        for field in ("initContainerStatuses", "containerStatuses")
+        for container in status.get(field) or ()
+    ]
+    is_long = now - parse_time(placed["lastTransitionTime"]) >= MOUNTING
+    return is_long and bool(states) and all(state in _MOUNTING_STATES for state in states)
+
+
 def token_secret(
-    owner: Object, name: str, token: str, *, labels: Mapping[str, str], kind: str = ""
+    owner: Object, token: str, *, labels: Mapping[str, str], base: str = "", kind: str = ""
 ) -> Object:
-    """Return the Secret with a token, owned by the resource that it speaks for."""
+    """Return the Secret with a token, owned by the resource that it speaks for.
+
+    It is made once and never written again: another token has a Secret of another name.
+
+    Args:
+        base: What its name begins with, if not with the owner's.
+    """
     return {
         "apiVersion": "v1",
         "kind": "Secret",
+        "immutable": True,
         "metadata": {
-            "name": name,
+            "name": names.token_secret(base or owner["metadata"]["name"], owner, token),
             "namespace": owner["metadata"]["namespace"],
             "labels": dict(labels),
             "ownerReferences": [objects.owner_reference(owner, kind)],

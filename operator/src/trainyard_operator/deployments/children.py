@@ -11,7 +11,7 @@ from trainyard_operator.deployments.rollout import Target
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.settings import Runtime, Settings
-from trainyard_operator.tokens import token_secret
+from trainyard_operator.tokens import deployment_token, token_secret
 
 # Endpoints must have forgotten a pod before it stops taking requests.
 _SETTLE_SECONDS = 5
@@ -77,10 +77,18 @@ def served(child: Object) -> Target | None:
     return Target(int(number), env.get(contract.MODEL_DIGEST_ENV, ""))
 
 
-def serving_secret(resource: Object, target: Target, *, token: str) -> Object:
+def serving_secret(resource: Object, digest: str, *, settings: Settings) -> Object:
     """Return the Secret with the token that reads this digest and nothing else."""
-    name = names.serving_secret(resource["metadata"]["name"], target.digest)
-    return token_secret(resource, name, token, labels=_labels(resource), kind="Deployment")
+    token = deployment_token(resource, [digest], key=settings.signing_key)
+    base = names.serving_child(resource["metadata"]["name"], digest)
+    return token_secret(resource, token, labels=_labels(resource), base=base, kind="Deployment")
+
+
+def mounts(child: Object, secret: Object) -> bool:
+    """Tell whether a child's pods mount this Secret."""
+    volumes = child["spec"]["template"]["spec"].get("volumes") or ()
+    mounted = [(volume.get("secret") or {}).get("secretName") for volume in volumes]
+    return secret["metadata"]["name"] in mounted
 
 
 def serving_service(resource: Object) -> Object:
@@ -106,12 +114,15 @@ def serving_service(resource: Object) -> Object:
 
 def disruption_budget(resource: Object) -> Object:
     """Return the PodDisruptionBudget: one pod at a time leaves for a node's sake."""
-    name = resource["metadata"]["name"]
+    selector = {names.DEPLOYMENT: resource["metadata"]["name"]}
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": {**_metadata(resource, name), "labels": _labels(resource)},
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {names.DEPLOYMENT: name}}},
+        "metadata": {
+            **_metadata(resource, names.disruption_budget(resource)),
+            "labels": _labels(resource),
+        },
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector}},
     }
 
 
@@ -148,7 +159,7 @@ def _scrape() -> dict[str, str]:
 
 
 def _pod(resource: Object, target: Target, *, runtime: Runtime, settings: Settings) -> Object:
-    secret = names.serving_secret(resource["metadata"]["name"], target.digest)
+    secret = serving_secret(resource, target.digest, settings=settings)["metadata"]["name"]
     pod: Object = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,

@@ -6,7 +6,7 @@ from trainyard_operator import names
 from trainyard_operator.deployments.plan import observe, plan
 from trainyard_operator.deployments.status import PROGRESSING
 from trainyard_operator.engine.kind import Kind, labelled, owner_of
-from trainyard_operator.engine.objects import DEPLOYMENTS, PODS, SERVICES
+from trainyard_operator.engine.objects import BUDGETS, DEPLOYMENTS, PODS, SERVICES
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.engine.world import World
 from trainyard_operator.names import MODEL_DEPLOYMENTS, MODEL_VERSIONS, MODELS
@@ -35,6 +35,7 @@ KIND = Kind(
         MODEL_VERSIONS: _of_version,
         DEPLOYMENTS: owner_of("Deployment"),
         SERVICES: owner_of("Deployment"),
+        BUDGETS: owner_of("Deployment"),
         PODS: labelled(names.DEPLOYMENT),
     },
 )

@@ -6,7 +6,7 @@ this module joins them and writes down the outcome.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from trainyard_api.conditions import ServingReason
@@ -18,13 +18,15 @@ from trainyard_operator.deployments.following import Followed, Order
 from trainyard_operator.deployments.pods import failure_of, tried_since, unrest_of
 from trainyard_operator.deployments.rollout import Child, Rejected, Rollout, Target
 from trainyard_operator.engine import objects
-from trainyard_operator.engine.conditions import find, merge
+from trainyard_operator.engine.conditions import find, merge, parse_time
 from trainyard_operator.engine.errors import NameTaken
-from trainyard_operator.engine.objects import DEPLOYMENTS, PODS, SERVICES
+from trainyard_operator.engine.objects import BUDGETS, DEPLOYMENTS, PODS, SERVICES
 from trainyard_operator.engine.plan import Event, Object, Plan, Ref
 from trainyard_operator.engine.world import World
 from trainyard_operator.names import MODEL_VERSIONS, MODELS
 from trainyard_operator.settings import Settings
+
+_LONG_AFTER = parse_time("9999-01-01T00:00:00+00:00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Observed:
     children: tuple[Object, ...] = ()
     pods: tuple[Object, ...] = ()
     service: Object | None = None
+    budgets: tuple[Object, ...] = ()
 
 
 async def observe(resource: Object, world: World) -> Observed:
@@ -46,6 +49,7 @@ async def observe(resource: Object, world: World) -> Observed:
         children=tuple(world.list(DEPLOYMENTS, namespace, owner=meta["uid"])),
         pods=tuple(world.list(PODS, namespace, labels={names.DEPLOYMENT: meta["name"]})),
         service=world.get(SERVICES, namespace, meta["name"]),
+        budgets=tuple(world.list(BUDGETS, namespace, owner=meta["uid"])),
     )
 
 
@@ -143,11 +147,42 @@ def _carry_out(
             children.disruption_budget(resource),
             *_apply(resource, order, decided, settings=settings),
         ),
-        create=() if known else (service,),
-        delete=tuple(_delete(resource, observed, decided)),
+        create=(
+            *(() if known else (service,)),
+            *_secrets(resource, observed, order, decided, now=now, settings=settings),
+        ),
+        delete=tuple(_delete(resource, observed, decided, settings)),
         events=tuple(_events(resource, order, decided)),
-        recheck_after=decided.recheck_after,
+        recheck_after=_sooner(decided.recheck_after, observed.pods),
     )
+
+
+def _sooner(recheck: timedelta | None, pods: tuple[Object, ...]) -> timedelta | None:
+    """Return when to look again: soon while a pod may turn out to lack its token."""
+    if not any(tokens.may_be_missing(pod, now=_LONG_AFTER) for pod in pods):
+        return recheck
+    return min(recheck or tokens.MOUNTING, tokens.MOUNTING)
+
+
+def _secrets(
+    resource: Object,
+    observed: Observed,
+    order: Order,
+    decided: Rollout,
+    *,
+    now: datetime,
+    settings: Settings,
+) -> Iterator[Object]:
+    """Yield the tokens that no child mounts yet, and those that its pods may wait for."""
+    if order.runtime is None:
+        return
+    for target in decided.keep:
+        secret = children.serving_secret(resource, target.digest, settings=settings)
+        made = any(children.mounts(child, secret) for child in observed.children)
+        digest = names.short_digest(target.digest)
+        pods = [p for p in observed.pods if p["metadata"]["labels"].get(names.DIGEST) == digest]
+        if not made or any(tokens.may_be_missing(pod, now=now) for pod in pods):
+            yield secret
 
 
 def _apply(
@@ -157,20 +192,23 @@ def _apply(
     if runtime is None:
         return
     for target in decided.keep:
-        signed = tokens.deployment_token(resource, [target.digest], key=settings.signing_key)
-        yield children.serving_secret(resource, target, token=signed)
         yield children.serving_deployment(resource, target, runtime=runtime, settings=settings)
 
 
-def _delete(resource: Object, observed: Observed, decided: Rollout) -> Iterator[Ref]:
-    meta = resource["metadata"]
+def _delete(
+    resource: Object, observed: Observed, decided: Rollout, settings: Settings
+) -> Iterator[Ref]:
+    for budget in observed.budgets:
+        # Of an operator that gave it the Deployment's plain name.
+        if budget["metadata"]["name"] != names.disruption_budget(resource):
+            yield Ref.of(budget)
     for child in observed.children:
         target = children.served(child)
         if target is None or target.digest not in decided.remove:
             continue
         yield Ref.of(child)
-        secret = names.serving_secret(meta["name"], target.digest)
-        yield Ref("v1", "Secret", meta["namespace"], secret)
+        secret = children.serving_secret(resource, target.digest, settings=settings)
+        yield Ref.of_child(secret)
 
 
 def _status(resource: Object, observed: Observed, decided: Rollout) -> Object:

@@ -181,7 +181,12 @@ def _interned(value: Any) -> Any:
     return sys.intern(value) if isinstance(value, str) and len(value) < 40 else value
 
 
+def _trim_budget(seen: Object) -> Object:
+    return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": _meta(seen)}
+
+
 _TRIMS: Mapping[str, Callable[[Object], Object]] = {
+    objects.BUDGETS: _trim_budget,
     "jobs": _trim_job,
     "pods": _trim_pod,
 }

@@ -9,22 +9,22 @@ Rights it needs (the chart's ClusterRole says the same):
                     …/status of these                                        get patch
                     …/finalizers of these                                    update
                     models, modelversions                                    create patch
-                    models                                                   promote
                     runs                                                     operate
-    batch           jobs                              get list watch create patch delete
+    batch           jobs                              get list watch create delete
     apps            deployments                       get list watch create patch delete
-    ""              services                          get list watch create patch delete
-                    pods                              get list watch delete
+    ""              services                          get list watch create patch
+                    pods                              get list watch
                     pods/log                          get
-                    secrets                           create patch delete
+                    secrets                           create get (metadata) delete
                     nodes, namespaces, events         list
     events.k8s.io   events                            create patch
-    policy          poddisruptionbudgets              create patch delete
+    policy          poddisruptionbudgets              get list watch create patch delete
     coordination.k8s.io  leases (own namespace)       get create update
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -49,6 +49,7 @@ _JSON = "application/json"
 _MERGE = "application/merge-patch+json"
 _JSON_PATCH = "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 
 
@@ -85,6 +86,13 @@ class Kube:
         except NotFound:
             return None
 
+    async def metadata(self, ref: Ref) -> Object | None:
+        """Return an object without its content, None if there is none."""
+        try:
+            return await self._call("GET", _path(ref), accept=_METADATA)
+        except NotFound:
+            return None
+
     async def list(
         self, api_version: str, kind: str, namespace: str = "", **params: str
     ) -> AsyncIterator[Object]:
@@ -115,6 +123,20 @@ class Kube:
         path = _path(Ref.of(desired))
         return self._written(await self._call("PATCH", path, desired, _APPLY, params=params))
 
+    async def claim(self, desired: Object) -> Object:
+        """Apply an object that is not known to be ours yet: whose fields differ is another's.
+
+        Raises:
+            NameTaken: An object of that name belongs to somebody else.
+        """
+        try:
+            return await self.apply(desired, force=False)
+        except Conflict as exc:
+            found = await self.read(Ref.of(desired))
+            if found is not None and not _is_same(found, desired, ""):
+                raise _taken(found, desired) from exc
+            raise
+
     async def create(self, desired: Object, *, known_by: str = "") -> Object:
         """Create an object once; one that has the same controller already is as good.
 
@@ -130,25 +152,40 @@ class Kube:
         try:
             return self._written(await self._call("POST", path, desired, params=params))
         except Conflict as exc:
-            found = await self.read(ref)
-            if found is not None and _is_same(found, desired, known_by):
-                return self._written(found)
-            raise NameTaken(
-                f"{ref.kind}NameTaken",
-                f"another {ref.kind} is named {ref.name}: waiting until it is deleted",
-                after=timedelta(seconds=2),
-            ) from exc
+            # Whose it is, before what is in it: a Secret may be a user's.
+            head = await self.metadata(ref)
+            if head is None:
+                raise  # gone again; or a quota's conflict, in its own words
+            if not _is_same(head, desired, known_by):
+                raise _taken(head, desired) from exc
+            return self._written(await self.read(ref) or {**desired, **head})
 
     async def delete(self, ref: Ref) -> None:
-        """Delete an object in the background; gone, or another by now (UID), is fine."""
+        """Delete an object in the background; gone, or another by now, is fine.
+
+        Raises:
+            ValueError: Neither its UID nor its owner's is given: it might be a user's.
+        """
+        if not ref.uid:
+            ref = await self._identified(ref)
+        if not ref.uid:
+            return
         body: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
         body["propagationPolicy"] = "Background"
-        if ref.uid:
-            body["preconditions"] = {"uid": ref.uid}
+        body["preconditions"] = {"uid": ref.uid}
         try:
             await self._call("DELETE", _path(ref), body)
         except (NotFound, Conflict):
             return
+
+    async def _identified(self, ref: Ref) -> Ref:
+        """Return the address with the object's UID, if its owner has it."""
+        if not ref.owner:
+            raise ValueError(f"deleting {ref.kind} {ref.name} needs a UID, its own or its owner's")
+        found = await self.metadata(ref)
+        if found is None or objects.controller_uid(found) != ref.owner:
+            return ref
+        return replace(ref, uid=found["metadata"]["uid"])
 
     async def patch(self, ref: Ref, patch: Object, *, subresource: str = "") -> Object:
         """Merge-patch an object; with ref.uid, only the one with this UID.
@@ -218,10 +255,11 @@ class Kube:
         content_type: str = _JSON,
         *,
         params: Mapping[str, str] | None = None,
+        accept: str = _JSON,
     ) -> Object:
         data = orjson.dumps(body) if body is not None else None
         async with self._request(
-            method, path, data=data, content_type=content_type, params=params or {}
+            method, path, data=data, content_type=content_type, params=params or {}, accept=accept
         ) as response:
             answer: Object = orjson.loads(await response.read())
             return answer
@@ -235,9 +273,10 @@ class Kube:
         params: Mapping[str, str],
         data: bytes | None = None,
         content_type: str = "",
+        accept: str = _JSON,
         limits: aiohttp.ClientTimeout = _TIMEOUT,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = self._access.headers()
+        headers = {**self._access.headers(), "Accept": accept}
         if data is not None:
             headers["Content-Type"] = content_type
         url = self._access.server + path
@@ -266,6 +305,32 @@ def _is_same(found: Object, desired: Object, label: str) -> bool:
         return owner == objects.controller_uid(found)
     wanted = (desired["metadata"].get("labels") or {}).get(label)
     return bool(wanted) and (found["metadata"].get("labels") or {}).get(label) == wanted
+
+
+def _taken(found: Object, desired: Object) -> NameTaken:
+    """Return that another has the name, whose it is, and the way out.
+
+    Without a time: the pause doubles, because what is there may stay for ever.
+    """
+    kind, name = desired["kind"], desired["metadata"]["name"]
+    ours, theirs = (_controller(each) for each in (desired, found))
+    said = f"another {kind} is named {name}"
+    if theirs and ours and (theirs["kind"], theirs["name"]) == (ours["kind"], ours["name"]):
+        fix = (
+            f"it is that of an earlier {theirs['kind']} {theirs['name']}: waiting until it is gone"
+        )
+    elif theirs:
+        fix = f"it belongs to {theirs['kind']} {theirs['name']}: delete that, or use another name"
+    else:
+        made = next((m.get("manager") for m in found["metadata"].get("managedFields") or ()), "")
+        by = f", made by {made}" if made else ""
+        fix = f"it belongs to nobody{by}: delete it, or use another name"
+    return NameTaken(f"{kind}NameTaken", f"{said}; {fix}")
+
+
+def _controller(resource: Object) -> Mapping[str, Any] | None:
+    owners = resource["metadata"].get("ownerReferences") or ()
+    return next((owner for owner in owners if owner.get("controller")), None)
 
 
 def error_of(code: int, body: bytes, headers: Mapping[str, str]) -> OperatorError:

@@ -12,6 +12,8 @@ JOBS = "jobs"
 PODS = "pods"
 DEPLOYMENTS = "deployments"
 SERVICES = "services"
+BUDGETS = "poddisruptionbudgets"
+CHILDREN = (JOBS, PODS, DEPLOYMENTS, SERVICES, BUDGETS)
 
 OWN_RESOURCES = tuple(contract.PLURALS.values())
 
@@ -26,7 +28,7 @@ PLURALS = {
     ("v1", "Event"): "events",
     ("batch/v1", "Job"): JOBS,
     ("apps/v1", "Deployment"): DEPLOYMENTS,
-    ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
+    ("policy/v1", "PodDisruptionBudget"): BUDGETS,
     ("coordination.k8s.io/v1", "Lease"): "leases",
     ("events.k8s.io/v1", "Event"): "events",
     **{(API_VERSION, kind): plural for kind, plural in contract.PLURALS.items()},

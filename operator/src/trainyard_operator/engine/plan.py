@@ -3,7 +3,7 @@
 Plain frozen data. Nothing here decides, and nothing here performs: kinds make Plans,
 reconcile.py carries them out in this order and stops at the first failure:
 
-    effects ─▶ apply ─▶ create ─▶ delete ─▶ one status patch ─▶ events
+    effects ─▶ create ─▶ apply ─▶ delete ─▶ one status patch ─▶ events
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,8 @@ class Ref:
 
     Attributes:
         uid: When given, a delete only hits the object with this UID.
+        owner: For an object that is not watched, so whose UID is not known: a delete only hits
+            what this UID controls.
     """
 
     api_version: str
@@ -28,6 +30,14 @@ class Ref:
     namespace: str
     name: str
     uid: str = ""
+    owner: str = ""
+
+    @classmethod
+    def of_child(cls, desired: Object) -> "Ref":
+        """Return the address of a child as it is described, which its controller alone deletes."""
+        (controller,) = (o for o in desired["metadata"]["ownerReferences"] if o["controller"])
+        ref = cls.of(desired)
+        return cls(ref.api_version, ref.kind, ref.namespace, ref.name, owner=controller["uid"])
 
     @classmethod
     def of(cls, resource: Object) -> "Ref":
@@ -79,10 +89,12 @@ class Plan:
         status: The whole status that shall hold after the step, if all of it is done: a step
             that fails leaves the present one. Equal to the present one means that nothing is
             written.
-        apply: Children that are kept as described (server-side apply, force).
+        apply: Children that are kept as described (server-side apply); by force only once they
+            are known to be ours.
         create: Children made once and never touched again. A child of that name that is
             ours is fine; another's is an error that waits until it is gone.
-        delete: Objects to delete in the background; already gone is fine.
+        delete: Objects to delete in the background, known by UID or by owner; already gone is
+            fine.
         effects: Calls to make first.
         events: Told once the status is written, so only when something happened.
         recheck_after: Look again after this time even if nothing changes.

@@ -47,6 +47,7 @@ class Writer(Protocol):
     """What the loop writes with: kube.Kube, or a fake."""
 
     async def apply(self, desired: Object) -> Object: ...
+    async def claim(self, desired: Object) -> Object: ...
     async def create(self, desired: Object) -> Object: ...
     async def delete(self, ref: Ref) -> None: ...
     async def patch_status(self, resource: Object, patch: Object) -> Object: ...
@@ -119,10 +120,11 @@ class Reconciler:
         return _Step(promised, events=plan.events, recheck_after=plan.recheck_after)
 
     async def _write(self, plan: Plan) -> None:
-        for desired in plan.apply:
-            await self._apply(desired)
+        # A token before the pods that mount it.
         for desired in plan.create:
             await self.kube.create(desired)
+        for desired in plan.apply:
+            await self._apply(desired)
         for doomed in plan.delete:
             try:
                 await self.kube.delete(doomed)
@@ -139,7 +141,9 @@ class Reconciler:
         mark = f"{said}/{held['metadata'].get('generation', '')}" if held else said
         if self._applied.get(ref) == mark:
             return
-        done = await self.kube.apply(desired)
+        owner = objects.controller_uid(desired)
+        known = held is not None and objects.controller_uid(held) == owner
+        done = await (self.kube.apply(desired) if known else self.kube.claim(desired))
         if len(self._applied) > _APPLIED:
             self._applied.clear()
         # A later change by somebody else raises the generation, and we apply again.

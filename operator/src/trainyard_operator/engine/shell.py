@@ -136,7 +136,7 @@ class Shell:
         metrics.QUEUE_DEPTH.labels(key.resource).dec()
 
 
-WATCHED = (*objects.OWN_RESOURCES, "jobs", "pods", "deployments", "services")
+WATCHED = (*objects.OWN_RESOURCES, *objects.CHILDREN)
 """The resources that kopf watches; children by the label that says they are ours."""
 
 

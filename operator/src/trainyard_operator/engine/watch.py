@@ -108,7 +108,7 @@ def configuration(settings: Settings) -> kopf.OperatorSettings:
     kept.queueing.exit_timeout = 1
     kept.execution.max_workers = 2
     kept.process.ultimate_exiting_timeout = 60
-    for resource in ("jobs", "pods", "deployments", "services"):
+    for resource in objects.CHILDREN:
         group, _, version = _GROUPS[resource].rpartition("/")
         kept.watching.label_selectors[group, version, resource] = _SELECTOR
     _log.debug("kopf watches %s", ", ".join(WATCHED), extra={"all": not settings.watch_namespaces})

@@ -14,6 +14,7 @@ from trainyard_operator import names
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.runs.source import literal, text_of
 from trainyard_operator.settings import Settings
+from trainyard_operator.tokens import run_secret
 
 # USER, because the UID of a pod has no name in most images, and getpass.getuser() raises then.
 _DEFAULTS = {
@@ -31,7 +32,7 @@ def main_environment(run: Object, attempt: int, *, settings: Settings) -> list[O
     theirs = {each["name"]: each for each in spec.get("env") or ()}
     ours = {**_recording(run, settings), **_about(run, attempt), **_parameters(spec)}
     fixed = [{"name": name, "value": literal(value)} for name, value in ours.items()]
-    token = token_variable(run)
+    token = token_variable(run, settings)
     taken = {*ours, token["name"]}
     defaults = [
         {"name": name, "value": value} for name, value in _DEFAULTS.items() if name not in theirs
@@ -39,9 +40,9 @@ def main_environment(run: Object, attempt: int, *, settings: Settings) -> list[O
     return [*defaults, *(e for name, e in theirs.items() if name not in taken), *fixed, token]
 
 
-def token_variable(run: Object) -> Object:
+def token_variable(run: Object, settings: Settings) -> Object:
     """Return the variable that holds the Run's token."""
-    secret = names.token_secret(run["metadata"]["name"])
+    secret = run_secret(run, key=settings.signing_key)["metadata"]["name"]
     reference = {"name": secret, "key": contract.TOKEN_KEY}
     return {"name": "MLFLOW_TRACKING_TOKEN", "valueFrom": {"secretKeyRef": reference}}
 

@@ -39,7 +39,7 @@ from trainyard_operator.runs.retry import clean_up_in, delay_after, retry_delay,
 from trainyard_operator.runs.scheduling import explain_unschedulable
 from trainyard_operator.runs.waiting import PENDING, STARTING, Waiting, blocked_of, waiting_of
 from trainyard_operator.settings import Settings
-from trainyard_operator.tokens import run_token, token_secret
+from trainyard_operator.tokens import run_secret
 
 QUIET = timedelta(seconds=2)
 LOOK_AGAIN = timedelta(seconds=5)
@@ -50,7 +50,7 @@ def plan(run: Object, observed: Observed, /, *, now: datetime, settings: Setting
     """Decide the next step for *run*."""
     status = run.get("status") or {}
     if run_status.is_finished(status):
-        return _after_the_end(run, observed, now=now)
+        return _after_the_end(run, observed, now=now, settings=settings)
     if run["metadata"].get("deletionTimestamp"):
         return Plan(status=status)
     number, entry = run_status.current_attempt(status)
@@ -102,18 +102,10 @@ def _start(
     return Plan(
         status=_quiet_or(run, status, PENDING, now=now),
         effects=(record_run(run),),
-        apply=(_secret(run, settings),),
-        create=(run_job(run, number, settings=settings),),
+        create=(run_secret(run, key=settings.signing_key), run_job(run, number, settings=settings)),
         delete=unfinished(observed.live),
         recheck_after=QUIET,
     )
-
-
-def _secret(run: Object, settings: Settings) -> Object:
-    name = names.token_secret(run["metadata"]["name"])
-    token = run_token(run, key=settings.signing_key)
-    # Not the attempt's labels: all attempts share it, and writing it again must change nothing.
-    return token_secret(run, name, token, labels=names.run_labels(run))
 
 
 def _pause_left(status: Object, *, now: datetime) -> timedelta:
@@ -158,16 +150,23 @@ def _wait(
     run: Object, number: int, observed: Observed, *, now: datetime, settings: Settings
 ) -> Plan:
     waits = _explained(observed)
+    secret = run_secret(run, key=settings.signing_key)
+    name = secret["metadata"]["name"]
+    if waits.reason == "ConfigMissing" and name in waits.message:
+        # Ours to mend, so never final: the node asks again for it.
+        told = Waiting(waits.reason, f"Secret {name}, which holds the Run's token, is made again")
+        return Plan(
+            status=_quiet_or(run, run.get("status") or {}, told, now=now),
+            create=(secret,),
+            recheck_after=LOOK_AGAIN,
+        )
     since = _waiting_since(observed)
     if waits.is_final(now - since):
         outcome = Outcome(waits.reason, waits.message, Fault.FINAL)
         doomed = (Ref.of(observed.job),) if observed.job else ()
         return _finish(run, number, outcome, pod=observed.pod, delete=doomed, now=now)
-    secret = names.token_secret(run["metadata"]["name"])
-    missing = waits.reason == "ConfigMissing" and secret in waits.message
     return Plan(
         status=_quiet_or(run, run.get("status") or {}, waits, now=now),
-        apply=(_secret(run, settings),) if missing else (),
         recheck_after=LOOK_AGAIN if waits.patience is not None or not observed.pod else QUIET * 5,
     )
 
@@ -299,7 +298,7 @@ def _stopping(run: Object, reason: str, message: str, observed: Observed, *, now
     )
 
 
-def _after_the_end(run: Object, observed: Observed, *, now: datetime) -> Plan:
+def _after_the_end(run: Object, observed: Observed, *, now: datetime, settings: Settings) -> Plan:
     status = run["status"]
     lingering = unfinished(observed.live)
     if not run_status.is_recorded(status):
@@ -314,7 +313,7 @@ def _after_the_end(run: Object, observed: Observed, *, now: datetime) -> Plan:
     ttl = _clean_up_in(run, now=now)
     doomed: tuple[Ref, ...] = ()
     if ttl is not None and ttl <= timedelta(0):
-        doomed, ttl = _children(run, observed), None
+        doomed, ttl = _children(run, observed, settings), None
     elif lingering:
         late = now - parse_time(status["completionTime"]) > LINGERING
         doomed, ttl = (lingering, ttl) if late else ((), LINGERING)
@@ -330,12 +329,11 @@ def _clean_up_in(run: Object, *, now: datetime) -> timedelta | None:
     return clean_up_in(run["spec"], parse_time(run["status"]["completionTime"]), now=now)
 
 
-def _children(run: Object, observed: Observed) -> tuple[Ref, ...]:
+def _children(run: Object, observed: Observed, settings: Settings) -> tuple[Ref, ...]:
     jobs = tuple(Ref.of(job) for job in observed.jobs if "deletionTimestamp" not in job["metadata"])
     if not jobs:
         return ()
-    meta = run["metadata"]
-    secret = Ref("v1", "Secret", meta["namespace"], names.token_secret(meta["name"]))
+    secret = Ref.of_child(run_secret(run, key=settings.signing_key))
     # Jobs last: while one is there, a clean-up that was cut short begins again.
     return (secret, *jobs)
 

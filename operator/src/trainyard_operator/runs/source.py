@@ -8,9 +8,10 @@ from typing import Any
 
 from trainyard_api import contract
 
-from trainyard_operator import names, security
+from trainyard_operator import security
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.settings import Settings
+from trainyard_operator.tokens import run_secret
 
 SOURCE = "source"
 
@@ -96,7 +97,7 @@ def _git(run: Object) -> list[str]:
 
 
 def _environment(run: Object, settings: Settings) -> list[Object]:
-    name = names.token_secret(run["metadata"]["name"])
+    name = run_secret(run, key=settings.signing_key)["metadata"]["name"]
     token = {"secretKeyRef": {"name": name, "key": contract.TOKEN_KEY}}
     return [
         {"name": "HOME", "value": "/tmp"},  # noqa: S108  # the pod's own

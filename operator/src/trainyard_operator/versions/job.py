@@ -29,7 +29,7 @@ _KEPT_SECONDS = 3600
 
 
 def publishing_job(
-    version: Object, *, attempt: int, allowed: Sequence[str], settings: Settings
+    version: Object, *, attempt: int, secret: str, allowed: Sequence[str], settings: Settings
 ) -> Object:
     """Return the Job of one attempt to publish the version."""
     name = version["metadata"]["name"]
@@ -58,7 +58,7 @@ def publishing_job(
             "ttlSecondsAfterFinished": _KEPT_SECONDS,
             "template": {
                 "metadata": {"labels": labels},
-                "spec": _pod(version, allowed=allowed, settings=settings),
+                "spec": _pod(version, secret=secret, allowed=allowed, settings=settings),
             },
         },
     }
@@ -68,11 +68,10 @@ def publishing_secret(version: Object, *, token: str) -> Object:
     """Return the Secret with the token of this version's publishing Jobs."""
     name = version["metadata"]["name"]
     labels = names.component_labels("publishing", {names.MODEL_VERSION: name})
-    secret = names.token_secret(name)
-    return token_secret(version, secret, token, labels=labels, kind="ModelVersion")
+    return token_secret(version, token, labels=labels, kind="ModelVersion")
 
 
-def _pod(version: Object, *, allowed: Sequence[str], settings: Settings) -> Object:
+def _pod(version: Object, *, secret: str, allowed: Sequence[str], settings: Settings) -> Object:
     meta = version["metadata"]
     formats = [argument for flavor in allowed for argument in ("--allow", flavor)]
     fetch = ["fetch", "model", "--namespace", meta["namespace"], "--version", meta["name"]]
@@ -101,7 +100,7 @@ def _pod(version: Object, *, allowed: Sequence[str], settings: Settings) -> Obje
             {"name": "model", "emptyDir": {}},
             {"name": "out", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
-            {"name": "token", "secret": {"secretName": names.token_secret(meta["name"])}},
+            {"name": "token", "secret": {"secretName": secret}},
         ],
     }
 

@@ -24,7 +24,7 @@ from trainyard_operator.engine.world import World
 from trainyard_operator.names import MODELS, RUNS
 from trainyard_operator.numbers import Retired, is_retired
 from trainyard_operator.settings import Settings
-from trainyard_operator.tokens import version_token
+from trainyard_operator.tokens import may_be_missing, version_token
 from trainyard_operator.versions import attempts
 from trainyard_operator.versions.attempts import Attempt
 from trainyard_operator.versions.effects import HoldVersion, ReleaseFinalizer
@@ -207,7 +207,7 @@ def _publish(
         return _rejected(resource, status, step.failed.reason, step.failed.message, now=now)
     if observed.warnings and not step.start:
         step = replace(step, message=f"Waiting: {observed.warnings[0]}")
-    return _go_on(resource, model, status, step, now=now, settings=settings)
+    return _go_on(resource, observed, model, status, step, now=now, settings=settings)
 
 
 def _source_problem(resource: Object, observed: Observed) -> tuple[str, str] | None:
@@ -226,6 +226,7 @@ def _source_problem(resource: Object, observed: Observed) -> tuple[str, str] | N
 
 def _go_on(
     resource: Object,
+    observed: Observed,
     model: Object,
     status: Object,
     step: attempts.Step,
@@ -236,16 +237,28 @@ def _go_on(
     told = Condition(PUBLISHED, "False", PublishedReason.PUBLISHING, step.message)
     merged = merge(resource, {**status, "phase": "Publishing"}, told, now=now)
     hold = _hold(resource, model)
-    if not step.start:
-        return Plan(status=merged, effects=hold, recheck_after=step.recheck_after or _REFRESH)
     token = version_token(resource, key=settings.signing_key)
+    secret = publishing_secret(resource, token=token)
+    if not step.start:
+        return Plan(
+            status=merged,
+            effects=hold,
+            # A pod that does not start may wait for a token that somebody deleted.
+            create=(secret,) if any(may_be_missing(p, now=now) for p in observed.pods) else (),
+            recheck_after=step.recheck_after or _REFRESH,
+        )
     allowed = (model.get("spec") or {}).get("allowedFormats") or ()
-    job = publishing_job(resource, attempt=step.start, allowed=allowed, settings=settings)
+    job = publishing_job(
+        resource,
+        attempt=step.start,
+        secret=secret["metadata"]["name"],
+        allowed=allowed,
+        settings=settings,
+    )
     return Plan(
         status=merged,
         effects=hold,
-        apply=(publishing_secret(resource, token=token),),
-        create=(job,),
+        create=(secret, job),
         recheck_after=_REFRESH,
     )
 

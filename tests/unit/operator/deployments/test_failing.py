@@ -50,7 +50,7 @@ def test_too_many_reject_the_digest() -> None:
         "message": "no model.pkl",
         "retry": 7,
     }
-    assert [r.name for r in told.delete] == ["digits-22222222", "digits-22222222-token"]
+    assert [r.kind for r in told.delete] == ["Deployment", "Secret"]
     assert "Rejected" in [e.reason for e in told.events]
     assert told.status["phase"] == "Degraded"
 

@@ -1,20 +1,51 @@
 """From one version to the next, without a moment in which nothing answers."""
 
 from builders import given
-from builders.deployments import applied, child, condition, plan, served, version
+from builders.deployments import applied, child, condition, plan, pod, served, version
+from trainyard_operator import names
+from trainyard_operator.deployments import children
+from trainyard_operator.engine.plan import Ref
+from trainyard_operator.tokens import MOUNTING
 
 
 def test_the_first_version_gets_service_budget_token_and_child() -> None:
     told = plan(given.model_deployment(), follows=version(1))
 
-    assert [o["kind"] for o in told.create] == ["Service"]
-    assert applied(told, "PodDisruptionBudget") == ["digits"]
-    assert applied(told, "Secret") == ["digits-11111111-token"]
+    assert [o["kind"] for o in told.create] == ["Service", "Secret"]
+    assert applied(told, "PodDisruptionBudget") != ["digits"]
+    (made,) = (o for o in told.apply if o["kind"] == "Deployment")
+    assert children.mounts(made, told.create[1])
     assert applied(told, "Deployment") == ["digits-11111111"]
     assert told.status["updating"] == served(1)
     assert told.status["phase"] == "Pending"
     assert condition(told, "Available")["status"] == "False"
     assert told.status["endpoint"] == "http://digits.team.svc"
+
+
+def test_a_token_that_somebody_deleted_is_made_again() -> None:
+    resource = given.model_deployment(status={"stable": served(1)})
+    container = given.container_status("server", waiting={"reason": "ContainerCreating"})
+    placed = given.condition("PodScheduled", lastTransitionTime="2026-11-24T11:00:00Z")
+    waits = pod(1, conditions=[placed], containerStatuses=[container])
+
+    settled = plan(resource, child(resource, 1, ready=1), follows=version(1))
+    told = plan(resource, child(resource, 1), follows=version(1), pods=(waits,))
+
+    assert [o["kind"] for o in settled.create] == ["Service"]
+    assert [o["kind"] for o in told.create] == ["Service", "Secret"]
+    assert told.recheck_after == MOUNTING
+
+
+def test_a_budget_of_the_plain_name_goes_and_its_own_stays() -> None:
+    resource = given.model_deployment()
+    owned = {"ownerReferences": [given.owner(resource)]}
+    old, own = (
+        given.thing("policy/v1", "PodDisruptionBudget", name, metadata=owned)
+        for name in ("digits", names.disruption_budget(resource))
+    )
+    told = plan(resource, follows=version(1), budgets=(old, own))
+
+    assert told.delete == (Ref.of(old),)
 
 
 def test_ready_it_is_stable_and_available() -> None:
@@ -59,10 +90,9 @@ def test_the_old_one_goes_with_its_token_once_the_new_one_is_ready() -> None:
         follows=version(2),
     )
 
-    assert [(r.kind, r.name) for r in told.delete] == [
-        ("Deployment", "digits-11111111"),
-        ("Secret", "digits-11111111-token"),
-    ]
+    assert [r.kind for r in told.delete] == ["Deployment", "Secret"]
+    assert told.delete[0].name == "digits-11111111"
+    assert told.delete[1].owner == resource["metadata"]["uid"]
     assert told.status["stable"] == served(2)
 
 

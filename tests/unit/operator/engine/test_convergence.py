@@ -57,8 +57,9 @@ async def test_dying_at_any_write_leads_to_the_same_end(name: str, moment: str) 
 async def test_a_clean_run_costs_five_writes() -> None:
     stage, _ = await reference("a Run that succeeds")
 
+    (secret,) = (each["metadata"]["name"] for each in stage.kube.find("Secret"))
     assert stage.kube.writes == [
-        "apply Secret/r-token",
+        f"create Secret/{secret}",
         "create Job/r-a1",
         "status Run/r",
         "status Run/r",

@@ -56,7 +56,7 @@ async def test_status_is_written_last_and_events_after_it() -> None:
     child = given.job("child", of=run)
     del child["metadata"]["uid"]
     event = Event("Normal", "Done", "done")
-    plan = Plan({"phase": "X"}, apply=(child,), delete=(Ref.of(child),), events=(event,))
+    plan = Plan({"phase": "X"}, apply=(child,), delete=(Ref.of_child(child),), events=(event,))
     life = process(stage, kind_of(plan))
     await life.reconciler.reconcile(KEY)
 

@@ -1,6 +1,7 @@
 """The children of a Run: what an ordinary script needs, and nothing that it could abuse."""
 
 import dataclasses
+import re
 from typing import Any
 
 import jwt
@@ -81,7 +82,7 @@ class TestMain:
         assert seen["MLFLOW_RUN_ID"] == given.run_id("r")
         assert seen["MLFLOW_EXPERIMENT_NAME"] == "digits"
         assert seen["TRAINYARD_PARAM_LEARNING_RATE"] == "0.1"
-        assert seen["MLFLOW_TRACKING_TOKEN"]["secretKeyRef"]["name"] == "r-token"
+        assert seen["MLFLOW_TRACKING_TOKEN"]["secretKeyRef"]["name"].startswith("r-")
 
     def test_a_parameter_arrives_as_it_is_written(self) -> None:
         made = main(parameters={"cost": "$(HOME) $$5 $x"})
@@ -240,7 +241,7 @@ class TestTokens:
         assert self.read(token, public)["digests"] == ["sha256:a", "sha256:b"]
 
     def test_the_secret_belongs_to_whom_it_speaks_for(self) -> None:
-        secret = token_secret(given.run(), "r-token", "t", labels={"a": "b"})
+        secret = token_secret(given.run(), "t", labels={"a": "b"})
 
         assert secret["stringData"] == {"token": "t"}
         assert objects.is_ours(secret, given.run())
@@ -255,7 +256,13 @@ class TestNames:
 
     def test_serving_children_are_named_by_digest(self) -> None:
         assert names.serving_child("d", "sha256:0123456789ab") == "d-01234567"
-        assert names.serving_secret("d", "sha256:0123456789ab") == "d-01234567-token"
+
+    def test_no_two_owners_and_no_two_tokens_share_a_secret(self) -> None:
+        run, version = given.run("digits-1"), given.model_version("digits", 1)
+        made = {names.token_secret("digits-1", each, t) for each in (run, version) for t in "ab"}
+
+        assert len(made) == 4
+        assert all(re.fullmatch("digits-1-[0-9a-f]{8}", name) for name in made)
 
     def test_who_has_no_controller_belongs_to_nobody(self) -> None:
         assert objects.controller_uid(given.job("j")) == ""

@@ -73,7 +73,8 @@ class TestRecording:
 
         assert decide(run, jobs=(job,)).recheck_after == timedelta(seconds=30)
         told = decide(run, jobs=(job,), after=LATER)
-        assert [each.name for each in told.delete] == ["r-token", "r-a1"]
+        assert [each.kind for each in told.delete] == ["Secret", "Job"]
+        assert told.delete[0].owner == run["metadata"]["uid"]
         assert not decide(run, after=LATER).delete
 
 

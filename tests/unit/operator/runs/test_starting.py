@@ -17,8 +17,8 @@ class TestStarting:
         told = decide(given.run())
 
         assert kinds_of(told.effects) == ["RecordRun"]
-        assert [each["kind"] for each in told.apply] == ["Secret"]
-        assert [each["metadata"]["name"] for each in told.create] == ["r-a1"]
+        assert [each["kind"] for each in told.create] == ["Secret", "Job"]
+        assert told.create[1]["metadata"]["name"] == "r-a1"
 
     def test_it_says_nothing_in_its_first_moments(self) -> None:
         young = given.run(metadata={"creationTimestamp": "2026-11-24T12:59:59Z"})
@@ -27,7 +27,7 @@ class TestStarting:
         assert decide(young).recheck_after is not None
 
     def test_the_token_is_the_same_every_time(self) -> None:
-        assert decide(given.run()).apply == decide(given.run(), after=LATER).apply
+        assert decide(given.run()).create == decide(given.run(), after=LATER).create
 
     def test_an_unknown_runtime_is_the_users_to_mend(self) -> None:
         with pytest.raises(Terminal) as raised:
@@ -46,7 +46,7 @@ class TestStarting:
         run = given.run(status={"phase": "Retrying", "attempts": [attempt(completionTime=at)]})
 
         assert decide(run).recheck_after == timedelta(seconds=2)
-        assert [j["metadata"]["name"] for j in decide(run, after=LATER).create] == ["r-a2"]
+        assert decide(run, after=LATER).create[-1]["metadata"]["name"] == "r-a2"
 
     def test_the_next_attempt_waits_for_a_pod_of_the_last_one_that_still_runs(self) -> None:
         at = "2026-11-24T12:00:00Z"
@@ -108,11 +108,14 @@ class TestWaiting:
 
     def test_a_token_that_somebody_deleted_is_written_again(self) -> None:
         run = given.run()
-        state = waiting("CreateContainerConfigError", 'secret "r-token" not found')
+        (secret, _) = decide(run).create
+        gone = f'secret "{secret["metadata"]["name"]}" not found'
+        state = waiting("CreateContainerConfigError", gone)
         pod = attempt_pod(run, state=state, startTime="2026-11-24T13:00:00Z")
-        told = decide(run, job=attempt_job(run), pod=pod)
+        told = decide(run, job=attempt_job(run), pod=pod, after=LATER)
 
-        assert [each["kind"] for each in told.apply] == ["Secret"]
+        assert told.create == (secret,)
+        assert finished(told)["status"] == "False"
 
     def test_a_retry_that_starts_says_no_more_than_before(self) -> None:
         at = "2026-11-24T12:00:00Z"

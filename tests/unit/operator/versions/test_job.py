@@ -7,7 +7,7 @@ from trainyard_operator.versions.job import publishing_job
 
 
 def containers_of_the_job() -> dict[str, Object]:
-    job = publishing_job(version(), attempt=1, allowed=["onnx"], settings=SETTINGS)
+    job = publishing_job(version(), attempt=1, allowed=["onnx"], secret="t", settings=SETTINGS)
     pod = job["spec"]["template"]["spec"]
     return {c["name"]: c for c in [*pod["initContainers"], *pod["containers"]]}
 
@@ -43,8 +43,8 @@ def test_a_long_name_still_fits_a_label() -> None:
     long = given.model_version("m" * 50, 123456789)
     other = given.model_version("m" * 50, 123456780)
 
-    first = publishing_job(long, attempt=12, allowed=(), settings=SETTINGS)
-    second = publishing_job(other, attempt=12, allowed=(), settings=SETTINGS)
+    first = publishing_job(long, attempt=12, allowed=(), secret="t", settings=SETTINGS)
+    second = publishing_job(other, attempt=12, allowed=(), secret="t", settings=SETTINGS)
 
     assert len(first["metadata"]["name"]) <= 63
     assert first["metadata"]["name"] != second["metadata"]["name"]

@@ -27,8 +27,9 @@ class TestPublishing:
         resource = version()
         told = plan(resource, observed())
 
-        (secret,), (job,) = told.apply, told.create
-        assert secret["metadata"]["name"] == "digits-1-token"
+        secret, job = told.create
+        mounted = [v["secret"] for v in job["spec"]["template"]["spec"]["volumes"] if "secret" in v]
+        assert mounted == [{"secretName": secret["metadata"]["name"]}]
         assert job["metadata"]["name"] == "digits-1-publish"
         assert job["metadata"]["ownerReferences"][0]["uid"] == resource["metadata"]["uid"]
         assert told.status["phase"] == "Publishing"
@@ -40,6 +41,17 @@ class TestPublishing:
 
         assert (told.apply, told.create) == ((), ())
         assert condition(told)["reason"] == "Publishing"
+
+    def test_a_token_that_somebody_deleted_is_made_again(self) -> None:
+        resource = version()
+        made, _ = plan(resource, observed()).create
+        container = given.container_status("fetch", waiting={"reason": "PodInitializing"})
+        seen = attempt(resource, init=[container])
+        seen[1]["status"]["conditions"] = [
+            given.condition("PodScheduled", lastTransitionTime="2026-11-24T11:00:00Z")
+        ]
+
+        assert plan(resource, observed(seen)).create == (made,)
 
     def test_what_the_pod_waits_for_is_told(self) -> None:
         resource = version()
