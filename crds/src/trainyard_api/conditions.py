@@ -75,6 +75,7 @@ class FinalReason(StrEnum):
     IMAGE_RUNS_AS_ROOT = "ImageRunsAsRoot"
     CONFIG_MISSING = "ConfigMissing"
     SOURCE_FAILED = "SourceFailed"
+    INIT_FAILED = "InitFailed"
     START_FAILED = "StartFailed"
     INVALID_SPEC = "InvalidSpec"
 

@@ -110,12 +110,14 @@ _META = (
     "generation",
     "creationTimestamp",
     "deletionTimestamp",
+    "deletionGracePeriodSeconds",
     "labels",
     "ownerReferences",
     "finalizers",
 )
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _CONTAINER = ("name", "image", "resources")
+_INIT = ("name", "image", "restartPolicy")
 _CONDITION = ("type", "status", "reason", "message", "lastTransitionTime")
 _CONTAINER_STATE = ("name", "state", "lastState", "imageID", "image", "restartCount")
 
@@ -163,6 +165,7 @@ def _trim_pod(seen: Object) -> Object:
         "spec": {
             **_pick(spec, "nodeName", "nodeSelector"),
             "containers": [_pick(c, *_CONTAINER) for c in spec.get("containers") or ()],
+            "initContainers": [_pick(c, *_INIT) for c in spec.get("initContainers") or ()],
         },
         "status": kept,
     }

@@ -22,12 +22,20 @@ from trainyard_operator.engine.plan import Event, Object, Plan, Ref
 from trainyard_operator.runs import effects
 from trainyard_operator.runs import status as run_status
 from trainyard_operator.runs.job import run_job
-from trainyard_operator.runs.liveness import has_stopped, is_given_up, is_running, unfinished
+from trainyard_operator.runs.liveness import (
+    given_up_in,
+    has_stopped,
+    is_given_up,
+    is_running,
+    is_settling,
+    unfinished,
+)
 from trainyard_operator.runs.observe import Observed
 from trainyard_operator.runs.outcome import (
     COMPLETED,
     LOST,
     MAIN,
+    SILENT,
     Fault,
     Outcome,
     container_state,
@@ -43,6 +51,7 @@ from trainyard_operator.tokens import run_token, token_secret
 QUIET = timedelta(seconds=2)
 LOOK_AGAIN = timedelta(seconds=5)
 LINGERING = timedelta(seconds=5)
+SETTLING_LOOK = timedelta(seconds=1)
 
 
 def plan(run: Object, observed: Observed, /, *, now: datetime, settings: Settings) -> Plan:
@@ -52,8 +61,15 @@ def plan(run: Object, observed: Observed, /, *, now: datetime, settings: Setting
         return _after_the_end(run, observed, now=now)
     if run["metadata"].get("deletionTimestamp"):
         return Plan(status=status)
+    return _next(run, observed, now=now, settings=settings)
+
+
+def _next(run: Object, observed: Observed, *, now: datetime, settings: Settings) -> Plan:
+    status = run.get("status") or {}
+    if observed.pod is not None and is_settling(observed.pod, now=now):
+        return Plan(status=status, recheck_after=SETTLING_LOOK)
     number, entry = run_status.current_attempt(status)
-    outcome = _outcome(run, observed, listed=entry is not None)
+    outcome = _outcome(run, observed, listed=entry is not None, now=now)
     if outcome is not None:
         return _ended(run, number, outcome, observed, now=now)
     if run["spec"].get("cancel"):
@@ -73,10 +89,12 @@ def _go_on(
     return _wait(run, number, observed, now=now, settings=settings)
 
 
-def _outcome(run: Object, observed: Observed, *, listed: bool) -> Outcome | None:
+def _outcome(run: Object, observed: Observed, *, listed: bool, now: datetime) -> Outcome | None:
     """Return how the attempt ended, whoever ended it; None while it goes on."""
     stopping = run["spec"].get("cancel") or run["spec"].get("suspend")
     seen = outcome_of(observed.pod) if observed.pod else None
+    if seen is None and observed.pod and is_given_up(observed.pod, now=now):
+        seen = SILENT
     if seen and (seen.reason == COMPLETED or not stopping):
         return seen
     if stopping:
@@ -142,8 +160,12 @@ def _running(run: Object, number: int, pod: Object, job: Object, *, now: datetim
     return Plan(
         status=run_status.running(run, number, pod=pod, started=started, now=now),
         effects=(follow_log(run, number, pod), effects.RecallExperiment(names.run_id(run))),
-        recheck_after=left,
+        recheck_after=_sooner(left, given_up_in(pod, now=now)),
     )
+
+
+def _sooner(*left: timedelta | None) -> timedelta | None:
+    return min((each for each in left if each is not None), default=None)
 
 
 def _wait(

@@ -16,7 +16,7 @@ FIRST_DELAY = timedelta(seconds=2)
 LONGEST_DELAY = timedelta(minutes=5)
 DEFAULTS = {"userError": 0, "infrastructure": 3}
 
-_INFRASTRUCTURE = frozenset({"PodLost", "Evicted", "Preempted"})
+_INFRASTRUCTURE = frozenset({"PodLost", "Evicted", "Preempted", "InitFailed"})
 _UNCOUNTED = frozenset({"Suspended"})
 _FIELDS = {Fault.USER: "userError", Fault.INFRASTRUCTURE: "infrastructure"}
 

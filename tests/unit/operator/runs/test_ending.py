@@ -51,6 +51,63 @@ class TestRunning:
         assert decide(run, job=attempt_job(run), pod=pod).status["runID"] == "f" * 32
 
 
+class TestLosing:
+    """A node that died says no more: the pod stays as it was last seen."""
+
+    def test_a_pod_that_should_have_stopped_long_ago_is_lost(self) -> None:
+        run = given.run(status=running_status())
+        frozen = attempt_pod(run, state=RUNNING, phase="Running", deleting=True)
+        told = decide(run, job=attempt_job(run), pod=frozen)
+
+        assert told.status["phase"] == "Retrying"
+        assert told.status["attempts"][0]["reason"] == "PodLost"
+        assert "node" in told.status["attempts"][0]["message"]
+
+    def test_a_pod_that_is_given_its_grace_time_is_looked_at_when_that_is_over(self) -> None:
+        run = given.run(status=running_status())
+        pod = attempt_pod(run, state=RUNNING, phase="Running")
+        pod["metadata"]["deletionTimestamp"] = "2026-11-24T13:00:10Z"
+        told = decide(run, job=attempt_job(run), pod=pod)
+
+        assert told.status["phase"] == "Running"
+        assert told.recheck_after == timedelta(seconds=40)
+
+
+class TestSettling:
+    """A node tells the end of a program before it tells that it was the node who ended it."""
+
+    def test_an_end_waits_for_what_the_pod_says_of_it(self) -> None:
+        run = given.run(status=running_status())
+        pod = attempt_pod(run, state=ended(0), phase="Running")
+        told = decide(run, job=attempt_job(run), pod=pod)
+
+        assert told.status == running_status()
+        assert told.recheck_after is not None
+        pod["status"] |= {"phase": "Failed", "reason": "Terminated"}
+        assert decide(run, job=attempt_job(run), pod=pod).status["phase"] == "Retrying"
+
+    def test_a_cancel_meanwhile_changes_nothing(self) -> None:
+        run = given.run(cancel=True, status=running_status())
+        pod = attempt_pod(run, state=ended(0), phase="Running")
+
+        assert decide(run, job=attempt_job(run), pod=pod).status == running_status()
+
+    def test_it_does_not_wait_for_ever(self) -> None:
+        run = given.run(status=running_status())
+        pod = attempt_pod(run, state=ended(0), phase="Running")
+        told = decide(run, job=attempt_job(run), pod=pod, after=LATER)
+
+        assert told.status["phase"] == "Succeeded"
+
+    def test_a_node_an_hour_ahead_makes_it_wait_no_longer(self) -> None:
+        run = given.run(status=running_status())
+        placed = given.condition("PodScheduled", lastTransitionTime="2026-11-24T11:58:00Z")
+        times = {"startTime": "2026-11-24T12:58:00Z", "conditions": [placed]}
+        pod = attempt_pod(run, state=ended(0), phase="Running", **times)
+
+        assert decide(run, job=attempt_job(run), pod=pod).status["phase"] == "Succeeded"
+
+
 class TestEnding:
     def test_a_success_is_final_without_an_event(self) -> None:
         run = given.run(status=running_status())
