@@ -57,6 +57,7 @@ class WaitingReason(StrEnum):
     START_FAILED = "StartFailed"
     QUOTA_EXCEEDED = "QuotaExceeded"
     JOB_NAME_TAKEN = "JobNameTaken"
+    JOB_SUSPENDED = "JobSuspended"
 
 
 class FinalReason(StrEnum):

@@ -30,6 +30,8 @@ class Fault(Enum):
     NOBODY = auto()
     USER = auto()
     INFRASTRUCTURE = auto()
+    QUEUE = auto()
+    """Nobody's: a queue took the place back, and gives it again. Tried again however often."""
     FINAL = auto()
     """Trying the same again cannot help, or is not wanted."""
 
@@ -52,6 +54,7 @@ class Outcome:
 
 
 COMPLETED = "Completed"
+DONE = Outcome(COMPLETED, "The program exited with code 0", Fault.NOBODY)
 LOST = Outcome(
     "PodLost",
     "The pod is gone, and nothing tells how it ended: its node was lost, or somebody deleted"
@@ -63,6 +66,13 @@ SILENT = Outcome(
     "PodLost",
     "The pod was deleted, and its node says nothing of it any more: the node is down, or cut off",
     Fault.INFRASTRUCTURE,
+)
+
+QUEUED = Outcome(
+    "Preempted",
+    "The Job was suspended by another controller (a queue?) while the program ran: the next attempt"
+    " queues again, and this one counts against nobody",
+    Fault.QUEUE,
 )
 
 _START_FAILURES = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
@@ -135,16 +145,14 @@ def commit_of(pod: Object) -> str:
 
 def _of_main(pod: Object, ended: Mapping[str, Any]) -> Outcome:
     code = int(ended.get("exitCode", 0))
-    seen = {
-        "exit_code": code,
-        "started": _time(ended, "startedAt"),
-        "finished": _time(ended, "finishedAt"),
-    }
-    outside = _outside(pod, ended)
-    if code == 0 and outside is None:
-        return Outcome(COMPLETED, "The program exited with code 0", Fault.NOBODY, **seen)
-    judged = outside or _failure(pod, ended, code)
-    return replace(judged, **seen, log_tail=tail_of(ended.get("message")))
+    judged = _outside(pod, ended) or (_failure(pod, ended, code) if code else DONE)
+    return replace(
+        judged,
+        exit_code=code,
+        started=_time(ended, "startedAt"),
+        finished=_time(ended, "finishedAt"),
+        log_tail=() if judged is DONE else tail_of(ended.get("message")),
+    )
 
 
 def _outside(pod: Object, ended: Mapping[str, Any] | None = None) -> Outcome | None:

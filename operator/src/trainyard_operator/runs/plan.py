@@ -12,8 +12,11 @@ A clean Run costs six writes: Secret, Job, Running, Finished, Recorded, one Even
 status says nothing in the first two seconds, in which most pods start.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+
+from trainyard_api.meta import rfc3339
 
 from trainyard_operator import names
 from trainyard_operator.engine.conditions import Condition, is_true, merge, parse_time
@@ -35,6 +38,7 @@ from trainyard_operator.runs.outcome import (
     COMPLETED,
     LOST,
     MAIN,
+    QUEUED,
     SILENT,
     Fault,
     Outcome,
@@ -42,9 +46,23 @@ from trainyard_operator.runs.outcome import (
     outcome_of,
 )
 from trainyard_operator.runs.recording import follow_if_started, follow_log, record_run, recording
-from trainyard_operator.runs.retry import clean_up_in, delay_after, retry_delay, time_left
+from trainyard_operator.runs.retry import (
+    clean_up_in,
+    delay_after,
+    one_more,
+    retry_delay,
+    time_left,
+    used_retries,
+)
 from trainyard_operator.runs.scheduling import explain_unschedulable
-from trainyard_operator.runs.waiting import PENDING, STARTING, Waiting, blocked_of, waiting_of
+from trainyard_operator.runs.waiting import (
+    PENDING,
+    STARTING,
+    Waiting,
+    blocked_of,
+    suspended_of,
+    waiting_of,
+)
 from trainyard_operator.settings import Settings
 from trainyard_operator.tokens import run_token, token_secret
 
@@ -95,6 +113,11 @@ def _outcome(run: Object, observed: Observed, *, listed: bool, now: datetime) ->
     seen = outcome_of(observed.pod) if observed.pod else None
     if seen is None and observed.pod and is_given_up(observed.pod, now=now):
         seen = SILENT
+    if not stopping and _is_suspended(observed.job):
+        if seen and seen.reason != COMPLETED:
+            return replace(seen, reason=QUEUED.reason, message=QUEUED.message, fault=QUEUED.fault)
+        if seen is None and observed.pod is None and listed:
+            return QUEUED
     if seen and (seen.reason == COMPLETED or not stopping):
         return seen
     if stopping:
@@ -103,6 +126,11 @@ def _outcome(run: Object, observed: Observed, *, listed: bool, now: datetime) ->
         return LOST if listed else None
     has_failed = is_true(observed.job.get("status") or {}, "Failed")
     return LOST if observed.pod is None and has_failed else None
+
+
+def _is_suspended(job: Object | None) -> bool:
+    """Tell whether somebody suspended the Job: we never do."""
+    return bool(job and (job.get("spec") or {}).get("suspend"))
 
 
 def _start(
@@ -135,23 +163,30 @@ def _pause_left(status: Object, *, now: datetime) -> timedelta:
     attempts = status.get("attempts") or ()
     if not attempts or attempts[-1].get("reason") == "Suspended":
         return timedelta(0)
-    return parse_time(attempts[-1]["completionTime"]) + delay_after(len(attempts)) - now
+    used = sum(used_retries(status).values())
+    return run_status.seen_end(status) + delay_after(used) - now
 
 
-def _quiet_or(run: Object, status: Object, waits: Waiting, *, now: datetime) -> Object:
+def _quiet_or(
+    run: Object, status: Object, waits: Waiting, *, now: datetime, since: datetime | None = None
+) -> Object:
     """Return the present status in a Run's first moments, then one that tells of the wait."""
     young = now - parse_time(run["metadata"]["creationTimestamp"]) < QUIET
     if young and not status.get("phase") and waits.patience is None:
         return status
     if status.get("phase") == "Retrying" and waits in {PENDING, STARTING}:
-        return status  # it says so already, with the reason of the last end
+        # It says so already, with the reason of the last end.
+        return run_status.without_wait(status)
     phase = "Retrying" if status.get("attempts") else "Pending"
-    return run_status.waiting(run, phase=phase, reason=waits.reason, message=waits.message, now=now)
+    told = {"reason": waits.reason, "message": waits.message}
+    wait = {"waitingSince": rfc3339(since)} if since else {}
+    return run_status.waiting(run, phase=phase, **told, now=now, **wait)
 
 
 def _running(run: Object, number: int, pod: Object, job: Object, *, now: datetime) -> Plan:
     started = str((container_state(pod, MAIN) or {})["running"].get("startedAt") or "")
-    left = time_left(run["spec"], parse_time(started), now=now) if started else None
+    _, entry = run_status.current_attempt(run.get("status") or {})
+    left = time_left(run["spec"], run_status.seen_start(entry, now=now), now=now)
     if left is not None and left <= timedelta(0):
         limit = run["spec"]["timeout"]
         message = f"The program ran longer than spec.timeout ({limit}) and was stopped"
@@ -172,15 +207,20 @@ def _wait(
     run: Object, number: int, observed: Observed, *, now: datetime, settings: Settings
 ) -> Plan:
     waits = _explained(observed)
-    since = _waiting_since(observed)
-    if waits.is_final(now - since):
+    status = run.get("status") or {}
+    since = run_status.waiting_since(status, waits.reason)
+    if waits.patience is not None:
+        since = since or now
+    elif not waits.is_silent:
+        since = None
+    if since and waits.is_final(now - since):
         outcome = Outcome(waits.reason, waits.message, Fault.FINAL)
         doomed = (Ref.of(observed.job),) if observed.job else ()
         return _finish(run, number, outcome, pod=observed.pod, delete=doomed, now=now)
     secret = names.token_secret(run["metadata"]["name"])
     missing = waits.reason == "ConfigMissing" and secret in waits.message
     return Plan(
-        status=_quiet_or(run, run.get("status") or {}, waits, now=now),
+        status=_quiet_or(run, status, waits, now=now, since=since),
         apply=(_secret(run, settings),) if missing else (),
         recheck_after=LOOK_AGAIN if waits.patience is not None or not observed.pod else QUIET * 5,
     )
@@ -188,7 +228,8 @@ def _wait(
 
 def _explained(observed: Observed) -> Waiting:
     if observed.pod is None:
-        return blocked_of(observed.warnings)
+        held = _is_suspended(observed.job)
+        return suspended_of(observed.job or {}) if held else blocked_of(observed.warnings)
     waits = waiting_of(observed.pod, observed.warnings)
     if waits.reason != "Unschedulable":
         return waits
@@ -196,29 +237,23 @@ def _explained(observed: Observed) -> Waiting:
     return Waiting(waits.reason, f"{waits.message} ({short})" if short else waits.message)
 
 
-def _waiting_since(observed: Observed) -> datetime:
-    waiting = observed.pod or observed.job or {}
-    since = (waiting.get("status") or {}).get("startTime")
-    return parse_time(since or waiting["metadata"]["creationTimestamp"])
-
-
 def _ended(
     run: Object, number: int, outcome: Outcome, observed: Observed, *, now: datetime
 ) -> Plan:
     status = run.get("status") or {}
-    delay = retry_delay(
-        outcome.fault,
-        limits=run["spec"].get("retry") or {},
-        earlier=status.get("attempts") or (),
-        attempts=number,
-    )
+    used = used_retries(status)
+    delay = retry_delay(outcome.fault, limits=run["spec"].get("retry") or {}, used=used)
     if delay is None:
         return _finish(run, number, outcome, pod=observed.pod, now=now)
     told = run_status.ended(run, number, outcome, pod=observed.pod, now=now)
     event = Event("Warning", outcome.reason, f"Attempt {number}: {outcome.message}")
+    used = one_more(used, outcome.fault)
+    # A suspended Job would make another pod once its queue lets it.
+    queued = (Ref.of(observed.job),) if observed.job and _is_suspended(observed.job) else ()
     return Plan(
-        status=run_status.retrying(run, told, outcome, now=now),
+        status=run_status.retrying(run, told, outcome, used=used, now=now),
         effects=follow_if_started(run, number, observed.pod),
+        delete=queued,
         events=(event,),
         recheck_after=delay,
     )
@@ -317,7 +352,7 @@ def _after_the_end(run: Object, observed: Observed, *, now: datetime) -> Plan:
     status = run["status"]
     lingering = unfinished(observed.live)
     if not run_status.is_recorded(status):
-        late = now - parse_time(status["completionTime"]) > LINGERING * 12
+        late = now - run_status.seen_end(status) > LINGERING * 12
         return Plan(
             status=run_status.recorded(run, now=now),
             effects=tuple(recording(run, observed.pod)),
@@ -327,13 +362,13 @@ def _after_the_end(run: Object, observed: Observed, *, now: datetime) -> Plan:
     ttl = _clean_up_in(run, now=now)
     if ttl is not None and ttl <= timedelta(0):
         return Plan(status=status, delete=_children(run, observed))
-    if lingering and now - parse_time(status["completionTime"]) > LINGERING:
+    if lingering and now - run_status.seen_end(status) > LINGERING:
         return Plan(status=status, delete=lingering, recheck_after=ttl)
     return Plan(status=status, recheck_after=LINGERING if lingering else ttl)
 
 
 def _clean_up_in(run: Object, *, now: datetime) -> timedelta | None:
-    return clean_up_in(run["spec"], parse_time(run["status"]["completionTime"]), now=now)
+    return clean_up_in(run["spec"], run_status.seen_end(run["status"]), now=now)
 
 
 def _children(run: Object, observed: Observed) -> tuple[Ref, ...]:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from builders import given
 from builders.run_plans import LATER, attempt, finished, kinds_of, running_status
 from builders.stage import RUNNING, attempt_job, attempt_pod, condition_of, decide, ended
@@ -38,17 +39,57 @@ class TestRunning:
         assert "30s" in finished(told)["message"]
         assert [each.name for each in told.delete] == ["r-a1"]
 
-    def test_a_program_is_looked_at_again_when_its_time_is_over(self) -> None:
-        run = given.run(timeout="90s")
-        pod = attempt_pod(run, state=RUNNING, phase="Running")
+    @pytest.mark.parametrize("nodes_time", ["2026-11-24T12:54:00Z", "2026-11-24T14:00:00Z"])
+    def test_its_time_begins_when_it_is_first_seen_whatever_the_nodes_clock_says(
+        self, nodes_time: str
+    ) -> None:
+        run = given.run(timeout="5m")
+        pod = attempt_pod(run, state={"running": {"startedAt": nodes_time}}, phase="Running")
+        first = decide(run, job=attempt_job(run), pod=pod)
+        held = given.run(timeout="5m", status=first.status)
+        again = decide(held, job=attempt_job(run), pod=pod, after=timedelta(minutes=4))
+        late = decide(held, job=attempt_job(run), pod=pod, after=timedelta(minutes=5))
 
-        assert decide(run, job=attempt_job(run), pod=pod).recheck_after == timedelta(seconds=30)
+        assert first.recheck_after == timedelta(minutes=5)
+        assert again.recheck_after == timedelta(minutes=1)
+        assert finished(late)["reason"] == "TimedOut"
 
     def test_a_run_id_once_written_wins(self) -> None:
         run = given.run(status={"runID": "f" * 32})
         pod = attempt_pod(run, state=RUNNING, phase="Running")
 
         assert decide(run, job=attempt_job(run), pod=pod).status["runID"] == "f" * 32
+
+
+class TestQueueing:
+    """Somebody else, such as Kueue, suspends the Job to give its place to another."""
+
+    def test_a_place_that_is_taken_back_counts_against_nobody(self) -> None:
+        run = given.run(status=running_status(), retry={"infrastructure": 0})
+        job = attempt_job(run)
+        job["spec"]["suspend"] = True
+        told = decide(run, job=job, pod=attempt_pod(run, state=ended(143), deleting=True))
+
+        assert told.status["phase"] == "Retrying"
+        assert told.status["attempts"][0]["reason"] == "Preempted"
+        assert not any(told.status["retries"].values())
+        # It would make another pod beside the next attempt's.
+        assert [each.name for each in told.delete] == ["r-a1"]
+
+    def test_nor_does_one_whose_pod_is_gone_already(self) -> None:
+        run = given.run(status=running_status(), retry={"infrastructure": 0})
+        job = attempt_job(run)
+        job["spec"]["suspend"] = True
+
+        assert decide(run, job=job).status["attempts"][0]["reason"] == "Preempted"
+
+    def test_a_program_that_was_done_before_is_done(self) -> None:
+        run = given.run(status=running_status())
+        job = attempt_job(run)
+        job["spec"]["suspend"] = True
+        told = decide(run, job=job, pod=attempt_pod(run, state=ended(0)))
+
+        assert told.status["phase"] == "Succeeded"
 
 
 class TestLosing:
