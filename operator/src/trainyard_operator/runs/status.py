@@ -61,7 +61,9 @@ def waiting(
 def running(run: Object, attempt: int, *, pod: Object, started: str, now: datetime) -> Object:
     """Return the status of a Run whose program runs."""
     status = _status(run)
-    held = next((a for a in status.get("attempts") or () if a["number"] == attempt), {})
+    held: Mapping[str, Any] = next(
+        (a for a in status.get("attempts") or () if a["number"] == attempt), {}
+    )
     entry = {
         "number": attempt,
         "job": names.run_job(run["metadata"]["name"], attempt),
