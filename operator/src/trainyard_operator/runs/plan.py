@@ -114,7 +114,7 @@ def _outcome(run: Object, observed: Observed, *, listed: bool, now: datetime) ->
     if seen is None and observed.pod and is_given_up(observed.pod, now=now):
         seen = SILENT
     if not stopping and _is_suspended(observed.job):
-        if seen and seen.reason != COMPLETED:
+        if seen and seen.reason == LOST.reason:
             return replace(seen, reason=QUEUED.reason, message=QUEUED.message, fault=QUEUED.fault)
         if seen is None and observed.pod is None and listed:
             return QUEUED

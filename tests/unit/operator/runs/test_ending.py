@@ -83,6 +83,14 @@ class TestQueueing:
 
         assert decide(run, job=job).status["attempts"][0]["reason"] == "Preempted"
 
+    def test_a_program_that_had_failed_by_itself_counts(self) -> None:
+        run = given.run(status=running_status())
+        job = attempt_job(run)
+        job["spec"]["suspend"] = True
+        told = decide(run, job=job, pod=attempt_pod(run, state=ended(3)))
+
+        assert finished(told)["reason"] == "ExitCode"
+
     def test_a_program_that_was_done_before_is_done(self) -> None:
         run = given.run(status=running_status())
         job = attempt_job(run)
