@@ -68,6 +68,9 @@ def attempt_pod(
     if state is not None:
         containers = [given.container_status(**state)]
         status["containerStatuses"] = containers
+        if "terminated" in state:
+            phase = "Failed" if state["terminated"]["exitCode"] else "Succeeded"
+            status.setdefault("phase", phase)
     if source is not None:
         status["initContainerStatuses"] = [given.container_status("source", **source)]
     metadata: Object = {"labels": names.run_labels(run, number)}

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 from on_cluster.runs import SYSTEM, Kubectl, Object, condition, shell_run, status_of
 
-HALF_A_MINUTE = timedelta(seconds=30)
+# A registry that says no, as Docker's does of what is not there, is asked for a minute.
+PATIENCE = timedelta(seconds=90)
 
 RUNS = {
     "exit-code": shell_run("exit-code", "echo the end is near; exit 3"),
@@ -46,11 +47,11 @@ def test_the_end_has_a_reason_and_a_message_that_names_the_cause(runs: Kubectl, 
     assert cause in succeeded["message"]
 
 
-def test_an_image_that_cannot_be_pulled_is_given_up_within_half_a_minute(runs: Kubectl) -> None:
+def test_an_image_that_cannot_be_pulled_is_given_up_after_a_few_tries(runs: Kubectl) -> None:
     run = runs.finished("image")
     ended = datetime.fromisoformat(run["status"]["completionTime"])
 
-    assert ended - datetime.fromisoformat(run["metadata"]["creationTimestamp"]) <= HALF_A_MINUTE
+    assert ended - datetime.fromisoformat(run["metadata"]["creationTimestamp"]) <= PATIENCE
 
 
 @pytest.fixture

@@ -59,6 +59,7 @@ class WaitingReason(StrEnum):
     QUOTA_EXCEEDED = "QuotaExceeded"
     JOB_NAME_TAKEN = "JobNameTaken"
     SECRET_NAME_TAKEN = "SecretNameTaken"  # noqa: S105  # a reason
+    JOB_SUSPENDED = "JobSuspended"
 
 
 class FinalReason(StrEnum):
@@ -77,6 +78,7 @@ class FinalReason(StrEnum):
     IMAGE_RUNS_AS_ROOT = "ImageRunsAsRoot"
     CONFIG_MISSING = "ConfigMissing"
     SOURCE_FAILED = "SourceFailed"
+    INIT_FAILED = "InitFailed"
     START_FAILED = "StartFailed"
     INVALID_SPEC = "InvalidSpec"
 

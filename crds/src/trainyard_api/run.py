@@ -176,6 +176,10 @@ class Attempt(ApiModel):
     """When the attempt began."""
     completion_time: Time | None = None
     """When it ended."""
+    observed_start_time: Time | None = None
+    """When the operator first saw it run, by its own clock; spec.timeout counts from here."""
+    observed_completion_time: Time | None = None
+    """When the operator saw that it had ended, by its own clock; pauses count from here."""
     exit_code: int | None = None
     """Exit code of the container `main`."""
     reason: str | None = None
@@ -184,6 +188,15 @@ class Attempt(ApiModel):
     """Why it ended, as a sentence."""
     log_tail: Annotated[list[str], Field(max_length=10)] = []
     """The last lines that it printed, at most 10."""
+
+
+class Retries(ApiModel):
+    """How many further attempts followed, by whose fault the last one had ended."""
+
+    user_error: int = Field(0, ge=0)
+    """After the program failed."""
+    infrastructure: int = Field(0, ge=0)
+    """After the cluster failed."""
 
 
 class RunStatus(Status):
@@ -203,6 +216,10 @@ class RunStatus(Status):
     """The last 10 attempts."""
     attempt_count: int = Field(0, ge=0)
     """Attempts so far."""
+    retries: Retries | None = None
+    """What spec.retry has been used for so far."""
+    waiting_since: Time | None = None
+    """Since when it waits for what time does not mend, by the operator's own clock."""
     metrics: Annotated[dict[str, str], bounded(most=20)] = {}
     """The last values of at most 20 metrics, as text, because NaN is no JSON number."""
     metric: str | None = None

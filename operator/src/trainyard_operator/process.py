@@ -37,7 +37,7 @@ from trainyard_operator.logs.keeper import LogKeeper
 from trainyard_operator.metrics import LEADER
 from trainyard_operator.names import RUNS
 from trainyard_operator.runs.effects import FollowLog
-from trainyard_operator.runs.liveness import has_stopped
+from trainyard_operator.runs.liveness import has_stopped, is_given_up
 from trainyard_operator.runs.orphans import kill_orphans
 from trainyard_operator.settings import Settings, from_environment
 from trainyard_operator.tools import Tools
@@ -133,7 +133,9 @@ class Operator:
     def _is_over(self, call: FollowLog) -> bool:
         pod = self.world.get(PODS, call.namespace, call.pod)
         same = pod is not None and pod["metadata"]["uid"] == call.pod_uid
-        return not same or has_stopped(pod or {})
+        if pod is None or not same:
+            return True
+        return has_stopped(pod) or is_given_up(pod, now=datetime.now(UTC))
 
     def _log_complete(self, call: FollowLog) -> None:
         self.shell.queue.add(Key(RUNS, call.namespace, call.run))

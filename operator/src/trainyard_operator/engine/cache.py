@@ -110,12 +110,14 @@ _META = (
     "generation",
     "creationTimestamp",
     "deletionTimestamp",
+    "deletionGracePeriodSeconds",
     "labels",
     "ownerReferences",
     "finalizers",
 )
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _CONTAINER = ("name", "image", "resources")
+_INIT = ("name", "image", "restartPolicy")
 _CONDITION = ("type", "status", "reason", "message", "lastTransitionTime")
 _CONTAINER_STATE = ("name", "state", "lastState", "imageID", "image", "restartCount")
 
@@ -139,13 +141,21 @@ def _meta(seen: Object) -> Object:
 
 def _trim_job(seen: Object) -> Object:
     spec, status = seen.get("spec") or {}, seen.get("status") or {}
+    suspended = bool(spec.get("suspend"))
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": _meta(seen),
-        "spec": {"suspend": bool(spec.get("suspend"))},
+        "spec": {"suspend": suspended, "suspendedBy": _suspender(seen) if suspended else ""},
         "status": {k: status[k] for k in ("conditions", "startTime", "active") if k in status},
     }
+
+
+def _suspender(job: Object) -> str:
+    for each in job["metadata"].get("managedFields") or ():
+        if "f:suspend" in ((each.get("fieldsV1") or {}).get("f:spec") or {}):
+            return str(each.get("manager", ""))
+    return ""
 
 
 def _trim_pod(seen: Object) -> Object:
@@ -163,6 +173,7 @@ def _trim_pod(seen: Object) -> Object:
         "spec": {
             **_pick(spec, "nodeName", "nodeSelector"),
             "containers": [_pick(c, *_CONTAINER) for c in spec.get("containers") or ()],
+            "initContainers": [_pick(c, *_INIT) for c in spec.get("initContainers") or ()],
         },
         "status": kept,
     }

@@ -1,6 +1,8 @@
 """How an attempt ended, from what its pod shows. Pure, table-driven.
 
-Only the container `main` counts: a sidecar that never exits, or exits badly, changes nothing.
+What ended the pod from outside (disruption.py) decides before any exit code. Then only the
+container `main` counts: a sidecar that never exits, or exits badly, changes nothing. An init
+container that somebody's policy added can keep `main` from starting: it is named.
 Whose fault an end is decides whether it is tried again (retry.py). Why a pod does not start
 is waiting.py's.
 """
@@ -8,12 +10,12 @@ is waiting.py's.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 
-from trainyard_operator.engine.conditions import find
 from trainyard_operator.engine.plan import Object
+from trainyard_operator.runs.disruption import disruption_of
 from trainyard_operator.runs.scheduling import doubled
 
 MAIN = "main"
@@ -28,6 +30,8 @@ class Fault(Enum):
     NOBODY = auto()
     USER = auto()
     INFRASTRUCTURE = auto()
+    QUEUE = auto()
+    """Nobody's: a queue took the place back, and gives it again. Tried again however often."""
     FINAL = auto()
     """Trying the same again cannot help, or is not wanted."""
 
@@ -50,6 +54,7 @@ class Outcome:
 
 
 COMPLETED = "Completed"
+DONE = Outcome(COMPLETED, "The program exited with code 0", Fault.NOBODY)
 LOST = Outcome(
     "PodLost",
     "The pod is gone, and nothing tells how it ended: its node was lost, or somebody deleted"
@@ -57,24 +62,19 @@ LOST = Outcome(
     Fault.INFRASTRUCTURE,
 )
 
-# Reason of the pod's DisruptionTarget condition → (our reason, message).
-_DISRUPTIONS = {
-    "PreemptionByScheduler": ("Preempted", "A pod of higher priority took the place"),
-    "EvictionByEvictionAPI": ("Evicted", "The pod was evicted, as when a node is drained"),
-    "DeletionByTaintManager": ("Evicted", "The node got a taint that the pod does not tolerate"),
-    "TerminationByKubelet": ("Evicted", "The node ended the pod: it ran short, or shut down"),
-    "DeletionByPodGC": ("PodLost", "The pod's node is gone"),
-}
-# Reason of the pod's status → the same.
-_POD_REASONS = {
-    "Evicted": ("Evicted", "The node evicted the pod"),
-    "Preempting": ("Preempted", "A pod of higher priority took the place"),
-    "Preempted": ("Preempted", "A pod of higher priority took the place"),
-    "NodeLost": ("PodLost", "The pod's node is gone"),
-    "NodeShutdown": ("Evicted", "The node shut down"),
-    "Terminated": ("Evicted", "The node shut down"),
-    "Shutdown": ("Evicted", "The node shut down"),
-}
+SILENT = Outcome(
+    "PodLost",
+    "The pod was deleted, and its node says nothing of it any more: the node is down, or cut off",
+    Fault.INFRASTRUCTURE,
+)
+
+QUEUED = Outcome(
+    "Preempted",
+    "The Job was suspended by another controller (a queue?) while the program ran: the next attempt"
+    " queues again, and this one counts against nobody",
+    Fault.QUEUE,
+)
+
 _START_FAILURES = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
 _NOT_IN_IMAGE = "spec.command[0] is not in the image (is it spelled right, and in $PATH?)"
 # What the runtime says of the program itself → the fix; whatever else it says is the node's.
@@ -94,11 +94,13 @@ _NOT_STARTED = (
     (re.compile(r'exec: "[^"]*": is a directory'), "spec.command[0] is a folder: name a program"),
     (re.compile(r"chdir to cwd"), "the folder to start in (source.git.path) is not in the code"),
 )
-_KILLED = 137
 _EXIT_CODES = {
     126: "the program is not executable",
     127: "a program was not found",
-    137: "it was killed (SIGKILL)",
+    137: (
+        "it was killed (SIGKILL): by itself or another process, or a process of its own was for"
+        " memory; its limit: {limit}"
+    ),
     139: "it crashed (SIGSEGV)",
     143: "it was told to stop (SIGTERM)",
 }
@@ -110,9 +112,12 @@ def outcome_of(pod: Object) -> Outcome | None:
     ended = (main or {}).get("terminated")
     if ended:
         return _of_main(pod, ended)
+    source = (container_state(pod, SOURCE) or {}).get("terminated") or {}
+    if int(source.get("exitCode", 0)) != 0:
+        return _of_source(pod, source)
     if (pod.get("status") or {}).get("phase") != "Failed":
-        return _of_source(pod)
-    return _disrupted(pod) or _of_source(pod) or LOST
+        return None
+    return _outside(pod) or _of_foreign(pod) or LOST
 
 
 def container_state(pod: Object, name: str) -> Mapping[str, Any] | None:
@@ -140,11 +145,21 @@ def commit_of(pod: Object) -> str:
 
 def _of_main(pod: Object, ended: Mapping[str, Any]) -> Outcome:
     code = int(ended.get("exitCode", 0))
-    times = (_time(ended, "startedAt"), _time(ended, "finishedAt"))
-    if code == 0:
-        return Outcome(COMPLETED, "The program exited with code 0", Fault.NOBODY, 0, *times)
-    reason, message, fault = _failure(pod, ended, code)
-    return Outcome(reason, message, fault, code, *times, tail_of(ended.get("message")))
+    judged = _outside(pod, ended) or (_failure(pod, ended, code) if code else DONE)
+    return replace(
+        judged,
+        exit_code=code,
+        started=_time(ended, "startedAt"),
+        finished=_time(ended, "finishedAt"),
+        log_tail=() if judged is DONE else tail_of(ended.get("message")),
+    )
+
+
+def _outside(pod: Object, ended: Mapping[str, Any] | None = None) -> Outcome | None:
+    told = disruption_of(pod, ended)
+    if told is None:
+        return None
+    return Outcome(*told, Fault.FINAL if told[0] == "TimedOut" else Fault.INFRASTRUCTURE)
 
 
 def _time(ended: Mapping[str, Any], field: str) -> str:
@@ -153,55 +168,60 @@ def _time(ended: Mapping[str, Any], field: str) -> str:
     return "" if found.startswith("1970-") else found
 
 
-def _failure(pod: Object, ended: Mapping[str, Any], code: int) -> tuple[str, str, Fault]:
-    disrupted = _disrupted(pod)
-    if disrupted:
-        return disrupted.reason, disrupted.message, disrupted.fault
+def _failure(pod: Object, ended: Mapping[str, Any], code: int) -> Outcome:
     why = ended.get("reason")
-    if why == "OOMKilled" or (code == _KILLED and _is_likely_memory(pod)):
-        return "OutOfMemory", _out_of_memory(pod), Fault.USER
+    if why == "OOMKilled":
+        return Outcome("OutOfMemory", _out_of_memory(pod), Fault.USER)
     if why in _START_FAILURES:
         return _not_started(str(ended.get("message", "")))
-    if why == "ContainerStatusUnknown" or pod["metadata"].get("deletionTimestamp"):
-        return LOST.reason, LOST.message, LOST.fault
-    return "ExitCode", _exit_message(code, tail_of(ended.get("message"))), Fault.USER
+    if why == "ContainerStatusUnknown":
+        return LOST
+    tail = tail_of(ended.get("message"))
+    return Outcome("ExitCode", _exit_message(pod, code, tail), Fault.USER)
 
 
-def _disrupted(pod: Object) -> Outcome | None:
-    status = pod.get("status") or {}
-    target = find(status, "DisruptionTarget") or {}
-    if target.get("status") == "True":
-        reason, message = _DISRUPTIONS.get(target.get("reason", ""), ("Evicted", "Evicted"))
-        return _infrastructure(reason, message, target.get("message"))
-    if status.get("reason"):
-        reason, message = _POD_REASONS.get(status["reason"], ("", ""))
-        # Others, such as OutOfcpu and NodeAffinity, are the kubelet's refusals to admit a pod.
-        message = message or f"The node did not take the pod ({status['reason']})"
-        return _infrastructure(reason or "Evicted", message, status.get("message"))
-    return None
-
-
-def _infrastructure(reason: str, message: str, detail: object) -> Outcome:
-    said = f"{message}: {detail}" if detail else message
-    return Outcome(reason, said, Fault.INFRASTRUCTURE)
-
-
-def _of_source(pod: Object) -> Outcome | None:
-    ended = (container_state(pod, SOURCE) or {}).get("terminated")
-    if not ended or int(ended.get("exitCode", 0)) == 0:
-        return None
+def _of_source(pod: Object, ended: Mapping[str, Any]) -> Outcome:
     reported = _reported(ended.get("message"))
     tail = tail_of(ended.get("message"))
     said = reported.get("message") or (tail[-1] if tail else "no more is known")
     ours = reported.get("reason") == "TrackingUnavailable"
+    fault = Fault.INFRASTRUCTURE if ours else Fault.USER
+    failed = Outcome("SourceFailed", f"The code could not be fetched: {said}", fault)
+    return replace(
+        _outside(pod, ended) or failed,
+        exit_code=int(ended["exitCode"]),
+        started=_time(ended, "startedAt"),
+        finished=_time(ended, "finishedAt"),
+        log_tail=() if reported else tail,
+    )
+
+
+def _of_foreign(pod: Object) -> Outcome | None:
+    """Return the end that an init container brought which is not ours: a policy added it."""
+    sidecars = {
+        each["name"]
+        for each in pod["spec"].get("initContainers") or ()
+        if each.get("restartPolicy") == "Always"
+    }
+    for each in (pod.get("status") or {}).get("initContainerStatuses") or ():
+        ended = (each.get("state") or {}).get("terminated")
+        if ended and int(ended.get("exitCode", 0)) != 0 and each["name"] not in sidecars:
+            return _foreign_failure(each["name"], ended)
+    return None
+
+
+def _foreign_failure(name: str, ended: Mapping[str, Any]) -> Outcome:
+    tail = tail_of(ended.get("message"))
+    said = tail[-1] if tail else str(ended.get("reason") or "no more is known")
     return Outcome(
-        "SourceFailed",
-        f"The code could not be fetched: {said}",
-        Fault.INFRASTRUCTURE if ours else Fault.USER,
+        "InitFailed",
+        f"The init container {name}, which is not Trainyard's but added by a policy or webhook of"
+        f" the cluster, failed with code {int(ended['exitCode'])}: {said}; ask who runs it",
+        Fault.INFRASTRUCTURE,
         int(ended["exitCode"]),
         _time(ended, "startedAt"),
         _time(ended, "finishedAt"),
-        () if reported else tail,
+        tail,
     )
 
 
@@ -223,11 +243,6 @@ def _out_of_memory(pod: Object) -> str:
     )
 
 
-def _is_likely_memory(pod: Object) -> bool:
-    # The kernel kills one process; if that was a child of the program, only the code tells.
-    return bool(_limit(pod, "memory")) and not pod["metadata"].get("deletionTimestamp")
-
-
 def _limit(pod: Object, resource: str) -> str:
     for container in pod["spec"].get("containers") or ():
         if container["name"] == MAIN:
@@ -236,18 +251,20 @@ def _limit(pod: Object, resource: str) -> str:
     return ""
 
 
-def _not_started(message: str) -> tuple[str, str, Fault]:
+def _not_started(message: str) -> Outcome:
     # The runtime's message names the program at its end.
     detail = message.strip()[-_LINE_LIMIT:]
     for said, fix in _NOT_STARTED:
         if said.search(message):
-            return "StartFailed", f"{fix}: {detail}", Fault.FINAL
+            return Outcome("StartFailed", f"{fix}: {detail}", Fault.FINAL)
     # Nothing about the program: a node under pressure fails so, and the next may not.
-    return "PodLost", f"The node could not start the container: {detail}", Fault.INFRASTRUCTURE
+    lost = f"The node could not start the container: {detail}"
+    return Outcome("PodLost", lost, Fault.INFRASTRUCTURE)
 
 
-def _exit_message(code: int, tail: Sequence[str]) -> str:
-    why = f" ({_EXIT_CODES[code]})" if code in _EXIT_CODES else ""
+def _exit_message(pod: Object, code: int, tail: Sequence[str]) -> str:
+    limit = _limit(pod, "memory") or "none"
+    why = f" ({_EXIT_CODES[code].format(limit=limit)})" if code in _EXIT_CODES else ""
     last = f"; its last line: {tail[-1]}" if tail else ""
     return f"The program exited with code {code}{why}{last}"
 

@@ -12,8 +12,11 @@ A clean Run costs six writes: Secret, Job, Running, Finished, Recorded, one Even
 status says nothing in the first two seconds, in which most pods start.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+
+from trainyard_api.meta import rfc3339
 
 from trainyard_operator import names
 from trainyard_operator.engine.conditions import Condition, is_true, merge, parse_time
@@ -22,41 +25,71 @@ from trainyard_operator.engine.kind import condition_false
 from trainyard_operator.engine.plan import Event, Object, Plan, Ref
 from trainyard_operator.runs import effects
 from trainyard_operator.runs import status as run_status
+from trainyard_operator.runs.clean_up import after_the_end
 from trainyard_operator.runs.job import run_job
-from trainyard_operator.runs.liveness import has_stopped, is_given_up, is_running, unfinished
+from trainyard_operator.runs.liveness import (
+    given_up_in,
+    has_stopped,
+    is_given_up,
+    is_running,
+    is_settling,
+    unfinished,
+)
 from trainyard_operator.runs.observe import Observed
 from trainyard_operator.runs.outcome import (
     COMPLETED,
     LOST,
     MAIN,
+    QUEUED,
+    SILENT,
     Fault,
     Outcome,
     container_state,
     outcome_of,
 )
-from trainyard_operator.runs.recording import follow_if_started, follow_log, record_run, recording
-from trainyard_operator.runs.retry import clean_up_in, delay_after, retry_delay, time_left
+from trainyard_operator.runs.recording import follow_if_started, follow_log, record_run
+from trainyard_operator.runs.retry import (
+    delay_after,
+    one_more,
+    retry_delay,
+    time_left,
+    used_retries,
+)
 from trainyard_operator.runs.scheduling import explain_unschedulable
-from trainyard_operator.runs.waiting import PENDING, STARTING, Waiting, blocked_of, waiting_of
+from trainyard_operator.runs.waiting import (
+    PENDING,
+    STARTING,
+    Waiting,
+    blocked_of,
+    suspended_of,
+    waiting_of,
+)
 from trainyard_operator.settings import Settings
 from trainyard_operator.tokens import run_secret
 
 QUIET = timedelta(seconds=2)
 LOOK_AGAIN = timedelta(seconds=5)
-LINGERING = timedelta(seconds=5)
+SETTLING_LOOK = timedelta(seconds=1)
 
 
 def plan(run: Object, observed: Observed, /, *, now: datetime, settings: Settings) -> Plan:
     """Decide the next step for *run*."""
     status = run.get("status") or {}
     if run_status.is_finished(status):
-        return _after_the_end(run, observed, now=now, settings=settings)
+        return after_the_end(run, observed, now=now, settings=settings)
     if run["metadata"].get("deletionTimestamp"):
         return Plan(status=status)
+    return _next(run, observed, now=now, settings=settings)
+
+
+def _next(run: Object, observed: Observed, *, now: datetime, settings: Settings) -> Plan:
+    status = run.get("status") or {}
+    if observed.pod is not None and is_settling(observed.pod, now=now):
+        return Plan(status=status, recheck_after=SETTLING_LOOK)
     number, entry = run_status.current_attempt(status)
     if run_status.is_timed_out(entry):
         return _time_out(run, number, observed, now=now)
-    outcome = _outcome(run, observed, listed=entry is not None)
+    outcome = _outcome(run, observed, listed=entry is not None, now=now)
     if outcome is not None:
         return _ended(run, number, outcome, observed, now=now)
     return _go_on(run, number, observed, now=now, settings=settings)
@@ -76,10 +109,17 @@ def _go_on(
     return _wait(run, number, observed, now=now, settings=settings)
 
 
-def _outcome(run: Object, observed: Observed, *, listed: bool) -> Outcome | None:
+def _outcome(run: Object, observed: Observed, *, listed: bool, now: datetime) -> Outcome | None:
     """Return how the attempt ended, whoever ended it; None while it goes on."""
     stopping = run["spec"].get("cancel") or run["spec"].get("suspend")
     seen = outcome_of(observed.pod) if observed.pod else None
+    if seen is None and observed.pod and is_given_up(observed.pod, now=now):
+        seen = SILENT
+    if not stopping and _is_suspended(observed.job):
+        if seen and seen.reason == LOST.reason:
+            return replace(seen, reason=QUEUED.reason, message=QUEUED.message, fault=QUEUED.fault)
+        if seen is None and observed.pod is None and listed:
+            return QUEUED
     if seen and (seen.reason == COMPLETED or not stopping):
         return seen
     if stopping:
@@ -88,6 +128,11 @@ def _outcome(run: Object, observed: Observed, *, listed: bool) -> Outcome | None
         return LOST if listed else None
     has_failed = is_true(observed.job.get("status") or {}, "Failed")
     return LOST if observed.pod is None and has_failed else None
+
+
+def _is_suspended(job: Object | None) -> bool:
+    """Tell whether somebody suspended the Job: we never do."""
+    return bool(job and (job.get("spec") or {}).get("suspend"))
 
 
 def _start(
@@ -112,30 +157,37 @@ def _pause_left(status: Object, *, now: datetime) -> timedelta:
     attempts = status.get("attempts") or ()
     if not attempts or attempts[-1].get("reason") == "Suspended":
         return timedelta(0)
-    return parse_time(attempts[-1]["completionTime"]) + delay_after(len(attempts)) - now
+    used = sum(used_retries(status).values())
+    return run_status.seen_end(status) + delay_after(used) - now
 
 
-def _quiet_or(run: Object, status: Object, waits: Waiting, *, now: datetime) -> Object:
+def _quiet_or(
+    run: Object, status: Object, waits: Waiting, *, now: datetime, since: datetime | None = None
+) -> Object:
     """Return the present status in a Run's first moments, then one that tells of the wait."""
     young = now - parse_time(run["metadata"]["creationTimestamp"]) < QUIET
     if young and not status.get("phase") and waits.patience is None:
         return status
     if status.get("phase") == "Retrying" and waits in {PENDING, STARTING}:
-        return status  # it says so already, with the reason of the last end
+        # It says so already, with the reason of the last end.
+        return run_status.without_wait(status)
     phase = "Retrying" if status.get("attempts") else "Pending"
-    return run_status.waiting(run, phase=phase, reason=waits.reason, message=waits.message, now=now)
+    told = {"reason": waits.reason, "message": waits.message}
+    wait = {"waitingSince": rfc3339(since)} if since else {}
+    return run_status.waiting(run, phase=phase, **told, now=now, **wait)
 
 
 def _running(run: Object, number: int, pod: Object, *, now: datetime) -> Plan:
     started = str((container_state(pod, MAIN) or {})["running"].get("startedAt") or "")
-    left = time_left(run["spec"], parse_time(started), now=now) if started else None
+    _, entry = run_status.current_attempt(run.get("status") or {})
+    left = time_left(run["spec"], run_status.seen_start(entry, now=now), now=now)
     if left is not None and left <= timedelta(0):
         # Written before the Job is deleted: a Job that is gone would else be taken for lost.
         return Plan(status=run_status.timed_out(run, number, pod=pod, started=started, now=now))
     return Plan(
         status=run_status.running(run, number, pod=pod, started=started, now=now),
         effects=(follow_log(run, number, pod), effects.RecallExperiment(names.run_id(run))),
-        recheck_after=left,
+        recheck_after=_sooner(left, given_up_in(pod, now=now)),
     )
 
 
@@ -144,6 +196,10 @@ def _time_out(run: Object, number: int, observed: Observed, *, now: datetime) ->
     late = Outcome(run_status.TIMED_OUT, message, Fault.FINAL)
     doomed = unfinished(observed.live)
     return _finish(run, number, late, pod=observed.pod, delete=doomed, now=now)
+
+
+def _sooner(*left: timedelta | None) -> timedelta | None:
+    return min((each for each in left if each is not None), default=None)
 
 
 def _wait(
@@ -160,20 +216,26 @@ def _wait(
             create=(secret,),
             recheck_after=LOOK_AGAIN,
         )
-    since = _waiting_since(observed)
-    if waits.is_final(now - since):
+    status = run.get("status") or {}
+    since = run_status.waiting_since(status, waits.reason)
+    if waits.patience is not None:
+        since = since or now
+    elif not waits.is_silent:
+        since = None
+    if since and waits.is_final(now - since):
         outcome = Outcome(waits.reason, waits.message, Fault.FINAL)
         doomed = (Ref.of(observed.job),) if observed.job else ()
         return _finish(run, number, outcome, pod=observed.pod, delete=doomed, now=now)
     return Plan(
-        status=_quiet_or(run, run.get("status") or {}, waits, now=now),
+        status=_quiet_or(run, status, waits, now=now, since=since),
         recheck_after=LOOK_AGAIN if waits.patience is not None or not observed.pod else QUIET * 5,
     )
 
 
 def _explained(observed: Observed) -> Waiting:
     if observed.pod is None:
-        return blocked_of(observed.warnings)
+        held = _is_suspended(observed.job)
+        return suspended_of(observed.job or {}) if held else blocked_of(observed.warnings)
     waits = waiting_of(observed.pod, observed.warnings)
     if waits.reason != "Unschedulable":
         return waits
@@ -181,29 +243,23 @@ def _explained(observed: Observed) -> Waiting:
     return Waiting(waits.reason, f"{waits.message} ({short})" if short else waits.message)
 
 
-def _waiting_since(observed: Observed) -> datetime:
-    waiting = observed.pod or observed.job or {}
-    since = (waiting.get("status") or {}).get("startTime")
-    return parse_time(since or waiting["metadata"]["creationTimestamp"])
-
-
 def _ended(
     run: Object, number: int, outcome: Outcome, observed: Observed, *, now: datetime
 ) -> Plan:
     status = run.get("status") or {}
-    delay = retry_delay(
-        outcome.fault,
-        limits=run["spec"].get("retry") or {},
-        earlier=status.get("attempts") or (),
-        attempts=number,
-    )
+    used = used_retries(status)
+    delay = retry_delay(outcome.fault, limits=run["spec"].get("retry") or {}, used=used)
     if delay is None:
         return _finish(run, number, outcome, pod=observed.pod, now=now)
     told = run_status.ended(run, number, outcome, pod=observed.pod, now=now)
     event = Event("Warning", outcome.reason, f"Attempt {number}: {outcome.message}")
+    used = one_more(used, outcome.fault)
+    # A suspended Job would make another pod once its queue lets it.
+    queued = (Ref.of(observed.job),) if observed.job and _is_suspended(observed.job) else ()
     return Plan(
-        status=run_status.retrying(run, told, outcome, now=now),
+        status=run_status.retrying(run, told, outcome, used=used, now=now),
         effects=follow_if_started(run, number, observed.pod),
+        delete=queued,
         events=(event,),
         recheck_after=delay,
     )
@@ -296,46 +352,6 @@ def _stopping(run: Object, reason: str, message: str, observed: Observed, *, now
         delete=unfinished(observed.live),
         recheck_after=LOOK_AGAIN,
     )
-
-
-def _after_the_end(run: Object, observed: Observed, *, now: datetime, settings: Settings) -> Plan:
-    status = run["status"]
-    lingering = unfinished(observed.live)
-    if not run_status.is_recorded(status):
-        late = now - parse_time(status["completionTime"]) > LINGERING * 12
-        return Plan(
-            status=run_status.recorded(run, now=now),
-            effects=tuple(recording(run, observed.pod)),
-            delete=lingering if late else (),
-            recheck_after=LINGERING if lingering else _clean_up_in(run, now=now),
-            condition=run_status.CLEANED_UP,
-        )
-    ttl = _clean_up_in(run, now=now)
-    doomed: tuple[Ref, ...] = ()
-    if ttl is not None and ttl <= timedelta(0):
-        doomed, ttl = _children(run, observed, settings), None
-    elif lingering:
-        late = now - parse_time(status["completionTime"]) > LINGERING
-        doomed, ttl = (lingering, ttl) if late else ((), LINGERING)
-    return Plan(
-        status=run_status.cleaned_up(run, status, now=now),
-        delete=doomed,
-        recheck_after=ttl,
-        condition=run_status.CLEANED_UP,
-    )
-
-
-def _clean_up_in(run: Object, *, now: datetime) -> timedelta | None:
-    return clean_up_in(run["spec"], parse_time(run["status"]["completionTime"]), now=now)
-
-
-def _children(run: Object, observed: Observed, settings: Settings) -> tuple[Ref, ...]:
-    jobs = tuple(Ref.of(job) for job in observed.jobs if "deletionTimestamp" not in job["metadata"])
-    if not jobs:
-        return ()
-    secret = Ref.of_child(run_secret(run, key=settings.signing_key))
-    # Jobs last: while one is there, a clean-up that was cut short begins again.
-    return (secret, *jobs)
 
 
 def refused(

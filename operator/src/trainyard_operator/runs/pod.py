@@ -43,6 +43,9 @@ def run_pod(run: Object, attempt: int, *, settings: Settings) -> Object:
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        # Else main is process 1, which ignores SIGTERM unless it handles it: to stop a script took
+        # its whole grace time. So it is not, and the pause container reaps what it leaves behind.
+        "shareProcessNamespace": True,
         "securityContext": _security(overlay, settings),
         "containers": [
             _main(run, attempt, runtime=runtime, resources=resources, settings=settings)

@@ -1,10 +1,10 @@
 """Whether and when a failed attempt is followed by another, and what has run too long. Pure.
 
-A budget for each fault, counted over the attempts that the status still lists (the last 10),
-and one over all attempts ever, so that no Run tries for ever.
+A budget for each fault, counted in the status: the attempts that it lists are only the last 10.
+Suspensions, and places that a queue took back, count for none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,36 +16,49 @@ FIRST_DELAY = timedelta(seconds=2)
 LONGEST_DELAY = timedelta(minutes=5)
 DEFAULTS = {"userError": 0, "infrastructure": 3}
 
-_INFRASTRUCTURE = frozenset({"PodLost", "Evicted", "Preempted"})
+_INFRASTRUCTURE = frozenset({"PodLost", "Evicted", "Preempted", "InitFailed"})
 _UNCOUNTED = frozenset({"Suspended"})
 _FIELDS = {Fault.USER: "userError", Fault.INFRASTRUCTURE: "infrastructure"}
 
 
+def used_retries(status: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many further attempts each kind of failure has had so far.
+
+    A status of an earlier release does not say it, but lists the last attempts: all that have
+    ended had another, or are about to.
+    """
+    if "retries" in status:
+        return {field: int(status["retries"].get(field, 0)) for field in DEFAULTS}
+    attempts = status.get("attempts") or ()
+    ended = [_field(each) for each in attempts if each.get("completionTime")]
+    unlisted = max(int(status.get("attemptCount", 0)) - len(attempts), 0)
+    return {
+        "userError": ended.count("userError") + unlisted,
+        "infrastructure": ended.count("infrastructure"),
+    }
+
+
+def one_more(used: Mapping[str, int], fault: Fault) -> dict[str, int]:
+    """Return the counts with one further attempt for a failure by this fault."""
+    field = _FIELDS.get(fault)
+    return {**used, field: used[field] + 1} if field else dict(used)
+
+
 def retry_delay(
-    fault: Fault,
-    *,
-    limits: Mapping[str, int],
-    earlier: Sequence[Mapping[str, Any]],
-    attempts: int,
+    fault: Fault, *, limits: Mapping[str, int], used: Mapping[str, int]
 ) -> timedelta | None:
     """Return how long to wait before the next attempt, None if there is none.
 
     Args:
         limits: spec.retry.
-        earlier: status.attempts; the one that just ended is told by having no end there yet.
-        attempts: How many there have been in all, with the one that just ended.
+        used: How many each kind of failure has had, see `used_retries`.
     """
+    if fault is Fault.QUEUE:
+        return FIRST_DELAY
     field = _FIELDS.get(fault)
-    if field is None:
+    if field is None or used[field] >= {**DEFAULTS, **limits}[field]:
         return None
-    allowed = {**DEFAULTS, **limits}
-    earlier = [each for each in earlier if each.get("completionTime")]
-    suspended = sum(1 for each in earlier if each.get("reason") in _UNCOUNTED)
-    used = sum(1 for each in earlier if _field(each) == field)
-    total = allowed["userError"] + allowed["infrastructure"]
-    if used >= allowed[field] or attempts - suspended > total:
-        return None
-    return delay_after(attempts - suspended)
+    return delay_after(sum(used.values()) + 1)
 
 
 def delay_after(attempts: int) -> timedelta:

@@ -9,7 +9,7 @@ What to do in a situation is kinds/run.py's to decide; here is only how it is to
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from trainyard_api.duration import format_duration
@@ -26,6 +26,7 @@ RECORDED = "Recorded"
 CLEANED_UP = "CleanedUp"
 TIMED_OUT = "TimedOut"
 LISTED = 10
+_NOTHING = timedelta(0)
 _ONLY_UNREGISTERED = frozenset({"NoModelLogged", "SeveralModelsLogged"})
 
 RECORDING = ("Recording", "Metrics and log are being archived")
@@ -62,11 +63,15 @@ def waiting(
 def running(run: Object, attempt: int, *, pod: Object, started: str, now: datetime) -> Object:
     """Return the status of a Run whose program runs."""
     status = _status(run)
+    held: Mapping[str, Any] = next(
+        (a for a in status.get("attempts") or () if a["number"] == attempt), {}
+    )
     entry = {
         "number": attempt,
         "job": names.run_job(run["metadata"]["name"], attempt),
         "pod": pod["metadata"]["name"],
         "startTime": started or rfc3339(now),
+        "observedStartTime": _first_seen(held) or rfc3339(now),
     }
     fields: dict[str, Any] = {
         "attempts": _listed(status, entry),
@@ -107,11 +112,13 @@ def ended(
         "job": names.run_job(run["metadata"]["name"], attempt),
         "startTime": started,
         "completionTime": finished,
+        "observedCompletionTime": rfc3339(now),
         "reason": outcome.reason,
         "message": outcome.message,
     }
     optional = {
         "pod": pod["metadata"]["name"] if pod else held.get("pod"),
+        "observedStartTime": held.get("observedStartTime"),
         "exitCode": outcome.exit_code,
         "logTail": list(outcome.log_tail) or None,
     }
@@ -126,10 +133,12 @@ def ended(
     }
 
 
-def retrying(run: Object, status: Object, outcome: Outcome, *, now: datetime) -> Object:
+def retrying(
+    run: Object, status: Object, outcome: Outcome, *, used: Mapping[str, int], now: datetime
+) -> Object:
     """Return the status of a Run that will try again."""
     told = Condition(FINISHED, "False", "Retrying", f"Trying again after: {outcome.message}")
-    return merge(run, {**status, "phase": "Retrying"}, told, now=now)
+    return merge(run, {**status, "phase": "Retrying", "retries": dict(used)}, told, now=now)
 
 
 def final(run: Object, status: Object, *, reason: str, message: str, now: datetime) -> Object:
@@ -145,7 +154,8 @@ def final(run: Object, status: Object, *, reason: str, message: str, now: dateti
         "phase": phase,
         "startTime": started,
         "completionTime": finished,
-        "duration": format_duration(parse_time(finished) - parse_time(started)),
+        # Two nodes' clocks may have told them.
+        "duration": format_duration(max(parse_time(finished) - parse_time(started), _NOTHING)),
     }
     return merge(
         run,
@@ -187,8 +197,39 @@ def _completion(status: Object) -> str:
     return str(attempts[-1].get("completionTime") or "") if attempts else ""
 
 
+def seen_start(entry: Mapping[str, Any] | None, *, now: datetime) -> datetime:
+    """Return when an attempt was first seen running, by our own clock: *now* if only now."""
+    first = _first_seen(entry or {})
+    return parse_time(first) if first else now
+
+
+def _first_seen(entry: Mapping[str, Any]) -> str:
+    # Earlier releases wrote the node's time alone.
+    return str(entry.get("observedStartTime") or entry.get("startTime") or "")
+
+
+def seen_end(status: Object) -> datetime:
+    """Return when the last attempt was seen ended, by our own clock."""
+    attempts = status.get("attempts") or ()
+    last: Mapping[str, Any] = attempts[-1] if attempts else {}
+    told = last.get("completionTime") or status.get("completionTime")
+    return parse_time(str(last.get("observedCompletionTime") or told))
+
+
+def waiting_since(status: Object, reason: str) -> datetime | None:
+    """Return since when it waits for something that time does not mend, if for this."""
+    told = find(status, FINISHED) or {}
+    since = status.get("waitingSince")
+    return parse_time(since) if since and told.get("reason") == reason else None
+
+
+def without_wait(status: Object) -> Object:
+    """Return the status of a Run that waits for nothing that time does not mend."""
+    return {key: value for key, value in status.items() if key != "waitingSince"}
+
+
 def _status(run: Object) -> Object:
-    return dict(run.get("status") or {})
+    return without_wait(run.get("status") or {})
 
 
 def _listed(status: Object, entry: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -14,9 +14,12 @@ from datetime import timedelta
 
 from trainyard_operator.engine.conditions import find
 from trainyard_operator.engine.plan import Object
-from trainyard_operator.runs.outcome import MAIN, SOURCE, container_state
+from trainyard_operator.runs.outcome import MAIN, SOURCE, container_state, tail_of
 
-IMAGE_PATIENCE = timedelta(seconds=10)
+# Two or three tries of the kubelet. A registry that is asked with a token just made, or that is
+# short of something, may say no for a moment; that an image is not there it does not say so.
+IMAGE_PATIENCE = timedelta(seconds=15)
+DENIED_PATIENCE = timedelta(seconds=60)
 REGISTRY_PATIENCE = timedelta(seconds=20)
 CONFIG_PATIENCE = timedelta(seconds=30)
 UNKNOWN_PATIENCE = timedelta(minutes=5)
@@ -28,11 +31,13 @@ class Waiting:
 
     Attributes:
         patience: After this time of waiting it is final; None means never.
+        is_silent: It tells nothing new: what was waited for before still is.
     """
 
     reason: str
     message: str
     patience: timedelta | None = None
+    is_silent: bool = False
 
     def is_final(self, waited: timedelta) -> bool:
         """Tell whether it has waited long enough to give up."""
@@ -42,10 +47,13 @@ class Waiting:
 STARTING = Waiting("Starting", "The pod is starting")
 PENDING = Waiting("Pending", "The pod is not made yet")
 
-_PERMANENT = re.compile(
+_ABSENT = re.compile(
     r"not found|manifest unknown|name unknown|does not exist|repository name not known"
-    r"|unauthorized|authentication required|access denied|access forbidden|denied|forbidden"
-    r"|insufficient_scope|no match for platform|\b40[134]\b",
+    r"|no match for platform|\b404\b",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(
+    r"unauthorized|authentication required|denied|forbidden|insufficient_scope|\b40[13]\b",
     re.IGNORECASE,
 )
 _UNREACHABLE = re.compile(r"no such host|server misbehaving|name resolution", re.IGNORECASE)
@@ -68,6 +76,7 @@ _ROOT = re.compile(
 _IMAGE_STATES = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable"}
 )
+_FOREIGN = "which is not Trainyard's but added by a policy or webhook of the cluster"
 _SETTLED_STATES = frozenset({"", "PodInitializing", "ContainerCreating"})
 
 ROOT_MESSAGE = (
@@ -90,7 +99,18 @@ def waiting_of(pod: Object, warnings: Sequence[str]) -> Waiting:
     scheduled = find(pod.get("status") or {}, "PodScheduled") or {}
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
         return _unschedulable(str(scheduled.get("message", "")))
-    return _of_warnings(warnings) or STARTING
+    return _of_foreign(pod) or _of_warnings(warnings) or STARTING
+
+
+def suspended_of(job: Object) -> Waiting:
+    """Return what a Job waits for that somebody else suspended."""
+    queue = (job["metadata"].get("labels") or {}).get("kueue.x-k8s.io/queue-name")
+    by = job["spec"].get("suspendedBy")
+    who = f"Kueue, queue {queue}" if queue else f"{by}" if by else "a queue?"
+    return Waiting(
+        "JobSuspended",
+        f"The Job is suspended by another controller ({who}): it starts once that one lets it",
+    )
 
 
 def blocked_of(warnings: Sequence[str]) -> Waiting:
@@ -126,20 +146,51 @@ def _of_state(pod: Object, container: str, reason: str, message: str) -> Waiting
     return Waiting("Starting", f"The container waits: {reason} {message}".strip())
 
 
+def _of_foreign(pod: Object) -> Waiting | None:
+    """Return what a container keeps waiting which is not ours: a policy added it."""
+    status = pod.get("status") or {}
+    inits = status.get("initContainerStatuses") or ()
+    for each in (*inits, *(status.get("containerStatuses") or ())):
+        waits = (each.get("state") or {}).get("waiting") or {}
+        if each["name"] in {SOURCE, MAIN} or waits.get("reason", "") in _SETTLED_STATES:
+            continue
+        last = tail_of(((each.get("lastState") or {}).get("terminated") or {}).get("message"))
+        said = f"{waits['reason']} {waits.get('message', '')}".strip()
+        said += f"; its last line: {last[-1]}" if last else ""
+        failed = "ImagePullFailed" if waits["reason"] in _IMAGE_STATES else "Starting"
+        return Waiting(failed, f"The container {each['name']}, {_FOREIGN}, waits: {said}")
+    running = (each["name"] for each in inits if "running" in (each.get("state") or {}))
+    name = next((name for name in running if name != SOURCE and not _is_sidecar(pod, name)), None)
+    if name is None:
+        return None
+    return Waiting("Starting", f"The init container {name}, {_FOREIGN}, runs first")
+
+
+def _is_sidecar(pod: Object, name: str) -> bool:
+    inits = pod["spec"].get("initContainers") or ()
+    return any(i["name"] == name and i.get("restartPolicy") == "Always" for i in inits)
+
+
 def _image_waiting(reason: str, message: str, image: str) -> Waiting:
     fix = f"{image} cannot be pulled: {message}"
     if reason == "InvalidImageName":
         return Waiting(
             "InvalidImageName", f"{image} is no image reference: correct it", timedelta(0)
         )
-    if reason == "ErrImageNeverPull" or _PERMANENT.search(_error_part(message)):
+    said = _error_part(message)
+    denied = _DENIED.search(said)
+    if reason == "ErrImageNeverPull" or denied or _ABSENT.search(said):
         advice = "; check its name and spec.podTemplate.imagePullSecrets"
-        return Waiting("ImagePullFailed", fix + advice, IMAGE_PATIENCE)
+        return Waiting(
+            "ImagePullFailed", fix + advice, DENIED_PATIENCE if denied else IMAGE_PATIENCE
+        )
     if _UNREACHABLE.search(message):
         return Waiting(
             "ImagePullFailed", f"{fix}; is the registry's name right?", REGISTRY_PATIENCE
         )
-    return Waiting("ImagePullFailed", f"{fix}; trying again")
+    # Kubelets before 1.32 do not repeat the error while they wait for the next try.
+    bare = reason == "ImagePullBackOff" and ":" not in said
+    return Waiting("ImagePullFailed", f"{fix}; trying again", is_silent=bare)
 
 
 def _error_part(message: str) -> str:

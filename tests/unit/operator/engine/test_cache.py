@@ -75,6 +75,33 @@ def test_a_pod_is_held_without_what_nobody_reads() -> None:
     assert held["status"]["conditions"] == [{"type": "Ready", "status": "True"}]
 
 
+def test_a_suspended_job_keeps_who_suspended_it() -> None:
+    job = attempt_job(given.run())
+    job["spec"]["suspend"] = True
+    job["metadata"]["managedFields"] = [
+        {"manager": "trainyard-operator", "fieldsV1": {"f:spec": {"f:backoffLimit": {}}}},
+        {"manager": "kueue", "fieldsV1": {"f:spec": {"f:suspend": {}}}},
+    ]
+    cache = Cache()
+    cache.remember(JOBS, job)
+
+    assert (cache.get(JOBS, "team", "r-a1") or {})["spec"] == {
+        "suspend": True,
+        "suspendedBy": "kueue",
+    }
+
+
+def test_a_pod_keeps_its_grace_time_and_which_init_containers_are_sidecars() -> None:
+    pod = attempt_pod(given.run())
+    pod["metadata"]["deletionGracePeriodSeconds"] = 30
+    pod["spec"]["initContainers"] = [{"name": "proxy", "restartPolicy": "Always", "env": []}]
+    cache = Cache()
+    held = cache.remember(PODS, pod) or {}
+
+    assert held["metadata"]["deletionGracePeriodSeconds"] == 30
+    assert held["spec"]["initContainers"] == [{"name": "proxy", "restartPolicy": "Always"}]
+
+
 def test_a_model_keeps_who_owns_its_aliases() -> None:
     fields = [{"manager": "trainyard-promoter"}]
     held = (

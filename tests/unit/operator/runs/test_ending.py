@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from builders import given
 from builders.run_plans import LATER, attempt, finished, kinds_of, running_status
 from builders.stage import RUNNING, attempt_job, attempt_pod, condition_of, decide, ended
@@ -50,17 +51,124 @@ class TestRunning:
         assert finished(told)["reason"] == "TimedOut"
         assert len(told.status["attempts"]) == 1
 
-    def test_a_program_is_looked_at_again_when_its_time_is_over(self) -> None:
-        run = given.run(timeout="90s")
-        pod = attempt_pod(run, state=RUNNING, phase="Running")
+    @pytest.mark.parametrize("nodes_time", ["2026-11-24T12:54:00Z", "2026-11-24T14:00:00Z"])
+    def test_its_time_begins_when_it_is_first_seen_whatever_the_nodes_clock_says(
+        self, nodes_time: str
+    ) -> None:
+        run = given.run(timeout="5m")
+        pod = attempt_pod(run, state={"running": {"startedAt": nodes_time}}, phase="Running")
+        first = decide(run, job=attempt_job(run), pod=pod)
+        held = given.run(timeout="5m", status=first.status)
+        again = decide(held, job=attempt_job(run), pod=pod, after=timedelta(minutes=4))
+        noted = decide(held, job=attempt_job(run), pod=pod, after=timedelta(minutes=5))
+        over = given.run(timeout="5m", status=noted.status)
+        late = decide(over, job=attempt_job(run), pod=pod, after=timedelta(minutes=5))
 
-        assert decide(run, job=attempt_job(run), pod=pod).recheck_after == timedelta(seconds=30)
+        assert first.recheck_after == timedelta(minutes=5)
+        assert again.recheck_after == timedelta(minutes=1)
+        assert finished(late)["reason"] == "TimedOut"
 
     def test_a_run_id_once_written_wins(self) -> None:
         run = given.run(status={"runID": "f" * 32})
         pod = attempt_pod(run, state=RUNNING, phase="Running")
 
         assert decide(run, job=attempt_job(run), pod=pod).status["runID"] == "f" * 32
+
+
+class TestQueueing:
+    """Somebody else, such as Kueue, suspends the Job to give its place to another."""
+
+    def test_a_place_that_is_taken_back_counts_against_nobody(self) -> None:
+        run = given.run(status=running_status(), retry={"infrastructure": 0})
+        job = attempt_job(run)
+        job["spec"]["suspend"] = True
+        told = decide(run, job=job, pod=attempt_pod(run, state=ended(143), deleting=True))
+
+        assert told.status["phase"] == "Retrying"
+        assert told.status["attempts"][0]["reason"] == "Preempted"
+        assert not any(told.status["retries"].values())
+        # It would make another pod beside the next attempt's.
+        assert [each.name for each in told.delete] == ["r-a1"]
+
+    def test_nor_does_one_whose_pod_is_gone_already(self) -> None:
+        run = given.run(status=running_status(), retry={"infrastructure": 0})
+        job = attempt_job(run)
+        job["spec"]["suspend"] = True
+
+        assert decide(run, job=job).status["attempts"][0]["reason"] == "Preempted"
+
+    def test_a_program_that_had_failed_by_itself_counts(self) -> None:
+        run = given.run(status=running_status())
+        job = attempt_job(run)
+        job["spec"]["suspend"] = True
+        told = decide(run, job=job, pod=attempt_pod(run, state=ended(3)))
+
+        assert finished(told)["reason"] == "ExitCode"
+
+    def test_a_program_that_was_done_before_is_done(self) -> None:
+        run = given.run(status=running_status())
+        job = attempt_job(run)
+        job["spec"]["suspend"] = True
+        told = decide(run, job=job, pod=attempt_pod(run, state=ended(0)))
+
+        assert told.status["phase"] == "Succeeded"
+
+
+class TestLosing:
+    """A node that died says no more: the pod stays as it was last seen."""
+
+    def test_a_pod_that_should_have_stopped_long_ago_is_lost(self) -> None:
+        run = given.run(status=running_status())
+        frozen = attempt_pod(run, state=RUNNING, phase="Running", deleting=True)
+        told = decide(run, job=attempt_job(run), pod=frozen)
+
+        assert told.status["phase"] == "Retrying"
+        assert told.status["attempts"][0]["reason"] == "PodLost"
+        assert "node" in told.status["attempts"][0]["message"]
+
+    def test_a_pod_that_is_given_its_grace_time_is_looked_at_when_that_is_over(self) -> None:
+        run = given.run(status=running_status())
+        pod = attempt_pod(run, state=RUNNING, phase="Running")
+        pod["metadata"]["deletionTimestamp"] = "2026-11-24T13:00:10Z"
+        told = decide(run, job=attempt_job(run), pod=pod)
+
+        assert told.status["phase"] == "Running"
+        assert told.recheck_after == timedelta(seconds=40)
+
+
+class TestSettling:
+    """A node tells the end of a program before it tells that it was the node who ended it."""
+
+    def test_an_end_waits_for_what_the_pod_says_of_it(self) -> None:
+        run = given.run(status=running_status())
+        pod = attempt_pod(run, state=ended(0), phase="Running")
+        told = decide(run, job=attempt_job(run), pod=pod)
+
+        assert told.status == running_status()
+        assert told.recheck_after is not None
+        pod["status"] |= {"phase": "Failed", "reason": "Terminated"}
+        assert decide(run, job=attempt_job(run), pod=pod).status["phase"] == "Retrying"
+
+    def test_a_cancel_meanwhile_changes_nothing(self) -> None:
+        run = given.run(cancel=True, status=running_status())
+        pod = attempt_pod(run, state=ended(0), phase="Running")
+
+        assert decide(run, job=attempt_job(run), pod=pod).status == running_status()
+
+    def test_it_does_not_wait_for_ever(self) -> None:
+        run = given.run(status=running_status())
+        pod = attempt_pod(run, state=ended(0), phase="Running")
+        told = decide(run, job=attempt_job(run), pod=pod, after=LATER)
+
+        assert told.status["phase"] == "Succeeded"
+
+    def test_a_node_an_hour_ahead_makes_it_wait_no_longer(self) -> None:
+        run = given.run(status=running_status())
+        placed = given.condition("PodScheduled", lastTransitionTime="2026-11-24T11:58:00Z")
+        times = {"startTime": "2026-11-24T12:58:00Z", "conditions": [placed]}
+        pod = attempt_pod(run, state=ended(0), phase="Running", **times)
+
+        assert decide(run, job=attempt_job(run), pod=pod).status["phase"] == "Succeeded"
 
 
 class TestEnding:

@@ -24,6 +24,37 @@ def not_started(message: str) -> Object:
     return ended(128, reason="StartError", message=message)
 
 
+def told(state: Object, *, placed: str = "", taken: str = "", **meta: Any) -> Object:
+    """Return a pod that somebody deleted, of a node whose clock may differ."""
+    times: Object = {}
+    if placed:
+        bound = given.condition("PodScheduled", lastTransitionTime=placed)
+        times = {"startTime": taken, "conditions": [bound]}
+    held = pod(state=state, **times)
+    held["metadata"] |= meta
+    return held
+
+
+def evicted(reason: str = "EvictionByEvictionAPI", *, at: str) -> Object:
+    return pod(
+        state=ended(0), conditions=[{**DISRUPTED, "reason": reason, "lastTransitionTime": at}]
+    )
+
+
+def init_failed(message: str) -> Object:
+    """Return a pod that an injected init container kept from starting, beside a sidecar."""
+    held = pod(phase="Failed", state=waiting("PodInitializing"))
+    held["spec"]["initContainers"] = [
+        {"name": "istio-proxy", "restartPolicy": "Always"},
+        {"name": "vault-agent-init"},
+    ]
+    held["status"]["initContainerStatuses"] = [
+        given.container_status("istio-proxy", **ended(143)),
+        given.container_status("vault-agent-init", **ended(1, message=message)),
+    ]
+    return held
+
+
 ENDS = {
     "exit code 0": (pod(state=ended(0)), "Completed", Fault.NOBODY),
     "an exit code": (pod(state=ended(3)), "ExitCode", Fault.USER),
@@ -32,9 +63,9 @@ ENDS = {
         "OutOfMemory",
         Fault.USER,
     ),
-    "a child killed under a memory limit": (
+    "killed, by whomever, under a memory limit": (
         pod(state=ended(137), limits={"memory": "64Mi"}),
-        "OutOfMemory",
+        "ExitCode",
         Fault.USER,
     ),
     "killed without a limit": (pod(state=ended(137)), "ExitCode", Fault.USER),
@@ -99,10 +130,76 @@ ENDS = {
         "PodLost",
         Fault.INFRASTRUCTURE,
     ),
-    "a deleted pod that came to its end": (
-        pod(state=ended(0), deleting=True),
+    "a deleted pod whose program saved its work and left": (
+        told(ended(0), deletionTimestamp="2026-11-24T12:59:59Z", deletionGracePeriodSeconds=30),
+        "PodLost",
+        Fault.INFRASTRUCTURE,
+    ),
+    "a pod deleted long after its program's end": (
+        told(ended(0), deletionTimestamp="2026-11-24T13:10:00Z", deletionGracePeriodSeconds=30),
         "Completed",
         Fault.NOBODY,
+    ),
+    "a pod deleted long after its program's failure": (
+        told(ended(3), deletionTimestamp="2026-11-24T13:10:00Z", deletionGracePeriodSeconds=30),
+        "ExitCode",
+        Fault.USER,
+    ),
+    "a deleted pod of an unknown grace time": (
+        told(ended(0), deletionTimestamp="2026-11-24T13:10:00Z"),
+        "PodLost",
+        Fault.INFRASTRUCTURE,
+    ),
+    "a deleted pod on a node that is an hour behind": (
+        told(
+            ended(0),
+            deletionTimestamp="2026-11-24T13:59:40Z",
+            deletionGracePeriodSeconds=30,
+            placed="2026-11-24T13:50:00Z",
+            taken="2026-11-24T12:50:01Z",
+        ),
+        "PodLost",
+        Fault.INFRASTRUCTURE,
+    ),
+    "an evicted pod whose program saved its work and left": (
+        evicted(at="2026-11-24T12:59:20Z"),
+        "Evicted",
+        Fault.INFRASTRUCTURE,
+    ),
+    "a pod that was evicted long after its program's end": (
+        evicted(at="2026-11-24T13:10:00Z"),
+        "Completed",
+        Fault.NOBODY,
+    ),
+    "a node that shut down, which it tells when all is over": (
+        evicted("TerminationByKubelet", at="2026-11-24T13:10:00Z"),
+        "Evicted",
+        Fault.INFRASTRUCTURE,
+    ),
+    "a program that left with 0 when its node was short of memory": (
+        pod(state=ended(0), phase="Failed", reason="Evicted"),
+        "Evicted",
+        Fault.INFRASTRUCTURE,
+    ),
+    "a preempted pod whose program left with 0": (
+        pod(state=ended(0), conditions=[{**DISRUPTED, "reason": "PreemptionByScheduler"}]),
+        "Preempted",
+        Fault.INFRASTRUCTURE,
+    ),
+    "a pod over its own deadline": (
+        pod(state=ended(0), phase="Failed", reason="DeadlineExceeded"),
+        "TimedOut",
+        Fault.FINAL,
+    ),
+    "code that was being fetched when the pod was deleted": (
+        pod(source=ended(143), deleting=True),
+        "PodLost",
+        Fault.INFRASTRUCTURE,
+    ),
+    "an init container of a policy": (
+        init_failed("permission denied: role x"),
+        "InitFailed",
+        Fault.INFRASTRUCTURE,
     ),
     "code that is not to be had": (
         pod(
@@ -175,6 +272,12 @@ MESSAGES = {
     "the interpreter": (ENDS["a program that may not be executed"][0], "chmod"),
     "the node's words": (ENDS["eviction by the node"][0], "low on memory"),
     "the agent's words": (ENDS["code that is not to be had"][0], "no such branch"),
+    "the container that failed": (ENDS["an init container of a policy"][0], "vault-agent-init"),
+    "its last line": (ENDS["an init container of a policy"][0], "permission denied: role x"),
+    "what a kill may mean": (
+        ENDS["killed, by whomever, under a memory limit"][0],
+        "a process of its own was for memory; its limit: 64Mi",
+    ),
     "the copy's words": (ENDS["code that cannot be copied"][0], "no space"),
 }
 

@@ -135,6 +135,7 @@ class TestPod:
         container = made["containers"][0]["securityContext"]
 
         assert made["automountServiceAccountToken"] is False
+        assert made["shareProcessNamespace"] is True
         assert made["securityContext"]["runAsNonRoot"] is True
         assert made["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert container == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}

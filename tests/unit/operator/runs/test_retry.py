@@ -14,8 +14,10 @@ from trainyard_operator.runs.retry import (
     LONGEST_DELAY,
     clean_up_in,
     delay_after,
+    one_more,
     retry_delay,
     time_left,
+    used_retries,
 )
 from trainyard_operator.runs.scheduling import doubled, parse_quantity
 
@@ -55,16 +57,31 @@ def past(*reasons: str) -> list[Object]:
 def test_an_attempt_is_followed_by_another(
     fault: Fault, limits: dict[str, int], earlier: list[Object], again: bool
 ) -> None:
-    attempts = len([e for e in earlier if "completionTime" in e]) + 1
-    delay = retry_delay(fault, limits=limits, earlier=earlier, attempts=attempts)
+    used = used_retries({"attempts": earlier})
+    delay = retry_delay(fault, limits=limits, used=used)
 
     assert (delay is not None) == again
 
 
-def test_no_run_tries_for_ever_even_beyond_the_attempts_that_are_listed() -> None:
-    listed = past(*["ExitCode"] * 10)
+def test_an_older_status_counts_what_it_no_longer_lists() -> None:
+    used = used_retries({"attempts": past(*["ExitCode"] * 10), "attemptCount": 20})
 
-    assert retry_delay(Fault.USER, limits={"userError": 20}, earlier=listed, attempts=24) is None
+    assert retry_delay(Fault.USER, limits={"userError": 20}, used=used) is None
+
+
+def test_counts_are_what_the_status_says_however_many_suspensions_it_lists() -> None:
+    suspended = {"attempts": past(*["Suspended"] * 10), "attemptCount": 30}
+    used = used_retries({**suspended, "retries": {"userError": 1}})
+
+    assert used == {"userError": 1, "infrastructure": 0}
+    assert one_more(used, Fault.INFRASTRUCTURE) == {"userError": 1, "infrastructure": 1}
+    assert one_more(used, Fault.QUEUE) == used
+
+
+def test_a_place_in_a_queue_is_tried_again_however_often() -> None:
+    used = {"userError": 9, "infrastructure": 9}
+
+    assert retry_delay(Fault.QUEUE, limits={}, used=used) is not None
 
 
 def test_pauses_double_up_to_five_minutes() -> None:

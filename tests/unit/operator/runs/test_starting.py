@@ -48,6 +48,14 @@ class TestStarting:
         assert decide(run).recheck_after == timedelta(seconds=2)
         assert decide(run, after=LATER).create[-1]["metadata"]["name"] == "r-a2"
 
+    def test_a_node_an_hour_ahead_makes_the_pause_no_longer(self) -> None:
+        ended = attempt(
+            completionTime="2026-11-24T14:00:00Z", observedCompletionTime="2026-11-24T13:00:00Z"
+        )
+        run = given.run(status={"phase": "Retrying", "attempts": [ended]})
+
+        assert decide(run).recheck_after == timedelta(seconds=2)
+
     def test_the_next_attempt_waits_for_a_pod_of_the_last_one_that_still_runs(self) -> None:
         at = "2026-11-24T12:00:00Z"
         run = given.run(status={"attempts": [attempt(completionTime=at, reason="PodLost")]})
@@ -84,12 +92,58 @@ class TestWaiting:
     def test_what_the_user_must_mend_ends_the_run_and_deletes_the_job(self) -> None:
         run = given.run()
         pod = attempt_pod(run, state=waiting("ErrImagePull", "manifest unknown"))
-        told = decide(run, job=attempt_job(run), pod=pod, after=LATER)
+        first = decide(run, job=attempt_job(run), pod=pod)
+        held = given.run(status=first.status)
+        told = decide(held, job=attempt_job(run), pod=pod, after=LATER)
 
+        assert first.status["phase"] == "Pending"
         assert finished(told)["reason"] == "ImagePullFailed"
         assert told.status["phase"] == "Failed"
         assert [each.name for each in told.delete] == ["r-a1"]
         assert kinds_of(told.events) == ["Event"]
+
+    def test_patience_begins_when_it_is_first_seen_not_with_the_pod(self) -> None:
+        run = given.run()
+        missing = waiting("CreateContainerConfigError", 'secret "s" not found')
+        pod = attempt_pod(run, state=missing, startTime="2026-11-24T12:00:00Z")
+        told = decide(run, job=attempt_job(run), pod=pod)
+
+        assert finished(told)["status"] == "False"
+        assert told.status["waitingSince"] == "2026-11-24T13:00:00Z"
+
+    def test_patience_begins_anew_after_a_wait_that_time_mends(self) -> None:
+        run = given.run()
+        job = attempt_job(run)
+        denied = attempt_pod(run, state=waiting("ErrImagePull", "401 Unauthorized"))
+        slow = attempt_pod(run, state=waiting("ErrImagePull", "503 Service Unavailable"))
+        first = decide(run, job=job, pod=denied)
+        then = decide(given.run(status=first.status), job=job, pod=slow, after=LATER)
+        last = decide(given.run(status=then.status), job=job, pod=denied, after=LATER * 2)
+
+        assert finished(last)["status"] == "False"
+
+    def test_patience_goes_on_while_a_kubelet_only_says_that_it_will_try_again(self) -> None:
+        run = given.run()
+        job = attempt_job(run)
+        denied = attempt_pod(run, state=waiting("ErrImagePull", "401 Unauthorized"))
+        bare = attempt_pod(run, state=waiting("ImagePullBackOff", 'Back-off pulling image "a:b"'))
+        first = decide(run, job=job, pod=denied)
+        then = decide(given.run(status=first.status), job=job, pod=bare, after=LATER / 2)
+        last = decide(given.run(status=then.status), job=job, pod=denied, after=LATER)
+
+        assert finished(last)["reason"] == "ImagePullFailed"
+        assert finished(last)["status"] == "True"
+
+    def test_a_job_that_somebody_else_suspended_waits_and_says_for_whom(self) -> None:
+        run = given.run()
+        job = attempt_job(run)
+        job["spec"] |= {"suspend": True, "suspendedBy": "kueue"}
+        told = decide(run, job=job)
+
+        assert finished(told)["reason"] == "JobSuspended"
+        assert "kueue" in finished(told)["message"]
+        job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = "gpus"
+        assert "queue gpus" in finished(decide(run, job=job))["message"]
 
     def test_an_unschedulable_pod_names_what_is_short(self) -> None:
         run = given.run()

@@ -34,6 +34,13 @@ class TestCancelling:
 
         assert told.status["phase"] == "Succeeded"
 
+    def test_a_program_that_left_with_0_because_it_was_told_to_is_cancelled(self) -> None:
+        run = given.run(cancel=True, status=running_status())
+        told = decide(run, pod=attempt_pod(run, state=ended(0), deleting=True))
+
+        assert finished(told)["reason"] == "Cancelled"
+        assert told.status["attempts"][0]["exitCode"] == 0
+
     def test_a_pod_on_a_lost_node_is_not_waited_for(self) -> None:
         run = given.run(cancel=True, status=running_status())
         pod = attempt_pod(run, state=RUNNING, phase="Running", deleting=True)
@@ -56,6 +63,13 @@ class TestSuspending:
 
         assert finished(told)["reason"] == "Suspending"
         assert told.delete
+
+    def test_a_program_that_left_with_0_because_it_was_told_to_is_suspended(self) -> None:
+        run = given.run(suspend=True, status=running_status())
+        told = decide(run, pod=attempt_pod(run, state=ended(0), deleting=True))
+
+        assert told.status["phase"] == "Suspended"
+        assert told.status["attempts"][0]["reason"] == "Suspended"
 
     def test_its_attempt_ends_and_counts_for_no_retry(self) -> None:
         run = given.run(suspend=True, status=running_status())

@@ -24,6 +24,21 @@ def unscheduled(message: str) -> Object:
     return attempt_pod(RUN, conditions=[{**condition, "message": message}])
 
 
+def beside(name: str, *, field: str = "containerStatuses", **state: Any) -> Object:
+    """Return a pod that waits, with a container that a policy added."""
+    held = attempt_pod(RUN, state=waiting("PodInitializing"))
+    added = given.container_status(name, **state)
+    held["status"][field] = [*held["status"].get(field, ()), added]
+    return held
+
+
+def crashing(message: str) -> Object:
+    held = beside("istio-init", field="initContainerStatuses", **waiting("CrashLoopBackOff"))
+    ended = {"terminated": {"exitCode": 1, "message": message}}
+    held["status"]["initContainerStatuses"][0]["lastState"] = ended
+    return held
+
+
 BACK_OFF = 'Back-off pulling image "denied/app:404": ErrImagePull: '
 WAITS: dict[str, tuple[Object, str, bool, str]] = {
     # name: pod, reason, can it end by itself, words of the message
@@ -105,6 +120,24 @@ WAITS: dict[str, tuple[Object, str, bool, str]] = {
     ),
     "a new state": (pod("SomethingNew", "oops"), "Starting", False, "oops"),
     "too little room": (unscheduled("0/1 nodes: Insufficient cpu"), "Unschedulable", False, "cpu"),
+    "a sidecar whose image is not there": (
+        beside("linkerd", **waiting("ErrImagePull", "manifest unknown")),
+        "ImagePullFailed",
+        False,
+        "The container linkerd, which is not Trainyard's",
+    ),
+    "a container of a policy that fails again and again": (
+        crashing("no iptables"),
+        "Starting",
+        False,
+        "no iptables",
+    ),
+    "an init container of a policy that takes its time": (
+        beside("vault-agent-init", field="initContainerStatuses", running={}),
+        "Starting",
+        False,
+        "vault-agent-init",
+    ),
     "a missing volume": (
         unscheduled('persistentvolumeclaim "data" not found'),
         "ConfigMissing",
