@@ -2,7 +2,7 @@
 
 import pytest
 from trainyard_operator.engine import objects
-from trainyard_operator.engine.errors import Conflict, NotFound, Retry, Terminal
+from trainyard_operator.engine.errors import Conflict, NotFound, Retry, Terminal, Unavailable
 from trainyard_operator.engine.kube import error_of, path_of
 
 
@@ -16,8 +16,8 @@ from trainyard_operator.engine.kube import error_of, path_of
         (403, "exceeded quota: q", Retry, "QuotaExceeded"),
         (403, "namespace x is being terminated", Retry, "NamespaceTerminating"),
         (403, "you may not", Retry, "Forbidden"),
-        (503, "", Retry, "APIServerUnavailable"),
-        (429, "", Retry, "APIServerUnavailable"),
+        (503, "", Unavailable, "APIServerUnavailable"),
+        (429, "", Unavailable, "APIServerUnavailable"),
     ],
 )
 def test_an_answer_is_an_error_of_ours(

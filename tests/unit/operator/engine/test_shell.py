@@ -57,15 +57,15 @@ async def test_what_is_seen_is_queued_once_and_only_if_it_is_news() -> None:
     shell = Shell({RUNS: RUN}, World(FakeKube(Clock()), None))  # type: ignore[arg-type]
     shell.seen(RUNS, given.run())
     shell.seen(RUNS, given.run())
-    assert len(shell.queue) == 1
+    assert len(shell.queues[RUNS]) == 1
 
-    await shell.queue.get()
-    shell.queue.done(KEY)
+    await shell.queues[RUNS].get()
+    shell.queues[RUNS].done(KEY)
     shell.seen(RUNS, given.run())
-    assert len(shell.queue) == 0
+    assert len(shell.queues[RUNS]) == 0
 
     shell.seen(RUNS, given.run(), deleted=True)
-    assert len(shell.queue) == 1
+    assert len(shell.queues[RUNS]) == 1
 
 
 async def test_our_own_writes_are_seen_but_not_what_nobody_watches() -> None:
@@ -73,7 +73,7 @@ async def test_our_own_writes_are_seen_but_not_what_nobody_watches() -> None:
     shell.written(given.run())
     shell.written(given.thing("v1", "Secret", "s"))
 
-    assert len(shell.queue) == 1
+    assert len(shell.queues[RUNS]) == 1
     assert shell.world.get("secrets", "team", "s") is None
 
 
@@ -92,7 +92,7 @@ async def test_workers_survive_a_bug_and_drain() -> None:
 
     shell = Shell({RUNS: RUN}, stage.process().world)
     buggy = Buggy({}, shell.world, stage.kube, None, None, SETTINGS, stage.clock)  # type: ignore[arg-type]
-    shell.start(buggy, workers=2)
+    await shell.start(buggy, workers=2)
     async with asyncio.timeout(5):
         while len(looks) < 3:
             await asyncio.sleep(0.01)

@@ -179,7 +179,7 @@ async def test_the_sweep_drops_what_a_watch_did_not_report() -> None:
     kept = scene.kube.put(given.run("kept"))
     scene.holds(RUNS, kept, given.run("gone"))
     kube: Any = Listing(scene.kube)
-    await sweep.drop_vanished(shell, kube, ["team"])
+    await sweep.resync(shell, kube, ["team"])
 
     assert [each["metadata"]["name"] for each in scene.world.cache.all(RUNS)] == ["kept"]
 
