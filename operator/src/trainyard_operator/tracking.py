@@ -36,7 +36,7 @@ Json = Mapping[str, Any]
 
 CALLS = 8
 UPLOADS = 16
-TURN = 1.0
+TURN = 2.0
 # Blocks of a log, and a whole log that becomes an artifact, are megabytes.
 _PATIENCE = 5.0
 _UPLOAD_PATIENCE = 30.0
@@ -144,7 +144,7 @@ class TrackingClient:
         upload: bool = False,
     ) -> tuple[bytes, Mapping[str, str]]:
         patience = _UPLOAD_PATIENCE if upload else _PATIENCE
-        async with self._turn(self._uploads if upload else self._calls, patience) as leave:
+        async with self._turn(self._uploads if upload else self._calls) as leave:
             sent = {**(headers or {}), **self._authorization()}
             limits = aiohttp.ClientTimeout(total=patience, sock_connect=_CONNECT)
             try:
@@ -160,7 +160,7 @@ class TrackingClient:
             return body, response.headers
 
     @asynccontextmanager
-    async def _turn(self, slots: asyncio.Semaphore, patience: float) -> AsyncIterator[Pass]:
+    async def _turn(self, slots: asyncio.Semaphore) -> AsyncIterator[Pass]:
         """Wait for a turn, and for leave to call.
 
         Raises:
@@ -176,7 +176,7 @@ class TrackingClient:
         if self._breaker.is_open:
             raise self._unavailable()
         try:
-            async with asyncio.timeout(min(patience, TURN)):
+            async with asyncio.timeout(TURN):
                 await slots.acquire()
         except TimeoutError:
             raise self._unavailable() from None
