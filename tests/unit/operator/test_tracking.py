@@ -46,8 +46,7 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(monkeypatch: Any) -> AsyncIterator[Scene]:
-    monkeypatch.setattr(tracking, "_PATIENCE", 0.05)
+async def scene() -> AsyncIterator[Scene]:
     service, clock = Service(), [0.0]
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", service.answer)
@@ -66,8 +65,9 @@ async def scene(monkeypatch: Any) -> AsyncIterator[Scene]:
 
 
 async def test_a_service_that_hangs_is_asked_by_few_and_all_are_told_the_same(
-    scene: Scene,
+    scene: Scene, monkeypatch: Any
 ) -> None:
+    monkeypatch.setattr(tracking, "_PATIENCE", 0.05)
     scene.service.go_on.clear()
     async with asyncio.timeout(5):
         told = await scene.ask(500)
@@ -78,7 +78,8 @@ async def test_a_service_that_hangs_is_asked_by_few_and_all_are_told_the_same(
     assert {each.after.total_seconds() for each in told} == {7.5}
 
 
-async def test_a_service_that_stays_hung_costs_few_requests(scene: Scene) -> None:
+async def test_a_service_that_stays_hung_costs_few_requests(scene: Scene, monkeypatch: Any) -> None:
+    monkeypatch.setattr(tracking, "_PATIENCE", 0.05)
     scene.service.go_on.clear()
     await scene.ask(50)
     before = scene.service.asked

@@ -1,10 +1,17 @@
 """A background task that ends takes the process with it."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from builders.stage import World
+from fakes import Clock, FakeKube
+from trainyard_operator.engine import sweep
 from trainyard_operator.engine.background import Background
 from trainyard_operator.engine.errors import LeaseLost
+from trainyard_operator.engine.plan import Object
+from trainyard_operator.engine.shell import Shell
 
 
 async def _raise(error: Exception) -> None:
@@ -65,3 +72,22 @@ async def test_a_lease_that_is_lost_while_draining_ends_the_process() -> None:
     await asyncio.sleep(0.001)
 
     assert len(deaths.told) == 1
+
+
+async def test_a_bug_in_the_sweep_ends_the_process() -> None:
+    async def buggy() -> None:
+        raise KeyError("a proxy's page")
+
+    class Empty:
+        async def list(self, *_: str, **__: str) -> AsyncIterator[Object]:
+            for nothing in ():
+                yield nothing
+
+    kube: Any = Empty()
+    shell = Shell({}, World(FakeKube(Clock()), None))  # type: ignore[arg-type]  # not asked
+    deaths = Deaths()
+    background = Background(deaths)
+    background.start("sweep", sweep.sweep_for_ever(shell, kube, (), more=buggy))
+    await asyncio.sleep(0.01)
+
+    assert [why for why, _ in deaths.told] == ["the background task 'sweep' ended"]
