@@ -1,30 +1,28 @@
 """One process: settings, log, clients, the lease, caches, workers; then kopf watches.
 
     standby: waits for the lease, ready to take over ─▶ leads: loads caches, works, watches
-    SIGTERM: workers drain, the lease is given up     lease lost: exit 1 at once
+    SIGTERM: workers drain, the lease is given up
+    lease lost, or a background task or watch ended: exit 1 at once
 
-Order matters: nothing may be decided before the caches are full, and nothing after the lease
-is lost.
+Order matters: the lease is kept from the moment it is taken, nothing may be decided before the
+caches are full, and nothing after the lease is lost.
 """
 
 import asyncio
-import contextlib
 import gc
 import logging
-import os
 import signal
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
 import uvloop
 
-from trainyard_operator.engine import journal, probes, sweep, watch
+from trainyard_operator.engine import connections, journal, probes, sweep, watch
 from trainyard_operator.engine.access import Access, find_access
+from trainyard_operator.engine.background import Background, Die, die
 from trainyard_operator.engine.cache import Cache
 from trainyard_operator.engine.cluster_world import ClusterWorld
-from trainyard_operator.engine.errors import LeaseLost
+from trainyard_operator.engine.connections import Connections
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.engine.lease import Lease
 from trainyard_operator.engine.objects import PODS
@@ -44,6 +42,7 @@ from trainyard_operator.tools import Tools
 from trainyard_operator.tracking import TrackingClient
 
 DRAIN_SECONDS = 20.0
+_FLUSH_SECONDS = 2.0
 _WHOLE = frozenset(kind.resource for kind in KINDS.values() if kind.keeps_managers)
 _log = logging.getLogger("trainyard_operator")
 
@@ -51,12 +50,22 @@ _log = logging.getLogger("trainyard_operator")
 class Operator:
     """The parts of one process, wired."""
 
-    def __init__(self, settings: Settings, access: Access, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, settings: Settings, access: Access, opened: Connections, *, die: Die = die
+    ) -> None:
         self.settings = settings
         self.access = access
-        self.kube = Kube(access, session)
+        self.lease = Lease(
+            Kube(access, opened.lease),
+            namespace=settings.namespace,
+            name=settings.lease_name,
+            identity=settings.identity,
+        )
+        self.kube = Kube(
+            access, opened.api, logs=opened.logs, time_to_write=self.lease.time_to_write
+        )
         self.tracking = TrackingClient(
-            session, url=settings.tracking_url, token_file=settings.tracking_token_file
+            opened.tracking, url=settings.tracking_url, token_file=settings.tracking_token_file
         )
         self.world = ClusterWorld(Cache(_WHOLE), self.kube, self.tracking)
         self.shell = Shell(KINDS, self.world)
@@ -74,13 +83,9 @@ class Operator:
             settings=settings,
             now=lambda: datetime.now(UTC),
         )
-        self.lease = Lease(
-            self.kube,
-            namespace=settings.namespace,
-            name=settings.lease_name,
-            identity=settings.identity,
-        )
-        self._background: list[asyncio.Task[None]] = []
+        self.background = Background(die)
+        self._die = die
+        self._drained = False
         self.is_standby = True
         self.is_loaded = False
 
@@ -88,42 +93,50 @@ class Operator:
         """Tell whether it works, or waits to."""
         return self.is_standby or self.is_loaded
 
+    def is_healthy(self) -> bool:
+        """Tell whether it does all that it should. A stalled event loop does not answer."""
+        if self.is_standby:
+            return self.lease.is_tried()
+        return self.background.is_alive() and (self._drained or self.lease.is_kept())
+
     async def lead(self, stop: asyncio.Event) -> None:
-        """Load, work and watch until told to stop."""
+        """Load, work and watch until told to stop; anything else ends the process."""
         self.is_standby = False
         LEADER.labels(self.settings.lease_name).set(1)
+        self.background.start("lease", self.lease.keep())
+        try:
+            await self._load_and_watch(stop)
+        except Exception as exc:  # noqa: BLE001  # whatever it is, this process must not lead on
+            self._die("loading or watching failed", exc)
+            return
+        if not stop.is_set():
+            self._die("the watches ended", None)
+        await self.background.stop()
+
+    async def _load_and_watch(self, stop: asyncio.Event) -> None:
         namespaces = self.settings.watch_namespaces
         await sweep.load(self.shell, self.kube, namespaces)
         # What was just loaded lives long: the collector need not look at it again.
         gc.freeze()
-        self._background = [
-            asyncio.create_task(self._keep_lease()),
-            asyncio.create_task(self.recorder.run()),
-            asyncio.create_task(
-                sweep.sweep_for_ever(self.shell, self.kube, namespaces, more=self._kill_orphans)
-            ),
-        ]
-        self.shell.start(self.reconciler, workers=self.settings.workers)
+        self.background.start("recorder", self.recorder.run())
+        swept = sweep.sweep_for_ever(self.shell, self.kube, namespaces, more=self._kill_orphans)
+        self.background.start("sweep", swept)
+        await self.shell.start(self.reconciler, workers=self.settings.workers)
+        for task in self.shell.tasks:
+            self.background.watch_over(task)
         self.is_loaded = True
         _log.info("leading", extra={"identity": self.settings.identity})
         await watch.watch(self.shell, self.access, self.settings, stop=stop, on_cleanup=self._drain)
 
     async def _drain(self) -> None:
         """Finish what is going on, and let another replica lead: kopf takes seconds to end."""
+        self.background.expect_end()
         await self.shell.drain(patience=DRAIN_SECONDS)
         await self.logs.stop()
-        for task in self._background:
-            task.cancel()
+        await self.recorder.flush(patience=_FLUSH_SECONDS)
+        await self.background.stop()
+        self._drained = True
         await self.lease.release()
-
-    async def _keep_lease(self) -> None:
-        try:
-            await self.lease.keep()
-        except LeaseLost as exc:
-            # At once: another replica may be writing already.
-            _log.error("the lease is lost: %s", exc.message)  # no bug, no trace
-            logging.shutdown()
-            os._exit(1)
 
     async def _kill_orphans(self) -> None:
         await kill_orphans(
@@ -138,7 +151,7 @@ class Operator:
         return has_stopped(pod) or is_given_up(pod, now=datetime.now(UTC))
 
     def _log_complete(self, call: FollowLog) -> None:
-        self.shell.queue.add(Key(RUNS, call.namespace, call.run))
+        self.shell.queues[RUNS].add(Key(RUNS, call.namespace, call.run))
 
 
 async def run(settings: Settings) -> None:
@@ -148,9 +161,9 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with _session(access) as session:
-        operator = Operator(settings, access, session)
-        app = probes.application(is_healthy=lambda: True, is_ready=operator.is_ready)
+    async with connections.connect(access.ssl_context) as opened:
+        operator = Operator(settings, access, opened)
+        app = probes.application(is_healthy=operator.is_healthy, is_ready=operator.is_ready)
         runner = await probes.serve(app, port=settings.http_port)
         waiting = asyncio.create_task(operator.lease.acquire())
         stopped = asyncio.create_task(stop.wait())
@@ -161,13 +174,6 @@ async def run(settings: Settings) -> None:
         waiting.cancel()
         stopped.cancel()
         await runner.cleanup()
-
-
-@contextlib.asynccontextmanager
-async def _session(access: Access) -> AsyncIterator[aiohttp.ClientSession]:
-    connector = aiohttp.TCPConnector(limit=256, ssl=access.ssl_context or True)
-    async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
-        yield session
 
 
 def main() -> None:

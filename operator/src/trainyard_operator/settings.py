@@ -51,6 +51,7 @@ class Settings:
         agent_resources: Kubernetes resources of each container that publishes a model.
         run_as_user: UID for pods of user code; None means the image's own (never root).
         watch_namespaces: Empty means all.
+        workers: How many resources of each kind are looked at at the same time.
         tracking_token_file: The operator's own service-account token.
     """
 
@@ -105,7 +106,9 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         run_as_user=text.number("RUN_AS_USER", default.run_as_user),
         fs_group=text.number("FS_GROUP", default.fs_group),
         namespace=text("NAMESPACE", default.namespace),
-        watch_namespaces=tuple(n for n in text("WATCH_NAMESPACES", "").split(",") if n.strip()),
+        watch_namespaces=tuple(
+            each.strip() for each in text("WATCH_NAMESPACES", "").split(",") if each.strip()
+        ),
         lease_name=text("LEASE_NAME", default.lease_name),
         identity=text("IDENTITY", socket.gethostname()),
         http_port=text.number("HTTP_PORT", default.http_port) or 0,

@@ -1,12 +1,18 @@
 """The only module that talks to the tracking service: its private API under /api/trainyard/v1.
 
-One method per route, JSON out. A service that does not answer is Retry("TrackingUnavailable");
-an answer that cannot be right is Terminal. The token is the operator's own service-account
-token, read again because it is renewed.
+One method per route, JSON out. A service that does not answer is
+Unavailable("TrackingUnavailable"), the same for all who wait for it; an answer that cannot be
+right is Terminal. While it does not answer, one caller at a time asks (engine/breaker.py). Calls
+at the same time are bounded, and so is the wait for a turn: workers have other things to do.
+The token is the operator's own service-account token, read again because it is renewed.
 """
 
+import asyncio
+import logging
+import random
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +22,7 @@ import aiohttp
 import orjson
 from trainyard_api.contract import LOG_PLACE_HEADER, TRACKING_API, UPLOAD_OFFSET_HEADER
 
+from trainyard_operator.engine.breaker import Breaker, Pass
 from trainyard_operator.engine.errors import (
     Conflict,
     NotFound,
@@ -27,17 +34,44 @@ from trainyard_operator.metrics import TRACKING_REQUESTS
 
 Json = Mapping[str, Any]
 
-_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
+CALLS = 8
+UPLOADS = 16
+TURN = 2.0
+# Blocks of a log, and a whole log that becomes an artifact, are megabytes.
+_PATIENCE = 5.0
+_UPLOAD_PATIENCE = 30.0
+_CONNECT = 3.0
 _TOKEN_AGE = 60.0
-# Steady, not doubling: everybody waits for the same service, and should go on soon after it.
-_AGAIN = timedelta(seconds=5)
+# Steady, not doubling, and spread: everybody waits for the same service, and should go on soon
+# after it, but not at once.
+_AGAIN = 5.0
+# The service itself, or the proxy before it, says that it is not there.
+_AWAY = frozenset({502, 503, 504})
+_log = logging.getLogger(__name__)
 
 
 class TrackingClient:
-    """The tracking service, as the operator uses it."""
+    """The tracking service, as the operator uses it.
 
-    def __init__(self, session: aiohttp.ClientSession, *, url: str, token_file: Path) -> None:
+    Args:
+        session: Without a limit: CALLS and UPLOADS bound it.
+        jitter: Returns a number in [0, 1); spreads those who wait.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        url: str,
+        token_file: Path,
+        breaker: Breaker | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
         self._session = session
+        self._breaker = breaker or Breaker()
+        self._jitter = jitter
+        self._calls = asyncio.Semaphore(CALLS)
+        self._uploads = asyncio.Semaphore(UPLOADS)
         self._base = url + TRACKING_API
         self._token_file = token_file
         self._token = ""
@@ -66,7 +100,7 @@ class TrackingClient:
 
     async def log_offset(self, namespace: str, run_id: str, attempt: int) -> tuple[int, str]:
         """Return how many bytes of an attempt's log are there, and the place they end at."""
-        _, headers = await self._request("HEAD", _log(namespace, run_id, attempt))
+        _, headers = await self._request("HEAD", _log_of(namespace, run_id, attempt))
         return int(headers.get(UPLOAD_OFFSET_HEADER, "0")), headers.get(LOG_PLACE_HEADER, "")
 
     async def append_log(
@@ -79,19 +113,25 @@ class TrackingClient:
         """
         given = {UPLOAD_OFFSET_HEADER: str(offset), LOG_PLACE_HEADER: reached}
         given["Content-Type"] = "application/offset+octet-stream"
-        path = _log(namespace, run_id, attempt)
-        _, headers = await self._request("PATCH", path, data=data, headers=given)
+        path = _log_of(namespace, run_id, attempt)
+        _, headers = await self._request("PATCH", path, data=data, headers=given, upload=True)
         return int(headers.get(UPLOAD_OFFSET_HEADER, offset + len(data)))
 
     async def archive_log(self, namespace: str, run_id: str, attempt: int) -> Json:
         """Make an attempt's log an artifact; again is fine. Answers {artifact, bytes}."""
-        return await self._json("POST", _log(namespace, run_id, attempt) + "/archive", {})
+        path = _log_of(namespace, run_id, attempt) + "/archive"
+        return await self._json("POST", path, {}, upload=True)
 
-    async def _json(self, method: str, path: str, body: Json | None = None) -> Json:
+    async def _json(
+        self, method: str, path: str, body: Json | None = None, *, upload: bool = False
+    ) -> Json:
         data = orjson.dumps(body) if body is not None else None
         headers = {"Content-Type": "application/json"} if body is not None else {}
-        answer, _ = await self._request(method, path, data=data, headers=headers)
-        parsed: Json = orjson.loads(answer) if answer else {}
+        answer, _ = await self._request(method, path, data=data, headers=headers, upload=upload)
+        try:
+            parsed: Json = orjson.loads(answer) if answer else {}
+        except orjson.JSONDecodeError as exc:
+            raise self._unavailable() from exc  # a proxy's page, or an answer cut short
         return parsed
 
     async def _request(
@@ -101,24 +141,78 @@ class TrackingClient:
         *,
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        upload: bool = False,
     ) -> tuple[bytes, Mapping[str, str]]:
-        sent = {**(headers or {}), **self._authorization()}
+        patience = _UPLOAD_PATIENCE if upload else _PATIENCE
+        async with self._turn(self._uploads if upload else self._calls) as leave:
+            sent = {**(headers or {}), **self._authorization()}
+            limits = aiohttp.ClientTimeout(total=patience, sock_connect=_CONNECT)
+            try:
+                async with self._session.request(
+                    method, self._base + path, data=data, headers=sent, timeout=limits
+                ) as response:
+                    body = await response.read()
+            except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+                TRACKING_REQUESTS.labels("<error>", method).inc()
+                raise self._failed(leave, f"{method} {path}: {exc or type(exc).__name__}") from exc
+            TRACKING_REQUESTS.labels(str(response.status), method).inc()
+            self._judge(leave, response.status, body, f"{method} {path}")
+            return body, response.headers
+
+    @asynccontextmanager
+    async def _turn(self, slots: asyncio.Semaphore) -> AsyncIterator[Pass]:
+        """Wait for a turn, and for leave to call.
+
+        Raises:
+            Unavailable: The service does not answer, or is too busy with others.
+        """
+        if self._breaker.is_open and (leave := self._breaker.enter()):
+            # A probe needs no slot: those that hang hold them all.
+            try:
+                yield leave
+            finally:
+                self._breaker.left(leave)
+            return
+        if self._breaker.is_open:
+            raise self._unavailable()
         try:
-            async with self._session.request(
-                method, self._base + path, data=data, headers=sent, timeout=_TIMEOUT
-            ) as response:
-                body = await response.read()
-                TRACKING_REQUESTS.labels(str(response.status), method).inc()
-                if response.status >= 400:
-                    raise _error(response.status, body, f"{method} {path}")
-                return body, response.headers
-        except (aiohttp.ClientError, TimeoutError) as exc:
-            TRACKING_REQUESTS.labels("<error>", method).inc()
-            raise Unavailable(
-                "TrackingUnavailable",
-                f"The tracking service does not answer at {self._base}: waiting for it",
-                after=_AGAIN,
-            ) from exc
+            async with asyncio.timeout(TURN):
+                await slots.acquire()
+        except TimeoutError:
+            raise self._unavailable() from None
+        try:
+            # It may have failed meanwhile.
+            if self._breaker.is_open or (leave := self._breaker.enter()) is None:
+                raise self._unavailable()
+            yield leave
+        finally:
+            slots.release()
+
+    def _judge(self, leave: Pass, code: int, body: bytes, what: str) -> None:
+        """Take note of how the service is, and raise what an answer says."""
+        if code in _AWAY:
+            raise self._failed(leave, f"{what}: {code}")
+        if code < 500:
+            self._breaker.answered()
+        elif self._breaker.doubted(leave):
+            _log.warning("the tracking service fails: %s: %d", what, code)
+        if code >= 400:
+            raise _error(code, body, what, again=self._again())
+
+    def _failed(self, leave: Pass, what: str) -> Unavailable:
+        if self._breaker.failed(leave):
+            _log.warning("the tracking service does not answer, one caller asks on: %s", what)
+        return self._unavailable()
+
+    def _unavailable(self) -> Unavailable:
+        return Unavailable(
+            "TrackingUnavailable",
+            f"The tracking service does not answer at {self._base}: waiting for it",
+            after=self._again(),
+        )
+
+    def _again(self) -> timedelta:
+        return timedelta(seconds=_AGAIN * (1 + self._jitter()))
 
     def _authorization(self) -> dict[str, str]:
         now = time.monotonic()
@@ -128,11 +222,11 @@ class TrackingClient:
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
 
-def _log(namespace: str, run_id: str, attempt: int) -> str:
+def _log_of(namespace: str, run_id: str, attempt: int) -> str:
     return f"/namespaces/{namespace}/runs/{run_id}/logs/{attempt}"
 
 
-def _error(code: int, body: bytes, what: str) -> OperatorError:
+def _error(code: int, body: bytes, what: str, *, again: timedelta) -> OperatorError:
     try:
         message = str(orjson.loads(body).get("message", ""))
     except (orjson.JSONDecodeError, AttributeError):
@@ -144,4 +238,4 @@ def _error(code: int, body: bytes, what: str) -> OperatorError:
         return Conflict("Conflict", said)
     if code in {400, 422}:
         return Terminal("TrackingRefused", said)
-    return Unavailable("TrackingUnavailable", said, after=_AGAIN)
+    return Unavailable("TrackingUnavailable", said, after=again)

@@ -20,7 +20,7 @@ def test_variables_are_read(tmp_path: Any) -> None:
     read = settings.from_environment(
         {
             "TRAINYARD_RUNTIMES_FILE": str(runtimes),
-            "TRAINYARD_WATCH_NAMESPACES": "a,b",
+            "TRAINYARD_WATCH_NAMESPACES": "a, b ,",
             "TRAINYARD_RUN_AS_USER": "",
             "TRAINYARD_TRACKING_URL": "http://x/",
         }

@@ -50,7 +50,9 @@ _MERGE = "application/merge-patch+json"
 _JSON_PATCH = "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
+# Each includes the wait for a connection.
+_PATIENCE = 10.0
+_LIST_PATIENCE = 30.0
 
 
 def path_of(api_version: str, kind: str, namespace: str = "", name: str = "") -> str:
@@ -62,10 +64,13 @@ def path_of(api_version: str, kind: str, namespace: str = "", name: str = "") ->
 
 
 class Kube:
-    """A small client: JSON in, JSON out, one pooled session.
+    """A small client: JSON in, JSON out, pooled sessions.
 
     Args:
+        logs: A session for log streams, which may be as many as programs that run.
         on_written: Told of every object that a write returned.
+        time_to_write: Seconds in which this process may still write, none if not positive:
+            a leader's, which a paused process finds used up.
     """
 
     def __init__(
@@ -73,11 +78,15 @@ class Kube:
         access: Access,
         session: aiohttp.ClientSession,
         *,
+        logs: aiohttp.ClientSession | None = None,
         on_written: Callable[[Object], None] = lambda _: None,
+        time_to_write: Callable[[], float] = lambda: _PATIENCE,
     ) -> None:
         self._access = access
         self._session = session
+        self._logs = logs or session
         self.on_written = on_written
+        self._time_to_write = time_to_write
 
     async def read(self, ref: Ref) -> Object | None:
         """Return an object as it is now, None if there is none."""
@@ -103,7 +112,8 @@ class Kube:
         """
         query = {"limit": "500", **params}
         while True:
-            page = await self._call("GET", path_of(api_version, kind, namespace), params=query)
+            path = path_of(api_version, kind, namespace)
+            page = await self._call("GET", path, params=query, patience=_LIST_PATIENCE)
             for item in page.get("items") or ():
                 yield {"apiVersion": api_version, "kind": kind, **item}
             token = page["metadata"].get("continue")
@@ -242,9 +252,12 @@ class Kube:
         params = {"container": container, "timestamps": "true"}
         params |= {"follow": "true"} if follow else {}
         params |= {"sinceTime": since} if since else {}
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=5)
+        # Endless once it is open, which must not last.
+        limits = aiohttp.ClientTimeout(total=None, connect=_PATIENCE, sock_connect=5)
         path = path_of("v1", "Pod", namespace, pod) + "/log"
-        async with self._request("GET", path, params=params, limits=limits) as response:
+        async with self._request(
+            "GET", path, session=self._logs, params=params, limits=limits
+        ) as response:
             yield response.content
 
     async def _call(
@@ -256,13 +269,34 @@ class Kube:
         *,
         params: Mapping[str, str] | None = None,
         accept: str = _JSON,
+        patience: float = _PATIENCE,
     ) -> Object:
         data = orjson.dumps(body) if body is not None else None
+        if method != "GET":
+            patience = min(patience, self._left(f"{method} {path}"))
         async with self._request(
-            method, path, data=data, content_type=content_type, params=params or {}, accept=accept
+            method,
+            path,
+            session=self._session,
+            data=data,
+            content_type=content_type,
+            params=params or {},
+            accept=accept,
+            limits=aiohttp.ClientTimeout(total=patience, sock_connect=min(patience, 5)),
         ) as response:
-            answer: Object = orjson.loads(await response.read())
-            return answer
+            return _parsed(await response.read(), f"{method} {path}")
+
+    def _left(self, what: str) -> float:
+        """Return the seconds that a write may take.
+
+        Raises:
+            Unavailable: This process may write no more: another may lead by now.
+        """
+        left = self._time_to_write()
+        if left <= 0:
+            said = f"{what}: not sent, because the lease was not renewed in time"
+            raise Unavailable("APIServerUnavailable", said)
+        return left
 
     @asynccontextmanager
     async def _request(
@@ -270,18 +304,19 @@ class Kube:
         method: str,
         path: str,
         *,
+        session: aiohttp.ClientSession,
         params: Mapping[str, str],
+        limits: aiohttp.ClientTimeout,
         data: bytes | None = None,
         content_type: str = "",
         accept: str = _JSON,
-        limits: aiohttp.ClientTimeout = _TIMEOUT,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {**self._access.headers(), "Accept": accept}
         if data is not None:
             headers["Content-Type"] = content_type
         url = self._access.server + path
         try:
-            async with self._session.request(
+            async with session.request(
                 method, url, params=params, data=data, headers=headers, timeout=limits
             ) as response:
                 REST_REQUESTS.labels(str(response.status), method).inc()
@@ -357,6 +392,16 @@ def _forbidden(message: str) -> OperatorError:
     if "being terminated" in message:
         return Retry("NamespaceTerminating", message, after=timedelta(seconds=30))
     return Retry("Forbidden", message, after=timedelta(seconds=30))
+
+
+def _parsed(body: bytes, what: str) -> Object:
+    try:
+        parsed: Object = orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        # A proxy's page, or an answer cut short.
+        said = f"{what}: the answer is no JSON: {body[:100].decode(errors='replace')}"
+        raise Unavailable("APIServerUnavailable", said) from exc
+    return parsed
 
 
 def _status(body: bytes) -> tuple[str, str]:

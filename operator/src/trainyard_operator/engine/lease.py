@@ -2,7 +2,8 @@
 
 Clocks are compared with nobody: a lease counts as abandoned once it has not changed for its
 duration by our own monotonic clock. A leader that could not renew for RENEW_WITHIN stops at
-once, which is before another may take over.
+once, which is before another may take over. Time counts from before a renewal was sent, and
+`time_to_write` bounds every write: a process that was paused wakes up without its lease.
 """
 
 import asyncio
@@ -18,7 +19,13 @@ from trainyard_operator.engine.plan import Object, Ref
 
 DURATION = 15.0
 RENEW_WITHIN = 10.0
+WRITE_WITHIN = 13.0
 EVERY = 2.0
+# Of several tries before RENEW_WITHIN, one that hangs must not be all.
+TRY = 3.0
+# Kept even when time is up: a lease that nobody took meanwhile is still ours.
+_LAST_TRY = 1.0
+_QUIET = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +54,20 @@ class Lease:
         self._now = now
         self._seen: tuple[str, float] = ("", 0.0)
         self._held: Object = {}
+        self._renewed = -float("inf")
+        self._tried = self._monotonic()
+
+    def time_to_write(self) -> float:
+        """Return the seconds in which writes are still a leader's; none if it is not positive."""
+        return self._renewed + WRITE_WITHIN - self._monotonic()
+
+    def is_kept(self) -> bool:
+        """Tell whether it was renewed in time."""
+        return self._time_to_renew() > 0
+
+    def is_tried(self) -> bool:
+        """Tell whether a standby keeps trying to take it."""
+        return self._monotonic() - self._tried < _QUIET
 
     async def acquire(self) -> None:
         """Wait until this replica leads."""
@@ -57,23 +78,31 @@ class Lease:
 
     async def try_acquire(self) -> bool:
         """Take the lease if it is free, abandoned or ours; tell whether we have it."""
+        self._tried = began = self._monotonic()
         try:
-            found = await self._kube.read(self._ref)
-            if found is None:
-                self._held = await self._kube.post(self._described({}, transitions=0))
-                return True
-            if not self._is_free(found):
-                return False
-            spec = found.get("spec") or {}
-            ours = spec.get("holderIdentity") == self._identity
-            transitions = int(spec.get("leaseTransitions") or 0) + (0 if ours else 1)
-            self._held = await self._kube.replace(self._described(found, transitions=transitions))
-            return True
+            async with asyncio.timeout(TRY):
+                led = await self._take()
         except Conflict:
             return False
-        except OperatorError as exc:
-            _log.warning("the lease cannot be taken: %s", exc.message)
+        except (OperatorError, TimeoutError, OSError) as exc:
+            _log.warning("the lease cannot be taken: %s", _said(exc))
             return False
+        if led:
+            self._renewed = began
+        return led
+
+    async def _take(self) -> bool:
+        found = await self._kube.read(self._ref)
+        if found is None:
+            self._held = await self._kube.post(self._described({}, transitions=0))
+            return True
+        if not self._is_free(found):
+            return False
+        spec = found.get("spec") or {}
+        ours = spec.get("holderIdentity") == self._identity
+        transitions = int(spec.get("leaseTransitions") or 0) + (0 if ours else 1)
+        self._held = await self._kube.replace(self._described(found, transitions=transitions))
+        return True
 
     async def keep(self) -> None:
         """Renew for ever.
@@ -81,34 +110,61 @@ class Lease:
         Raises:
             LeaseLost: It could not be renewed in time, or another has it.
         """
-        renewed = self._monotonic()
         while True:
             await asyncio.sleep(EVERY)
+            began = self._monotonic()
             try:
-                held = self._described(self._held, transitions=None)
-                self._held = await self._kube.replace(held)
-                renewed = self._monotonic()
-            except Conflict as exc:
-                # A write of ours whose answer was lost also conflicts: look before giving up.
-                await self._still_ours(exc)
-            except OperatorError as exc:
-                if self._monotonic() - renewed > RENEW_WITHIN:
-                    raise LeaseLost("LeaseLost", f"not renewed: {exc.message}") from exc
+                async with asyncio.timeout(min(TRY, max(self._time_to_renew(), _LAST_TRY))):
+                    await self._renew()
+                self._renewed = began
+            except LeaseLost:
+                raise
+            except Exception as exc:  # whatever it is, the lease was not renewed
+                if not self.is_kept():
+                    raise LeaseLost("LeaseLost", f"not renewed: {_said(exc)}") from exc
+                _log.info("the lease was not renewed, trying again: %s", _said(exc))
 
     async def release(self) -> None:
-        """Let another replica lead at once."""
+        """Let another replica lead at once; this one writes no more."""
+        self._renewed = -float("inf")
         try:
-            freed = self._described(self._held, transitions=None)
-            freed["spec"]["holderIdentity"] = ""
-            await self._kube.replace(freed)
-        except OperatorError as exc:
-            _log.info("the lease was not released: %s", exc.message)
+            async with asyncio.timeout(TRY):
+                await self._free()
+        except (OperatorError, TimeoutError, OSError) as exc:
+            _log.info("the lease was not released: %s", _said(exc))
 
-    async def _still_ours(self, exc: Conflict) -> None:
+    async def _free(self) -> None:
+        try:
+            await self._kube.replace(self._freed())
+        except Conflict as exc:
+            # A renewal that was cut short may have arrived.
+            await self._look(exc)
+            await self._kube.replace(self._freed())
+
+    def _freed(self) -> Object:
+        freed = self._described(self._held, transitions=None)
+        freed["spec"]["holderIdentity"] = ""
+        return freed
+
+    async def _renew(self) -> None:
+        try:
+            held = self._described(self._held, transitions=None)
+            self._held = await self._kube.replace(held)
+        except Conflict as exc:
+            # A write of ours whose answer was lost also conflicts: look before giving up, and
+            # renew what is there: when it was written is not known.
+            await self._look(exc)
+            held = self._described(self._held, transitions=None)
+            self._held = await self._kube.replace(held)
+
+    async def _look(self, exc: Conflict) -> None:
         found = await self._kube.read(self._ref)
-        if not found or found["spec"].get("holderIdentity") != self._identity:
+        if not found or (found.get("spec") or {}).get("holderIdentity") != self._identity:
             raise LeaseLost("LeaseLost", "another replica holds the lease") from exc
         self._held = found
+
+    def _time_to_renew(self) -> float:
+        return self._renewed + RENEW_WITHIN - self._monotonic()
 
     def _is_free(self, found: Object) -> bool:
         spec = found.get("spec") or {}
@@ -137,3 +193,7 @@ class Lease:
                 "leaseTransitions": count,
             },
         }
+
+
+def _said(exc: BaseException) -> str:
+    return str(exc) or type(exc).__name__

@@ -45,7 +45,7 @@ class WorkQueue(Generic[K]):
         self._processing: set[K] = set()
         self._failures: dict[K, int] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
-        self._wanted = asyncio.Event()
+        self._getters: deque[asyncio.Future[None]] = deque()
         self._closed = False
 
     def __len__(self) -> int:
@@ -99,8 +99,7 @@ class WorkQueue(Generic[K]):
         while not self._waiting:
             if self._closed:
                 return None
-            self._wanted.clear()
-            await self._wanted.wait()
+            await self._added()
         key = self._waiting.popleft()
         since = self._dirty.pop(key)
         self._processing.add(key)
@@ -119,7 +118,34 @@ class WorkQueue(Generic[K]):
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        self._wanted.set()
+        while self._getters:
+            self._wake_one()
+
+    def abandon(self) -> None:
+        """Take nothing more and hand out nothing more: another process looks at everything."""
+        self._waiting.clear()
+        self._dirty.clear()
+        self.close()
+
+    async def _added(self) -> None:
+        getter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._getters.append(getter)
+        try:
+            await getter
+        except asyncio.CancelledError:
+            if getter in self._getters:
+                self._getters.remove(getter)
+            elif self._waiting:
+                self._wake_one()  # it was our turn: somebody else's now
+            raise
+
+    def _wake_one(self) -> None:
+        # One key is one worker's: waking all of them costs more than the look.
+        while self._getters:
+            getter = self._getters.popleft()
+            if not getter.done():
+                getter.set_result(None)
+                return
 
     def _ring(self, key: K) -> None:
         del self._timers[key]
@@ -127,4 +153,4 @@ class WorkQueue(Generic[K]):
 
     def _enqueue(self, key: K) -> None:
         self._waiting.append(key)
-        self._wanted.set()
+        self._wake_one()

@@ -65,6 +65,17 @@ class Recorder:
                 await self._write(body, count)
             except OperatorError as exc:
                 _log.warning("an Event was not written: %s", exc.message)
+            finally:
+                self._pending.task_done()
+
+    async def flush(self, *, patience: float) -> None:
+        """Wait until `run` has written what was told."""
+        try:
+            async with asyncio.timeout(patience):
+                await self._pending.join()
+        except TimeoutError:
+            left = self._pending.qsize()
+            _log.warning("%d Events were not written before the end", left)
 
     async def _write(self, body: Object, count: int) -> None:
         if count == 1:

@@ -1,9 +1,11 @@
 """The running operator: caches, queue, workers and what wakes whom.
 
     kopf's watch ─▶ seen() ─▶ cache ─▶ wakers of the kinds ─▶ queue ─▶ N workers ─▶ reconcile
-    our own writes ──┘
+    our own writes ──┘                                        (a queue and workers per kind)
 
-handlers.py feeds it, __main__ starts and stops it. It decides nothing about any kind.
+Kinds have workers of their own, so that Runs which wait for the tracking service never hold up
+a rollout or a promotion. watch.py feeds it, process.py starts and stops it. It decides nothing
+about any kind.
 """
 
 import asyncio
@@ -26,6 +28,8 @@ from trainyard_operator.engine.reconcile import Reconciler
 from trainyard_operator.engine.world import Key
 
 RESYNC = timedelta(minutes=10)
+BATCH = 200
+"""How many objects are taken in before others have their turn: the lease, probes."""
 _log = logging.getLogger(__name__)
 
 
@@ -35,15 +39,24 @@ class Shell:
     def __init__(self, kinds: Mapping[str, Kind[Any]], world: ClusterWorld) -> None:
         self._kinds = kinds
         self.world = world
-        self.queue: WorkQueue[Key] = WorkQueue(on_add=self._on_add, on_get=self._on_get)
+        self.queues: dict[str, WorkQueue[Key]] = {
+            resource: WorkQueue(on_add=self._on_add, on_get=self._on_get) for resource in kinds
+        }
         self._wakers = wakers_of(kinds)
-        self._workers: list[asyncio.Task[None]] = []
+        self.tasks: list[asyncio.Task[None]] = []
 
     def seen(self, resource: str, seen: Object, *, deleted: bool = False) -> None:
-        """Take in an object as it is now, and wake whoever it concerns."""
-        if deleted:
-            self.world.cache.drop(resource, seen)
-        elif self.world.cache.remember(resource, seen) is None:
+        """Take in an object as it is now, and wake whoever it concerns.
+
+        Never raises: kopf would let the exception go by. The sweep takes the object in later.
+        """
+        try:
+            if deleted:
+                self.world.cache.drop(resource, seen)
+            elif self.world.cache.remember(resource, seen) is None:
+                return
+        except Exception:  # noqa: BLE001  # told, and the next sweep tries again
+            _log.exception("an object cannot be taken in", extra={"resource": resource})
             return
         self.wake(resource, seen)
 
@@ -57,35 +70,48 @@ class Shell:
         """Have every kind that says so look at what it owns of an object."""
         namespace = seen["metadata"].get("namespace", "")
         for kind, waker in self._wakers[resource]:
-            for name in waker(seen, self.world):
-                self.queue.add_after(Key(kind.resource, namespace, name), kind.settle)
+            try:
+                names = tuple(waker(seen, self.world))
+            except Exception:  # noqa: BLE001  # a bug in one waker: all of its kind are looked at
+                _log.exception("whom an object concerns is unknown", extra={"kind": kind.resource})
+                held = self.world.cache.list(kind.resource, namespace)
+                names = tuple(each["metadata"]["name"] for each in held)
+            for name in names:
+                key = Key(kind.resource, namespace, name)
+                self.queues[kind.resource].add_after(key, kind.settle)
 
-    def start(self, reconciler: Reconciler, *, workers: int) -> None:
-        """Start the workers, and look at everything once."""
+    async def start(self, reconciler: Reconciler, *, workers: int) -> None:
+        """Look at everything once, and start the workers of each kind."""
         for resource in self._kinds:
-            for each in self.world.cache.all(resource):
+            for nth, each in enumerate(self.world.cache.all(resource)):
                 self.wake(resource, each)
-        self._workers = [asyncio.create_task(self._work(reconciler)) for _ in range(workers)]
-        self._workers.append(asyncio.create_task(self._resync()))
+                if nth % BATCH == 0:
+                    await asyncio.sleep(0)
+        for resource, queue in self.queues.items():
+            for _ in range(workers):
+                work = self._work(reconciler, queue)
+                self.tasks.append(asyncio.create_task(work, name=f"worker of {resource}"))
+        self.tasks.append(asyncio.create_task(self._resync(), name="resync"))
 
     async def drain(self, *, patience: float) -> None:
-        """Let the workers finish what they are at, and stop them."""
-        self.queue.close()
-        busy = [task for task in self._workers[:-1] if not task.done()]
+        """Let the workers finish what they are at, not what waits, and stop them."""
+        for queue in self.queues.values():
+            queue.abandon()
+        busy = [task for task in self.tasks[:-1] if not task.done()]
         if busy:
             await asyncio.wait(busy, timeout=patience)
-        for task in self._workers:
+        for task in self.tasks:
             task.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        await asyncio.gather(*self.tasks, return_exceptions=True)
 
-    async def _work(self, reconciler: Reconciler) -> None:
-        while (key := await self.queue.get()) is not None:
+    async def _work(self, reconciler: Reconciler, queue: WorkQueue[Key]) -> None:
+        while (key := await queue.get()) is not None:
             metrics.ACTIVE_WORKERS.labels(key.resource).inc()
             began = time.perf_counter()
             try:
                 result = await self._look(reconciler, key)
             finally:
-                self.queue.done(key)
+                queue.done(key)
                 metrics.ACTIVE_WORKERS.labels(key.resource).dec()
             metrics.RECONCILE_SECONDS.labels(key.resource).observe(time.perf_counter() - began)
             metrics.RECONCILE_TOTAL.labels(key.resource, result).inc()
@@ -105,17 +131,17 @@ class Shell:
             self._again(key, None)
             _log.exception("reconciliation failed", extra=told)
             return "error"
-        self.queue.forget(key)
+        self.queues[key.resource].forget(key)
         if after is not None:
-            self.queue.add_after(key, after)
+            self.queues[key.resource].add_after(key, after)
             return "requeue_after"
         return "success"
 
     def _again(self, key: Key, after: timedelta | None) -> timedelta:
         metrics.QUEUE_RETRIES.labels(key.resource).inc()
         if after is None:
-            return self.queue.add_failed(key)
-        self.queue.add_after(key, after)
+            return self.queues[key.resource].add_failed(key)
+        self.queues[key.resource].add_after(key, after)
         return after
 
     async def _resync(self) -> None:
@@ -125,7 +151,8 @@ class Shell:
                 for each in self.world.cache.all(resource):
                     meta = each["metadata"]
                     spread = timedelta(seconds=random.uniform(0, 60))  # noqa: S311  # no secret
-                    self.queue.add_after(Key(resource, meta["namespace"], meta["name"]), spread)
+                    key = Key(resource, meta["namespace"], meta["name"])
+                    self.queues[resource].add_after(key, spread)
 
     def _on_add(self, key: Key) -> None:
         metrics.QUEUE_ADDS.labels(key.resource).inc()

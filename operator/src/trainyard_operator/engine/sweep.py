@@ -1,7 +1,8 @@
 """What no single resource's reconciliation sees: things left behind. The leader's, now and then.
 
-A cached object that is gone from the cluster is dropped: a watch that had to start anew does
-not report what was deleted meanwhile. What else is to be swept, whoever starts it says.
+All is listed: what a watch failed to tell is taken in, and a cached object that is gone from the
+cluster is dropped (a watch that had to start anew does not report what was deleted meanwhile).
+What else is to be swept, whoever starts it says.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from trainyard_operator.engine import objects
 from trainyard_operator.engine.errors import OperatorError
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.engine.plan import Object, Ref
-from trainyard_operator.engine.shell import WATCHED, Shell
+from trainyard_operator.engine.shell import BATCH, WATCHED, Shell
 
 EVERY = timedelta(minutes=5)
 _MANAGED = ",".join(f"{key}={value}" for key, value in objects.MANAGED_BY.items())
@@ -24,8 +25,12 @@ _log = logging.getLogger(__name__)
 async def load(shell: Shell, kube: Kube, namespaces: Iterable[str]) -> None:
     """Fill the caches, before anybody decides anything by them."""
     for resource in WATCHED:
+        listed = 0
         async for each in _listed(kube, resource, namespaces):
             shell.world.cache.remember(resource, each)
+            listed += 1
+            if listed % BATCH == 0:
+                await asyncio.sleep(0)
 
 
 async def sweep_for_ever(
@@ -43,19 +48,20 @@ async def sweep_for_ever(
     watched = tuple(namespaces)
     while True:
         try:
-            await drop_vanished(shell, kube, watched)
+            await resync(shell, kube, watched)
             await more()
         except OperatorError as exc:
             _log.info("sweep put off: %s", exc.message)
         await asyncio.sleep(EVERY.total_seconds())
 
 
-async def drop_vanished(shell: Shell, kube: Kube, namespaces: Iterable[str]) -> None:
-    """Compare the caches with the cluster, and drop what is there no more."""
+async def resync(shell: Shell, kube: Kube, namespaces: Iterable[str]) -> None:
+    """Compare the caches with the cluster: take in what is newer, drop what is there no more."""
     for resource in WATCHED:
         known = {each["metadata"]["uid"]: each for each in shell.world.cache.all(resource)}
         async for each in _listed(kube, resource, namespaces):
             known.pop(each["metadata"]["uid"], None)
+            shell.seen(resource, each)
         for gone in known.values():
             # One made since the list was read is not gone: ask for it by name.
             if not await _is_there(kube, resource, gone):

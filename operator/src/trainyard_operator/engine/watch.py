@@ -9,10 +9,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import aiohttp
 import kopf
 
-from trainyard_operator.engine import objects
+from trainyard_operator.engine import connections, objects
 from trainyard_operator.engine.access import Access
 from trainyard_operator.engine.shell import WATCHED, Shell
 from trainyard_operator.settings import Settings
@@ -64,8 +63,8 @@ def registry(
 
     @kopf.on.login(registry=handlers)
     async def login(**_: Any) -> kopf.AiohttpSession:
-        connector = aiohttp.TCPConnector(limit=64, ssl=access.ssl_context or True)
-        session = aiohttp.ClientSession(connector=connector, headers=access.headers())
+        # No limit: kopf opens a stream per resource and namespace, and each must be open.
+        session = connections.session(access.ssl_context, headers=access.headers())
         return kopf.AiohttpSession(server=access.server, aiohttp_session=session)
 
     @kopf.on.cleanup(registry=handlers)

@@ -1,5 +1,6 @@
 """One leader at a time, and one that stops when it no longer leads."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -112,3 +113,86 @@ async def test_a_leader_that_cannot_renew_in_time_stops(monkeypatch: Any) -> Non
     leases.down = Retry("APIServerUnavailable", "down")
     with pytest.raises(LeaseLost):
         await first.keep()
+
+
+async def kept(first: Lease, turns: int = 50) -> asyncio.Task[None]:
+    keeping = asyncio.create_task(first.keep())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    return keeping
+
+
+async def test_a_renewal_that_hangs_is_given_up_in_time(monkeypatch: Any) -> None:
+    monkeypatch.setattr("trainyard_operator.engine.lease.EVERY", 0)
+    monkeypatch.setattr("trainyard_operator.engine.lease.TRY", 0.01)
+    monkeypatch.setattr("trainyard_operator.engine.lease.RENEW_WITHIN", 0.03)
+    leases = FakeLeases()
+    first = Lease(leases, namespace="n", name="l", identity="a")  # type: ignore[arg-type]
+    await first.try_acquire()
+
+    async def hang(_: Object) -> Object:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(leases, "replace", hang)
+    async with asyncio.timeout(5):
+        with pytest.raises(LeaseLost):
+            await first.keep()
+
+
+@pytest.mark.parametrize("blip", [Retry("APIServerUnavailable", "down"), ValueError("html")])
+async def test_a_look_that_fails_after_a_lost_answer_is_tried_again(
+    blip: Exception, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("trainyard_operator.engine.lease.EVERY", 0)
+    leases, clock = FakeLeases(), [0.0]
+    first = lease(leases, "a", clock)
+    await first.try_acquire()
+    assert leases.held
+    leases._store(leases.held)  # a renewal of ours whose answer was lost
+    read, failures = leases.read, [blip]
+
+    async def look(ref: Ref) -> Object | None:
+        if failures:
+            raise failures.pop()
+        return await read(ref)
+
+    monkeypatch.setattr(leases, "read", look)
+    clock[0] = 9.0
+    keeping = await kept(first)
+
+    assert not keeping.done()
+    assert not failures
+    assert first.time_to_write() == 13.0
+    keeping.cancel()
+
+
+async def test_a_process_that_was_paused_may_not_write() -> None:
+    clock = [0.0]
+    first = lease(FakeLeases(), "a", clock)
+    assert first.time_to_write() < 0
+
+    await first.try_acquire()
+    assert first.time_to_write() > 0
+    clock[0] = 14.0
+    assert first.time_to_write() < 0
+    assert not first.is_kept()
+
+
+async def test_one_that_released_the_lease_writes_no_more() -> None:
+    first = lease(FakeLeases(), "a", [0.0])
+    await first.try_acquire()
+    await first.release()
+
+    assert first.time_to_write() < 0
+
+
+async def test_a_lease_is_released_though_a_renewal_was_cut_short() -> None:
+    leases, clock = FakeLeases(), [0.0]
+    first = lease(leases, "a", clock)
+    await first.try_acquire()
+    assert leases.held
+    leases._store(leases.held)
+    await first.release()
+
+    assert await lease(leases, "b", clock).try_acquire()

@@ -127,3 +127,36 @@ async def test_no_key_is_worked_on_twice_at_once(workers: int) -> None:
     await asyncio.gather(*tasks)
 
     assert set(done) == {f"key{n}" for n in range(7)}
+
+
+async def test_an_abandoned_queue_hands_out_nothing_more() -> None:
+    q = queue()
+    q.add("a")
+    q.add("b")
+    await q.get()
+    q.add("a")
+    q.abandon()
+    q.done("a")
+
+    assert await q.get() is None
+
+
+async def test_one_key_wakes_one_worker() -> None:
+    q = queue()
+    waiting = [asyncio.create_task(q.get()) for _ in range(3)]
+    await asyncio.sleep(0)
+    q.add("a")
+
+    assert len(q._getters) == 2
+    q.close()
+    assert await asyncio.gather(*waiting) == ["a", None, None]
+
+
+async def test_a_worker_that_is_cancelled_at_its_turn_passes_it_on() -> None:
+    q = queue()
+    first, second = (asyncio.create_task(q.get()) for _ in range(2))
+    await asyncio.sleep(0)
+    q.add("a")
+    first.cancel()
+
+    assert await second == "a"

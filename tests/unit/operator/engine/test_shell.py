@@ -1,6 +1,7 @@
 """Who wakes whom, what is queued, and workers that survive a bug."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 from builders import given
@@ -12,7 +13,7 @@ from trainyard_operator.engine.kind import labelled, owner_of
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.engine.reconcile import Reconciler
-from trainyard_operator.engine.shell import Shell, wakers_of
+from trainyard_operator.engine.shell import BATCH, Shell, wakers_of
 from trainyard_operator.engine.world import Key
 from trainyard_operator.kinds import KINDS
 from trainyard_operator.names import RUNS
@@ -57,15 +58,15 @@ async def test_what_is_seen_is_queued_once_and_only_if_it_is_news() -> None:
     shell = Shell({RUNS: RUN}, World(FakeKube(Clock()), None))  # type: ignore[arg-type]
     shell.seen(RUNS, given.run())
     shell.seen(RUNS, given.run())
-    assert len(shell.queue) == 1
+    assert len(shell.queues[RUNS]) == 1
 
-    await shell.queue.get()
-    shell.queue.done(KEY)
+    await shell.queues[RUNS].get()
+    shell.queues[RUNS].done(KEY)
     shell.seen(RUNS, given.run())
-    assert len(shell.queue) == 0
+    assert len(shell.queues[RUNS]) == 0
 
     shell.seen(RUNS, given.run(), deleted=True)
-    assert len(shell.queue) == 1
+    assert len(shell.queues[RUNS]) == 1
 
 
 async def test_our_own_writes_are_seen_but_not_what_nobody_watches() -> None:
@@ -73,7 +74,7 @@ async def test_our_own_writes_are_seen_but_not_what_nobody_watches() -> None:
     shell.written(given.run())
     shell.written(given.thing("v1", "Secret", "s"))
 
-    assert len(shell.queue) == 1
+    assert len(shell.queues[RUNS]) == 1
     assert shell.world.get("secrets", "team", "s") is None
 
 
@@ -92,9 +93,96 @@ async def test_workers_survive_a_bug_and_drain() -> None:
 
     shell = Shell({RUNS: RUN}, stage.process().world)
     buggy = Buggy({}, shell.world, stage.kube, None, None, SETTINGS, stage.clock)  # type: ignore[arg-type]
-    shell.start(buggy, workers=2)
+    await shell.start(buggy, workers=2)
     async with asyncio.timeout(5):
         while len(looks) < 3:
             await asyncio.sleep(0.01)
     await shell.drain(patience=1)
     assert looks == [KEY] * 3
+
+
+async def test_a_kind_whose_workers_are_all_busy_holds_up_no_other() -> None:
+    stage = stage_with_run()
+    looked = asyncio.Event()
+
+    class Hanging(Reconciler):
+        async def reconcile(self, key: Key) -> timedelta | None:
+            if key.resource == RUNS:
+                await asyncio.Event().wait()
+            looked.set()
+            return None
+
+    shell = Shell(KINDS, stage.process().world)
+    hanging = Hanging({}, shell.world, stage.kube, None, None, SETTINGS, stage.clock)  # type: ignore[arg-type]
+    await shell.start(hanging, workers=1)
+    shell.seen(RUNS, given.run("another"))
+    shell.seen("models", given.model())
+    async with asyncio.timeout(5):
+        await looked.wait()
+    await shell.drain(patience=0)
+
+
+async def test_a_drain_leaves_what_waits_to_the_next_process() -> None:
+    stage = stage_with_run()
+    looks: list[Key] = []
+    go_on = asyncio.Event()
+
+    class Slow(Reconciler):
+        async def reconcile(self, key: Key) -> timedelta | None:
+            looks.append(key)
+            await go_on.wait()
+            return None
+
+    shell = Shell({RUNS: RUN}, stage.process().world)
+    slow = Slow({}, shell.world, stage.kube, None, None, SETTINGS, stage.clock)  # type: ignore[arg-type]
+    await shell.start(slow, workers=1)
+    shell.seen(RUNS, given.run("another"))
+    await asyncio.sleep(0.01)
+    draining = asyncio.create_task(shell.drain(patience=5))
+    await asyncio.sleep(0)
+    go_on.set()
+    await draining
+
+    assert looks == [KEY]
+
+
+async def test_a_waker_that_fails_has_all_of_its_kind_looked_at() -> None:
+    def broken(seen: Object, world: object) -> tuple[str]:
+        raise KeyError("labels")
+
+    kind = replace(RUN, wakes={JOBS: broken})
+    shell = Shell({RUNS: kind}, World(FakeKube(Clock()), None))  # type: ignore[arg-type]
+    shell.world.cache.remember(RUNS, given.run())
+    shell.seen(JOBS, given.job("j"))
+
+    assert len(shell.queues[RUNS]) == 1
+
+
+async def test_an_object_that_cannot_be_taken_in_ends_nothing() -> None:
+    shell = Shell({RUNS: RUN}, World(FakeKube(Clock()), None))  # type: ignore[arg-type]
+    shell.seen(RUNS, {"metadata": {}})
+
+    assert len(shell.queues[RUNS]) == 0
+
+
+async def test_others_have_their_turn_while_thousands_are_woken() -> None:
+    stage = stage_with_run()
+    shell = Shell({RUNS: RUN}, stage.process().world)
+    for n in range(30_000):
+        shell.world.cache._objects[RUNS]["team", f"r{n}"] = RUNLIKE
+    turns = [0]
+
+    async def renew() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    renewing = asyncio.create_task(renew())
+    await shell.start(None, workers=0)  # type: ignore[arg-type]  # no workers
+    renewing.cancel()
+    await shell.drain(patience=0)
+
+    assert turns[0] >= 30_000 / BATCH
+
+
+RUNLIKE = given.run("one")

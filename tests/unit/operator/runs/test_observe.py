@@ -179,9 +179,20 @@ async def test_the_sweep_drops_what_a_watch_did_not_report() -> None:
     kept = scene.kube.put(given.run("kept"))
     scene.holds(RUNS, kept, given.run("gone"))
     kube: Any = Listing(scene.kube)
-    await sweep.drop_vanished(shell, kube, ["team"])
+    await sweep.resync(shell, kube, ["team"])
 
     assert [each["metadata"]["name"] for each in scene.world.cache.all(RUNS)] == ["kept"]
+
+
+async def test_the_sweep_takes_in_what_a_watch_did_not_report() -> None:
+    scene = Scene()
+    shell = Shell({RUNS: RUN}, scene.world)
+    scene.kube.put(given.run("missed"))
+    kube: Any = Listing(scene.kube)
+    await sweep.resync(shell, kube, ["team"])
+
+    assert scene.world.get(RUNS, "team", "missed") is not None
+    assert len(shell.queues[RUNS]) == 1
 
 
 async def test_caches_are_loaded_before_anybody_decides() -> None:

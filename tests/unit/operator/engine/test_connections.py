@@ -1,0 +1,112 @@
+"""What is endless or slow takes no place of what must be quick, by a real server."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from trainyard_operator.engine import connections
+from trainyard_operator.engine import lease as leases
+from trainyard_operator.engine.access import Access
+from trainyard_operator.engine.errors import Unavailable
+from trainyard_operator.engine.kube import Kube
+from trainyard_operator.engine.lease import Lease
+from trainyard_operator.engine.plan import Ref
+
+POD = Ref("v1", "Pod", "t", "p")
+
+
+class Server:
+    """A lease, logs that never end, and pods that are deleted or not."""
+
+    def __init__(self) -> None:
+        self.versions = itertools.count(1)
+        self.renewals = self.deletions = 0
+        self.end = asyncio.Event()
+
+    async def lease(self, request: web.Request) -> web.Response:
+        if request.method == "GET":
+            return web.json_response({"message": "none"}, status=404)
+        self.renewals += 1
+        body = await request.json()
+        body["metadata"]["resourceVersion"] = str(next(self.versions))
+        return web.json_response(body)
+
+    async def log(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"2026-11-24T10:00:00Z line\n")
+        await self.end.wait()
+        return response
+
+    async def delete(self, _: web.Request) -> web.Response:
+        self.deletions += 1
+        return web.json_response({})
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[tuple[Server, Access]]:
+    made = Server()
+    app = web.Application()
+    for path in ("leases", "leases/l"):
+        app.router.add_route("*", f"/apis/coordination.k8s.io/v1/namespaces/n/{path}", made.lease)
+    app.router.add_get("/api/v1/namespaces/t/pods/{pod}/log", made.log)
+    app.router.add_delete("/api/v1/namespaces/t/pods/p", made.delete)
+    runner = web.AppRunner(app, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
+    yield made, Access(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    made.end.set()
+    await runner.cleanup()
+
+
+async def test_the_lease_and_writes_go_on_beside_300_log_streams(
+    server: tuple[Server, Access], monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(leases, "EVERY", 0)
+    made, access = server
+    async with connections.connect(None) as opened:
+        lease = Lease(Kube(access, opened.lease), namespace="n", name="l", identity="a")
+        kube = Kube(access, opened.api, logs=opened.logs, time_to_write=lease.time_to_write)
+        assert await lease.try_acquire()
+        opening = [_open(kube, n) for n in range(300)]
+        async with asyncio.timeout(20):
+            streams = await asyncio.gather(*opening)
+            keeping = asyncio.create_task(lease.keep())
+            before = made.renewals
+            while made.renewals < before + 3:
+                await kube.delete(POD)
+        keeping.cancel()
+        assert made.deletions > 0
+        for each in streams:
+            await each.aclose()
+
+
+async def _open(kube: Kube, n: int) -> Any:
+    async def read() -> AsyncIterator[bytes]:
+        async with kube.log("t", f"p{n}", container="main") as stream:
+            yield await stream.readany()
+            yield b""
+
+    reading = read()
+    await anext(reading)
+    return reading
+
+
+async def test_who_has_no_time_left_to_write_sends_nothing(server: tuple[Server, Access]) -> None:
+    made, access = server
+    async with connections.connect(None) as opened:
+        kube = Kube(access, opened.api, time_to_write=lambda: 0.0)
+        with pytest.raises(Unavailable, match="lease"):
+            await kube.delete(POD)
+
+    assert made.deletions == 0
+
+
+async def test_watches_have_no_limit_and_no_proxy() -> None:
+    session = connections.session(None)
+    assert session.connector is not None
+    assert (session.connector.limit, session.trust_env) == (0, False)
+    await session.close()

@@ -1,0 +1,115 @@
+"""The tracking service down, hung and back, by a real server in this process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from trainyard_operator import tracking
+from trainyard_operator.engine import connections
+from trainyard_operator.engine.breaker import Breaker
+from trainyard_operator.engine.errors import Unavailable
+from trainyard_operator.tracking import TrackingClient
+
+
+class Service:
+    """Answers as it is told to; counts."""
+
+    def __init__(self) -> None:
+        self.asked = self.inside = self.most = 0
+        self.code = 200
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+    async def answer(self, _: web.Request) -> web.Response:
+        self.asked += 1
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        try:
+            await self.go_on.wait()
+        finally:
+            self.inside -= 1
+        return web.json_response({"runID": "r"}, status=self.code)
+
+
+class Scene:
+    """A client, its service and a clock for the breaker."""
+
+    def __init__(self, client: TrackingClient, service: Service, clock: list[float]) -> None:
+        self.client, self.service, self.clock = client, service, clock
+
+    async def ask(self, times: int) -> list[Any]:
+        calls = (self.client.put_run("team", f"r{n}", {}) for n in range(times))
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    service, clock = Service(), [0.0]
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", service.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with connections.connect(None) as opened:
+        breaker = Breaker(monotonic=lambda: clock[0], jitter=lambda: 0.0)
+        client = TrackingClient(
+            opened.tracking, url=url, token_file=Path("/none"), breaker=breaker, jitter=lambda: 0.5
+        )
+        yield Scene(client, service, clock)
+    service.go_on.set()
+    await runner.cleanup()
+
+
+async def test_a_service_that_hangs_is_asked_by_few_and_all_are_told_the_same(
+    scene: Scene, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(tracking, "_PATIENCE", 0.05)
+    scene.service.go_on.clear()
+    async with asyncio.timeout(5):
+        told = await scene.ask(500)
+
+    assert scene.service.asked <= tracking.CALLS
+    assert all(isinstance(each, Unavailable) for each in told)
+    assert len({each.message for each in told}) == 1
+    assert {each.after.total_seconds() for each in told} == {7.5}
+
+
+async def test_a_service_that_stays_hung_costs_few_requests(scene: Scene, monkeypatch: Any) -> None:
+    monkeypatch.setattr(tracking, "_PATIENCE", 0.05)
+    scene.service.go_on.clear()
+    await scene.ask(50)
+    before = scene.service.asked
+    for second in range(10):
+        scene.clock[0] = float(second)
+        await scene.ask(50)
+
+    assert scene.service.asked - before <= 4
+
+
+async def test_a_service_that_is_back_is_used_by_all(scene: Scene) -> None:
+    scene.service.code = 503
+    await scene.ask(5)
+    scene.service.code = 200
+    assert all(isinstance(each, Unavailable) for each in await scene.ask(5))
+
+    scene.clock[0] = 10.0
+    await scene.ask(1)
+    assert await scene.ask(5) == [{"runID": "r"}] * 5
+
+
+async def test_calls_at_the_same_time_are_bounded(scene: Scene) -> None:
+    assert await scene.ask(100) == [{"runID": "r"}] * 100
+    assert scene.service.most <= tracking.CALLS
+
+
+async def test_one_call_that_the_service_cannot_bear_cuts_off_no_other(scene: Scene) -> None:
+    scene.service.code = 500
+    (told,) = await scene.ask(1)
+    scene.service.code = 200
+
+    assert "with 500" in told.message
+    assert await scene.ask(1) == [{"runID": "r"}]
