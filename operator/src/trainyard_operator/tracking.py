@@ -48,7 +48,10 @@ class TrackingClient:
         return await self._json("PUT", f"/namespaces/{namespace}/runs/{run_id}", body)
 
     async def finish_run(self, namespace: str, run_id: str, body: Json) -> Json:
-        """Close an MLflow run; again is fine. Answers {metrics, metric?, models, experimentID}."""
+        """Close an MLflow run and archive its logs; again is fine.
+
+        Answers {metrics, metric?, models, experimentID, logs: {attempt: artifact}}.
+        """
         return await self._json("POST", f"/namespaces/{namespace}/runs/{run_id}/finish", body)
 
     async def active_runs(self, namespace: str) -> list[Json]:
@@ -82,10 +85,6 @@ class TrackingClient:
         path = _log(namespace, run_id, attempt)
         _, headers = await self._request("PATCH", path, data=data, headers=given)
         return int(headers.get(UPLOAD_OFFSET_HEADER, offset + len(data)))
-
-    async def archive_log(self, namespace: str, run_id: str, attempt: int) -> Json:
-        """Make an attempt's log an artifact; again is fine. Answers {artifact, bytes}."""
-        return await self._json("POST", _log(namespace, run_id, attempt) + "/archive", {})
 
     async def _json(self, method: str, path: str, body: Json | None = None) -> Json:
         data = orjson.dumps(body) if body is not None else None

@@ -205,7 +205,8 @@ class Kube:
         params = {"container": container, "timestamps": "true"}
         params |= {"follow": "true"} if follow else {}
         params |= {"sinceTime": since} if since else {}
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=5)
+        silence = None if follow else 30
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=silence)
         path = path_of("v1", "Pod", namespace, pod) + "/log"
         async with self._request("GET", path, params=params, limits=limits) as response:
             yield response.content

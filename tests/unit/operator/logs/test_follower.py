@@ -23,13 +23,15 @@ class FakePodLog:
     def __init__(self, *answers: Sequence[bytes | Exception] | Exception) -> None:
         self.answers = list(answers)
         self.since: list[str] = []
+        self.followed: list[bool] = []
 
     @asynccontextmanager
     async def log(
-        self, namespace: str, pod: str, *, container: str, since: str = ""
+        self, namespace: str, pod: str, *, container: str, since: str = "", follow: bool = True
     ) -> AsyncIterator[Stream]:
         assert (namespace, pod, container) == ("team", "r-a1-0-x", "main")
         self.since.append(since)
+        self.followed.append(follow)
         answer = self.answers.pop(0) if self.answers else NotFound("NotFound", "gone")
         if isinstance(answer, Exception):
             raise answer
@@ -46,9 +48,11 @@ class FakeSink:
     def __init__(self, held: bytes = b"", place: str = "") -> None:
         self.held, self.place = held, place
         self.failures: list[Exception] = []
+        self.asked = 0
         self.lost_answers = 0
 
     async def log_offset(self, *_: Any) -> tuple[int, str]:
+        self.asked += 1
         return len(self.held), self.place
 
     async def append_log(self, *_: Any, offset: int, reached: str, data: bytes) -> int:
@@ -69,15 +73,18 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def ship(pod: FakePodLog, sink: FakeSink, *, call: FollowLog = CALL) -> bytes:
+    told: list[FollowLog] = []
     keeper = LogKeeper(
         pod,  # type: ignore[arg-type]  # a fake
         sink,
         is_over=lambda _: len(pod.answers) <= 1,
-        on_complete=lambda _: None,
+        on_complete=told.append,
     )
+    keeper.follow(call)
     async with asyncio.timeout(5):
-        while not keeper.is_complete(call):
+        while not told:
             await asyncio.sleep(0)
+    assert keeper.is_complete(call)
     return sink.held
 
 
