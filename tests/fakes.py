@@ -276,18 +276,14 @@ class FakeTracking:
     async def finish_run(self, namespace: str, run_id: str, body: Mapping[str, Any]) -> Object:
         with self._answering("finish_run"):
             self.runs[run_id] = {**self.runs[run_id], "namespace": namespace, **body}
+            self.archived |= {(run_id, attempt) for attempt in body["logs"]}
             return {
+                "logs": {str(attempt): f"logs/attempt-{attempt}.log" for attempt in body["logs"]},
                 "metrics": {"accuracy": "0.9"},
                 "metric": "accuracy",
                 "models": self.models,
                 "experimentID": "7",
             }
-
-    async def archive_log(self, namespace: str, run_id: str, attempt: int) -> Object:
-        with self._answering("archive_log"):
-            del namespace
-            self.archived.add((run_id, attempt))
-            return {"artifact": f"logs/attempt-{attempt}.log"}
 
     async def summary(self, namespace: str, run_id: str) -> Object:
         with self._answering("summary"):
@@ -316,6 +312,8 @@ class FakeLogs:
 
     def __init__(self) -> None:
         self.followed: list[FollowLog] = []
+        self.following: list[FollowLog] = []
+        self.forgotten: list[str] = []
 
     def follow(self, call: FollowLog) -> None:
         self.followed.append(call)
@@ -324,8 +322,11 @@ class FakeLogs:
         del call
         return True
 
+    def is_following(self, run_id: str) -> bool:
+        return any(call.run_id == run_id for call in self.following)
+
     def forget(self, run_id: str) -> None:
-        del run_id
+        self.forgotten.append(run_id)
 
 
 class FakeTeller:

@@ -22,7 +22,7 @@ EXPERIMENT = {
 WRITES = {
     *(f"api {each}" for each in (*CHILDREN, "models", "modelversions")),
     *(f"api {each}/status" for each in OWN),
-    *(f"tracking {each}" for each in ("runs", "runs/finish", "runs/logs/archive", "audit")),
+    *(f"tracking {each}" for each in ("runs", "runs/finish", "audit")),
 }
 QUIET_SECONDS = 10
 

@@ -140,7 +140,11 @@ class Operator:
 
     async def _kill_orphans(self) -> None:
         await kill_orphans(
-            self.world.cache, self.kube, self.tracking, self.settings.watch_namespaces
+            self.world.cache,
+            self.kube,
+            self.tracking,
+            self.logs,
+            self.settings.watch_namespaces,
         )
 
     def _is_over(self, call: FollowLog) -> bool:

@@ -16,7 +16,10 @@ class Logs(Protocol):
         """Have a log followed, if it is not yet."""
 
     def is_complete(self, call: FollowLog) -> bool:
-        """Tell whether all of a log has been shipped; follows it if nobody does."""
+        """Tell whether all of the log of an attempt that has ended is shipped; sees to it."""
+
+    def is_following(self, run_id: str) -> bool:
+        """Tell whether a log of a Run is still on its way."""
 
     def forget(self, run_id: str) -> None:
         """Let go of what is known about the logs of a Run whose end is on record."""

@@ -82,8 +82,12 @@ class TrackingClient:
         return await self._json("PUT", f"/namespaces/{namespace}/runs/{run_id}", body)
 
     async def finish_run(self, namespace: str, run_id: str, body: Json) -> Json:
-        """Close an MLflow run; again is fine. Answers {metrics, metric?, models, experimentID}."""
-        return await self._json("POST", f"/namespaces/{namespace}/runs/{run_id}/finish", body)
+        """Close an MLflow run and archive its logs; again is fine.
+
+        Answers {metrics, metric?, models, experimentID, logs: {attempt: artifact}}.
+        """
+        path = f"/namespaces/{namespace}/runs/{run_id}/finish"
+        return await self._json("POST", path, body, upload=True)
 
     async def active_runs(self, namespace: str) -> list[Json]:
         """Return {runID, name} of unfinished runs that the operator made."""
@@ -116,11 +120,6 @@ class TrackingClient:
         path = _log_of(namespace, run_id, attempt)
         _, headers = await self._request("PATCH", path, data=data, headers=given, upload=True)
         return int(headers.get(UPLOAD_OFFSET_HEADER, offset + len(data)))
-
-    async def archive_log(self, namespace: str, run_id: str, attempt: int) -> Json:
-        """Make an attempt's log an artifact; again is fine. Answers {artifact, bytes}."""
-        path = _log_of(namespace, run_id, attempt) + "/archive"
-        return await self._json("POST", path, {}, upload=True)
 
     async def _json(
         self, method: str, path: str, body: Json | None = None, *, upload: bool = False

@@ -3,7 +3,9 @@
 import hashlib
 import itertools
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from builders.tracking import (
@@ -15,6 +17,7 @@ from builders.tracking import (
     run_token,
     token,
 )
+from trainyard_tracking.errors import Unavailable
 
 API = "/api/trainyard/v1/namespaces/team"
 _IDS = itertools.count(1)
@@ -127,6 +130,14 @@ def test_a_run_token_is_good_while_the_cluster_is_away_and_a_persons_is_not(worl
     assert (own.status_code, person.status_code) == (200, 503)
 
 
+def finished(world, run_id, **body):
+    """Finish a Run as the operator does."""
+    body = {"status": "FINISHED", "endTime": 1_700_000_100_000, **body}
+    answer = world.client.post(f"{API}/runs/{run_id}/finish", json=body, headers=OP)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
 def test_a_log_grows_by_offset_and_ends_as_an_artifact(world, run):
     run_id, own = run
     log = f"{API}/runs/{run_id}/logs/1"
@@ -136,14 +147,14 @@ def test_a_log_grows_by_offset_and_ends_as_an_artifact(world, run):
     again = world.client.patch(log, content=b"one\n", headers={**OP, **at})
     head = world.client.head(log, headers=OP)
     live = world.client.get(log, headers=own).text
-    archived = world.client.post(f"{log}/archive", headers=OP).json()
-    second = world.client.post(f"{log}/archive", headers=OP).json()
+    archived = finished(world, run_id, logs=[1])["logs"]
+    second = finished(world, run_id, logs=[1])["logs"]
 
     assert (appended.status_code, appended.headers["Upload-Offset"]) == (204, "4")
     assert (again.status_code, again.headers["Upload-Offset"]) == (409, "4")
     assert head.headers["X-Log-Place"] == "2026-11-24T12:00:00Z"
     assert live == "one\n"
-    assert archived == second == {"artifact": "logs/attempt-1.log", "bytes": 4}
+    assert archived == second == {"1": "logs/attempt-1.log"}
     listed = world.client.get(
         f"/api/2.0/mlflow/artifacts/list?run_id={run_id}&path=logs", headers=own
     ).json()
@@ -168,7 +179,7 @@ def test_a_log_is_read_from_a_byte_on(world, run, archived):
     log = f"{API}/runs/{run[0]}/logs/1"
     world.client.patch(log, content=b"one\ntwo\n", headers={**OP, "Upload-Offset": "0"})
     if archived:
-        world.client.post(f"{log}/archive", headers=OP)
+        finished(world, run[0], logs=[1])
 
     read = [world.client.get(f"{log}?offset={at}", headers=OP) for at in (4, 8, 9)]
 
@@ -179,11 +190,78 @@ def test_a_log_is_read_from_a_byte_on(world, run, archived):
 def test_an_archived_log_takes_no_more(world, run):
     log = f"{API}/runs/{run[0]}/logs/1"
     world.client.patch(log, content=b"one\n", headers={**OP, "Upload-Offset": "0"})
-    world.client.post(f"{log}/archive", headers=OP)
+    finished(world, run[0], logs=[1])
 
     late = world.client.patch(log, content=b"two\n", headers={**OP, "Upload-Offset": "4"})
 
     assert late.status_code == 400
+
+
+def test_finishing_keeps_every_log_and_leaves_nothing_on_the_volume(world, run):
+    log = f"{API}/runs/{run[0]}/logs"
+    for attempt in (1, 2):
+        world.client.patch(f"{log}/{attempt}", content=b"x", headers={**OP, "Upload-Offset": "0"})
+
+    logs = finished(world, run[0])["logs"]  # of a Run that was deleted: nobody knows its attempts
+
+    assert logs == {"1": "logs/attempt-1.log", "2": "logs/attempt-2.log"}
+    assert world.client.get(f"{log}/2", headers=OP).text == "x"
+    assert not list(world.objects.root.parent.glob(f"spool/logs/team/{run[0]}"))
+
+
+def test_a_log_that_cannot_be_archived_is_kept_and_the_run_not_ended(world, run, monkeypatch):
+    log = f"{API}/runs/{run[0]}/logs/1"
+    world.client.patch(log, content=b"one\n", headers={**OP, "Upload-Offset": "0"})
+
+    def away(*_):
+        raise Unavailable("no bucket")
+
+    body = {"status": "FINISHED", "endTime": 1_700_000_100_000, "logs": [1]}
+    with monkeypatch.context() as patch:
+        patch.setattr(type(world.objects), "put", away)
+        refused = world.client.post(f"{API}/runs/{run[0]}/finish", json=body, headers=OP)
+    active = world.client.get(f"{API}/runs?state=active", headers=OP).json()["runs"]
+
+    assert refused.status_code == 503
+    assert run[0] in [one["runID"] for one in active]
+    assert finished(world, run[0], logs=[1])["logs"] == {"1": "logs/attempt-1.log"}
+    assert world.client.get(log, headers=OP).text == "one\n"
+
+
+def test_what_came_after_the_end_is_swept_once_it_is_quiet(world, run):
+    from trainyard_tracking.leftovers import QUIET_SECONDS  # noqa: PLC0415  # MLflow reads its environment
+
+    finished(world, run[0])
+    log = f"{API}/runs/{run[0]}/logs/1"
+    world.client.patch(log, content=b"late\n", headers={**OP, "Upload-Offset": "0"})
+    folder = world.objects.root.parent / f"spool/logs/team/{run[0]}"
+    leftovers = world.service.leftovers
+
+    leftovers.sweep()
+    assert folder.exists()
+    replace(leftovers, clock=lambda: time.time() + QUIET_SECONDS).sweep()
+
+    assert not folder.exists()
+    assert world.client.get(log, headers=OP).text == "late\n"
+
+
+def test_a_live_log_is_not_swept_and_one_without_a_record_is_after_a_week(world, run):
+    from trainyard_tracking.leftovers import KEPT_SECONDS  # noqa: PLC0415  # MLflow reads its environment
+
+    log = f"{API}/runs/{run[0]}/logs/1"
+    world.client.patch(log, content=b"one\n", headers={**OP, "Upload-Offset": "0"})
+    spool = world.objects.root.parent / "spool/logs/team"
+    nobodys = spool / ("9" * 32)
+    nobodys.mkdir()
+    (nobodys / "1.log").write_bytes(b"x")
+    leftovers = world.service.leftovers
+
+    replace(leftovers, clock=lambda: time.time() + KEPT_SECONDS - 60).sweep()
+    assert nobodys.exists()
+    replace(leftovers, clock=lambda: time.time() + KEPT_SECONDS).sweep()
+
+    assert not nobodys.exists()
+    assert (spool / run[0] / "1.log").exists()
 
 
 def test_content_is_written_once_and_read_by_its_digest(world):

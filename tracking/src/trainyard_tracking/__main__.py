@@ -54,6 +54,7 @@ def _serve(settings: Settings) -> None:
     for watcher in service.watchers:
         _fill(watcher)
         watcher.start()
+    service.leftovers.start()
     uvicorn.run(
         service.app,
         host="0.0.0.0",  # noqa: S104  # a pod's port

@@ -7,9 +7,11 @@ beyond the note are of an append that was cut off, and are dropped.
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import rmtree
 
 from trainyard_tracking.errors import Refused, TrackingError
 from trainyard_tracking.objects import CHUNK, Objects
@@ -107,6 +109,7 @@ class Logs:
             path, note = self._path(ref), self._note(ref)
             if not note.exists():
                 if self.objects.size(ref.key) is not None:
+                    path.unlink(missing_ok=True)
                     return state
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(b"")
@@ -118,12 +121,39 @@ class Logs:
             path.unlink()
             return state
 
+    def archive_all(
+        self, namespace: str, run_id: str, root: str, *, named: Iterable[int] = ()
+    ) -> list[LogRef]:
+        """Archive these attempts' logs of a Run and whatever else of it is in the spool."""
+        folder = self._folder(namespace, run_id)
+        spooled = {int(path.stem) for path in folder.glob("*.log")}
+        refs = [LogRef(namespace, run_id, each, root) for each in sorted({*named, *spooled})]
+        for ref in refs:
+            self.archive(ref)
+        with suppress(OSError):
+            folder.rmdir()  # unless a log has just been begun
+        return refs
+
+    def spooled(self) -> Iterator[tuple[str, str, float]]:
+        """List the Runs in the spool: namespace, id, and the second since 1970 it last grew."""
+        for folder in (self.spool / "logs").glob("*/*"):
+            with suppress(FileNotFoundError):
+                grown = [file.stat().st_mtime for file in (folder, *folder.iterdir())]
+                yield folder.parent.name, folder.name, max(grown)
+
+    def drop(self, namespace: str, run_id: str) -> None:
+        """Remove the logs of a Run that has no record to keep them under."""
+        rmtree(self._folder(namespace, run_id), ignore_errors=True)
+
     def _lock_of(self, ref: LogRef) -> threading.Lock:
         # Shared by some: bounded, and an upload holds up few others.
         return self._locks[hash(ref.key) % _LOCKS]
 
     def _path(self, ref: LogRef) -> Path:
-        return self.spool / "logs" / ref.namespace / ref.run_id / f"{ref.attempt}.log"
+        return self._folder(ref.namespace, ref.run_id) / f"{ref.attempt}.log"
+
+    def _folder(self, namespace: str, run_id: str) -> Path:
+        return self.spool / "logs" / namespace / run_id
 
     def _note(self, ref: LogRef) -> Path:
         return self._path(ref).with_suffix(".json")

@@ -38,6 +38,7 @@ from trainyard_tracking.content import Content
 from trainyard_tracking.errors import BadSettings
 from trainyard_tracking.kube import Kube
 from trainyard_tracking.ledger import Ledger
+from trainyard_tracking.leftovers import Leftovers
 from trainyard_tracking.logs import Logs
 from trainyard_tracking.metrics import Measured
 from trainyard_tracking.mlflow_env import REGISTRY_URI, WORKSPACES_URI
@@ -74,6 +75,7 @@ class Service:
     table: Table
     resources: Resources
     watchers: tuple[Watcher, ...]
+    leftovers: Leftovers
 
 
 def compose(outside: Outside) -> Service:
@@ -103,7 +105,8 @@ def compose(outside: Outside) -> Service:
     app = Measured(Door(_Inside(private_app(services), mlflow), gate))
     caches = (resources.models, resources.versions, namespaces)
     watchers = tuple(Watcher(outside.kube, cache) for cache in caches)
-    return Service(app, mlflow, table, resources, watchers)
+    leftovers = Leftovers(services.logs, ledger)
+    return Service(app, mlflow, table, resources, watchers, leftovers)
 
 
 @dataclass(slots=True)

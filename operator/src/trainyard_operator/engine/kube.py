@@ -25,7 +25,6 @@ Rights it needs (the chart's ClusterRole says the same):
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -33,12 +32,11 @@ import orjson
 
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.access import Access
+from trainyard_operator.engine.answers import error_of, parsed
 from trainyard_operator.engine.errors import (
     Conflict,
     NameTaken,
     NotFound,
-    OperatorError,
-    Retry,
     Terminal,
     Unavailable,
 )
@@ -253,7 +251,10 @@ class Kube:
         params |= {"follow": "true"} if follow else {}
         params |= {"sinceTime": since} if since else {}
         # Endless once it is open, which must not last.
-        limits = aiohttp.ClientTimeout(total=None, connect=_PATIENCE, sock_connect=5)
+        silence = None if follow else 30
+        limits = aiohttp.ClientTimeout(
+            total=None, connect=_PATIENCE, sock_connect=5, sock_read=silence
+        )
         path = path_of("v1", "Pod", namespace, pod) + "/log"
         async with self._request(
             "GET", path, session=self._logs, params=params, limits=limits
@@ -284,7 +285,7 @@ class Kube:
             accept=accept,
             limits=aiohttp.ClientTimeout(total=patience, sock_connect=min(patience, 5)),
         ) as response:
-            return _parsed(await response.read(), f"{method} {path}")
+            return parsed(await response.read(), f"{method} {path}")
 
     def _left(self, what: str) -> float:
         """Return the seconds that a write may take.
@@ -366,50 +367,6 @@ def _taken(found: Object, desired: Object) -> NameTaken:
 def _controller(resource: Object) -> Mapping[str, Any] | None:
     owners = resource["metadata"].get("ownerReferences") or ()
     return next((owner for owner in owners if owner.get("controller")), None)
-
-
-def error_of(code: int, body: bytes, headers: Mapping[str, str]) -> OperatorError:
-    """Return the operator's error for an answer of the API server."""
-    message, reason = _status(body)
-    if code == 404:
-        return NotFound("NotFound", message)
-    if code in {409, 412} and reason != "Forbidden":
-        return Conflict(reason or "Conflict", message)
-    if code in {400, 422}:
-        return Terminal("InvalidSpec", message)
-    if code == 403:
-        return _forbidden(message)
-    after = headers.get("Retry-After", "")
-    delay = timedelta(seconds=int(after)) if after.isdigit() else None
-    return Unavailable(
-        "APIServerUnavailable", message or f"the API server answered {code}", after=delay
-    )
-
-
-def _forbidden(message: str) -> OperatorError:
-    if "exceeded quota" in message or "must specify" in message:
-        return Retry("QuotaExceeded", message, after=timedelta(seconds=10))
-    if "being terminated" in message:
-        return Retry("NamespaceTerminating", message, after=timedelta(seconds=30))
-    return Retry("Forbidden", message, after=timedelta(seconds=30))
-
-
-def _parsed(body: bytes, what: str) -> Object:
-    try:
-        parsed: Object = orjson.loads(body)
-    except orjson.JSONDecodeError as exc:
-        # A proxy's page, or an answer cut short.
-        said = f"{what}: the answer is no JSON: {body[:100].decode(errors='replace')}"
-        raise Unavailable("APIServerUnavailable", said) from exc
-    return parsed
-
-
-def _status(body: bytes) -> tuple[str, str]:
-    try:
-        status = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return body[:500].decode(errors="replace"), ""
-    return str(status.get("message", "")), str(status.get("reason", ""))
 
 
 def _path(ref: Ref) -> str:

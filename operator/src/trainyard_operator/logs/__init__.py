@@ -5,5 +5,7 @@ and appended by offset. The tracking service's offset and the place in the log t
 are the only state, so a follower that is killed anywhere goes on where the last append ended;
 decision 0002 says why there is no sidecar.
 
-    log?follow ─▶ lines: without stamps ─▶ spool: read ahead ─▶ PATCH at offset (≤ 1 s, ≤ 4 MiB)
+    log?follow ─▶ lines: without stamps ─▶ spool: read ahead ─▶ PATCH at offset (≤ 1 s, ≤ 2 MiB)
+
+What all logs of a process may hold together, and who has to wait for a turn: limits.py.
 """

@@ -3,15 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import aiohttp
 
 from trainyard_operator.engine.errors import Conflict, NotFound, OperatorError, Retry, Terminal
 from trainyard_operator.engine.kube import Kube
+from trainyard_operator.logs.limits import Limits
 from trainyard_operator.logs.lines import Lines
-from trainyard_operator.logs.spool import Room, Spool
+from trainyard_operator.logs.spool import Spool
 from trainyard_operator.metrics import LOG_BYTES
 from trainyard_operator.runs.effects import FollowLog
 
@@ -21,11 +23,16 @@ GIVE_UP_READS = 2
 CUT = "cut"
 """Stands for the place once a log has been closed by a note."""
 
+FOLLOW_AFTER = 3.0
+"""Seconds: what has ended by then is read once, and never followed."""
+
 _MISSING = b"[trainyard] the pod is gone: up to 5 s of output before this line may be missing\n"
 _UNREADABLE = b"[trainyard] the cluster gives no log of this pod\n"
+_NO_MORE = b"[trainyard] the node gives no more of this log: its last lines may be missing\n"
 _PAUSE = 0.5
 _LONGEST = 15.0
-_LOOKS = 10
+_LONGEST_WAIT = 5.0
+_STATUS_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -42,68 +49,102 @@ class _LogClosedError(Exception):
     """The tracking service takes no more of a log; unlike a pod that has none to read yet."""
 
 
+class _PutOffError(Exception):
+    """A read was broken off by us, to begin again later; says nothing about the node."""
+
+
 @dataclass(slots=True)
 class Follower:
-    """Ships one log."""
+    """Ships one log.
+
+    Attributes:
+        is_over: Tells whether the pod's program has ended, or the pod is gone.
+        ended: Set once the end of the attempt is known, whatever its pod shows.
+        is_new: Nobody is likely to have shipped any of it, so the place is not asked for: if
+            somebody has, the first append tells.
+    """
 
     kube: Kube
     sink: Sink
     call: FollowLog
-    room: Room
+    limits: Limits
     is_over: Callable[[FollowLog], bool]
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    is_new: bool = False
     _offset: int = 0
     _place: str = ""
+    _is_placed: bool = False
     _failures: int = 0
+    _waits: int = 0
     _saw_end: bool = False
 
     async def run(self) -> None:
         """Ship all of the log, and say at its end if something may be missing."""
+        self.limits.logs += 1
         try:
             await self._ship_all()
         except _LogClosedError as exc:
             # Archived already, by a step that was cut short or by another replica.
             _log.info("the log takes no more: %s", exc, extra={"run": self.call.run})
+        finally:
+            self.limits.logs -= 1
 
     async def _ship_all(self) -> None:
-        await self._find_place()
-        if self._place == CUT:
-            return
+        if not self.is_new:
+            await self._find_place()
         note = await self._follow() if self.call.pod else b""
         if self.call.cut and not self.call.pod:
             note = _MISSING
         if note:
+            if not self._is_placed:
+                await self._find_place()
             line_end = b"\n" if "@" in self._place else b""
-            await self._append(line_end + note, CUT)
+            while not await self._append(line_end + note, CUT):
+                await self._wait_for_tracking()
 
     async def _follow(self) -> bytes:
         """Read until the program has ended; return the note to close the log with."""
+        await self._rest(FOLLOW_AFTER)
         while True:
-            over, before = self.is_over(self.call), self._offset
+            over, before = self._has_ended(), self._offset
+            follows = not over and not self.limits.followers.locked()
             try:
-                self._saw_end = await self._try_read()
+                self._saw_end = await self._try_read(follow=follows)
             except NotFound:
                 return _MISSING
+            except _PutOffError:
+                await self._wait_for_tracking()
+                continue
             if over and self._saw_end:
                 return b""
             self._failures = 0 if self._saw_end or self._offset > before else self._failures + 1
             if over and self._failures >= GIVE_UP_READS:
-                return b"" if self._offset else _UNREADABLE
-            await self._pause(over=over)
+                return _NO_MORE if self._offset else _UNREADABLE
+            await self._pause(over=over, follows=follows)
 
-    async def _pause(self, *, over: bool) -> None:
+    async def _pause(self, *, over: bool, follows: bool) -> None:
         if over or not self._saw_end:
             await asyncio.sleep(min(_PAUSE * 2 ** max(self._failures - 1, 0), _LONGEST))
             return
-        # The stream ended, most likely because the program did: its status is on its way.
-        for _ in range(_LOOKS):
-            if self.is_over(self.call):
-                return
-            await asyncio.sleep(_PAUSE)
+        # A stream ended, most likely because the program did: its status is on its way.
+        await self._rest(_STATUS_SECONDS if follows else self.limits.turn)
 
-    async def _try_read(self) -> bool:
+    async def _rest(self, seconds: float) -> None:
+        """Wait, but no longer than for the end of the program."""
+        looks = 0.0
+        while looks < seconds and not self._has_ended():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PAUSE):
+                    await self.ended.wait()
+            looks += 0.5
+
+    def _has_ended(self) -> bool:
+        return self.ended.is_set() or self.is_over(self.call)
+
+    async def _try_read(self, *, follow: bool) -> bool:
         """Read what there is; tell whether the stream came to its end."""
         try:
-            await self._read()
+            return await self._read(follow=follow)
         except NotFound:
             raise
         except OperatorError as exc:
@@ -112,52 +153,100 @@ class Follower:
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             _log.debug("log stream broke: %s", exc, extra={"run": self.call.run})
             return False
+
+    async def _read(self, *, follow: bool) -> bool:
+        """Ship the log from where we are; tell whether that was all there was."""
+        lines, spool = Lines(self._place), Spool(self.limits.room)
+        reading = asyncio.create_task(self._fill(spool, lines, follow=follow))
+        try:
+            while await self._ship(spool):
+                if self._waits and not follow and not reading.done():
+                    # Others have their turn: only what is read already waits for the service.
+                    raise _PutOffError
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            spool.close()
+        return not lines.is_refused
+
+    async def _fill(self, spool: Spool, lines: Lines, *, follow: bool) -> None:
+        """Read, in a place among the others that do; shipping needs none."""
+        pod = (self.call.namespace, self.call.pod)
+        try:
+            async with (
+                self.limits.followers if follow else self.limits.readers,
+                self.kube.log(*pod, container="main", since=lines.since, follow=follow) as stream,
+            ):
+                await spool.fill(stream, lines)
+        except Exception as exc:  # noqa: BLE001  # raised where the log is shipped
+            await spool.end(exc)
+
+    async def _ship(self, spool: Spool) -> bool:
+        """Ship the next of what was read; tell whether there was more."""
+        await spool.ready()
+        async with self.limits.shippers:
+            block = spool.take()
+            if block is None:
+                return False
+            if await self._append(*block):
+                return True
+            spool.give_back()
+        await self._wait_for_tracking()
         return True
 
-    async def _read(self) -> None:
-        """Ship the log from where we are until the stream ends."""
-        lines, spool = Lines(self._place), Spool(self.room)
-        pod = (self.call.namespace, self.call.pod)
-        async with self.kube.log(*pod, container="main", since=lines.since) as stream:
-            reading = asyncio.create_task(spool.fill(stream, lines))
-            try:
-                while block := await spool.take():
-                    await self._append(*block)
-            finally:
-                reading.cancel()
-                await asyncio.gather(reading, return_exceptions=True)
-                spool.close()
+    async def _append(self, data: bytes, reached: str) -> bool:
+        """Append; tell whether it was taken: else the tracking service is away.
 
-    async def _append(self, data: bytes, reached: str) -> None:
-        """Append, waiting for the tracking service as long as it takes."""
-        while True:
-            place = (self.call.namespace, self.call.run_id, self.call.attempt)
-            try:
-                self._offset = await self.sink.append_log(
-                    *place, offset=self._offset, reached=reached, data=data
-                )
-                self._place = reached
-                LOG_BYTES.inc(len(data))
-                return
-            except Conflict:
-                # An append of ours whose answer was lost, or another replica's: see what holds.
-                offset, held = await self.sink.log_offset(*place)
-                if held == reached or offset >= self._offset + len(data):
-                    self._offset, self._place = offset, held
-                    return
-                self._offset = offset
-            except Terminal as exc:
-                raise _LogClosedError(exc.message) from exc
-            except Retry:
-                await asyncio.sleep(_PAUSE)
+        Raises:
+            _PutOffError: Some of it was there already: it must be read from another place.
+        """
+        place = (self.call.namespace, self.call.run_id, self.call.attempt)
+        try:
+            self._offset = await self.sink.append_log(
+                *place, offset=self._offset, reached=reached, data=data
+            )
+            self._place = reached
+            LOG_BYTES.inc(len(data))
+        except Conflict:
+            return await self._settle(len(data), reached)
+        except (Terminal, NotFound) as exc:
+            raise _LogClosedError(exc.message) from exc
+        except Retry:
+            return False
+        self._is_placed, self._waits = True, 0
+        return True
+
+    async def _settle(self, size: int, reached: str) -> bool:
+        """See what holds: an append of ours whose answer was lost, or another replica's."""
+        is_placed, before = self._is_placed, self._offset
+        place = (self.call.namespace, self.call.run_id, self.call.attempt)
+        try:
+            offset, held = await self.sink.log_offset(*place)
+        except (Retry, NotFound):
+            return False
+        is_there = held == reached or (is_placed and offset >= before + size)
+        self._offset, self._is_placed, self._waits = offset, True, 0
+        if is_there or not is_placed:
+            self._place = held
+        if held == CUT:
+            raise _LogClosedError("it has been closed")
+        if not is_there and not is_placed:
+            raise _PutOffError
+        return is_there
+
+    async def _wait_for_tracking(self) -> None:
+        self._waits += 1
+        await asyncio.sleep(min(_PAUSE * 2 ** min(self._waits - 1, 9), _LONGEST_WAIT))
 
     async def _find_place(self) -> None:
         place = (self.call.namespace, self.call.run_id, self.call.attempt)
-        while True:
+        while not self._is_placed:
             try:
                 self._offset, self._place = await self.sink.log_offset(*place)
-                return
+                self._is_placed = True
             except NotFound:
-                return
+                self._is_placed = True
             except Retry:
-                await asyncio.sleep(_PAUSE)
+                await self._wait_for_tracking()
+        if self._place == CUT:
+            raise _LogClosedError("it has been closed")

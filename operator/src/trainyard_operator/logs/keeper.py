@@ -3,19 +3,26 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.logs.follower import Follower, Sink
-from trainyard_operator.logs.spool import Room
+from trainyard_operator.logs.limits import Limits
 from trainyard_operator.runs.effects import FollowLog
+
+YOUNG_SECONDS = 60.0
+"""So long after its start a process asks how much of a log another one has shipped."""
 
 _log = logging.getLogger(__name__)
 
-Key = tuple[str, int, str]
 
+@dataclass(slots=True)
+class _Attempt:
+    """The logs of one attempt, by the UIDs of its pods."""
 
-def _key(call: FollowLog) -> Key:
-    return call.run_id, call.attempt, call.pod_uid
+    following: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    complete: set[str] = field(default_factory=set)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class LogKeeper:
@@ -38,47 +45,73 @@ class LogKeeper:
         self._sink = sink
         self._is_over = is_over
         self._on_complete = on_complete
-        self._room = Room()
-        self._following: dict[Key, asyncio.Task[None]] = {}
-        self._complete: set[Key] = set()
+        self._limits = Limits()
+        self._runs: dict[str, dict[int, _Attempt]] = {}
+        self._first: float | None = None
 
     def follow(self, call: FollowLog) -> None:
         """Have a log followed, if it is not yet."""
-        key = _key(call)
-        if key in self._complete or key in self._following:
+        attempt = self._attempt(call)
+        if call.pod_uid in attempt.complete or call.pod_uid in attempt.following:
             return
-        follower = Follower(self._kube, self._sink, call, self._room, self._is_over)
+        follower = Follower(
+            self._kube,
+            self._sink,
+            call,
+            self._limits,
+            self._is_over,
+            ended=attempt.ended,
+            is_new=self._is_grown_up(),
+        )
         task = asyncio.create_task(follower.run(), name=f"log of {call.run} {call.attempt}")
-        self._following[key] = task
-        task.add_done_callback(lambda done: self._ended(call, done))
+        attempt.following[call.pod_uid] = task
+        task.add_done_callback(lambda done: self._ended(call, attempt, done))
 
     def is_complete(self, call: FollowLog) -> bool:
-        """Tell whether all of a log has been shipped; follows it if nobody does."""
-        attempt = _key(call)[:2]
-        if any(key[:2] == attempt for key in self._following):
+        """Tell whether all of the log of an attempt that has ended is shipped; sees to it."""
+        attempt = self._attempt(call)
+        attempt.ended.set()
+        if attempt.following:
             return False
-        done = any(key[:2] == attempt for key in self._complete)
-        if done or not (call.pod or call.cut):
+        if attempt.complete or not (call.pod or call.cut):
             return True
         self.follow(call)
         return False
 
+    def is_following(self, run_id: str) -> bool:
+        """Tell whether a log of a Run is still on its way."""
+        return any(attempt.following for attempt in self._runs.get(run_id, {}).values())
+
     def forget(self, run_id: str) -> None:
         """Let go of what is known about the logs of a Run whose end is on record."""
-        self._complete = {key for key in self._complete if key[0] != run_id}
+        if not self.is_following(run_id):
+            self._runs.pop(run_id, None)
 
     async def stop(self) -> None:
         """Stop following; another process goes on from the last append."""
-        tasks = list(self._following.values())
+        tasks = [
+            task
+            for attempts in self._runs.values()
+            for attempt in attempts.values()
+            for task in attempt.following.values()
+        ]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _ended(self, call: FollowLog, task: asyncio.Task[None]) -> None:
-        del self._following[_key(call)]
+    def _attempt(self, call: FollowLog) -> _Attempt:
+        return self._runs.setdefault(call.run_id, {}).setdefault(call.attempt, _Attempt())
+
+    def _is_grown_up(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        self._first = now if self._first is None else self._first
+        return now - self._first > YOUNG_SECONDS
+
+    def _ended(self, call: FollowLog, attempt: _Attempt, task: asyncio.Task[None]) -> None:
+        del attempt.following[call.pod_uid]
         if task.cancelled():
             return
         if task.exception():
             _log.error("following a log failed", exc_info=task.exception())
-        self._complete.add(_key(call))
+        attempt.complete.add(call.pod_uid)
         self._on_complete(call)

@@ -28,8 +28,17 @@ PAUSE_SECONDS = 5.0
 FILE_BYTES = 7 << 20
 """A file that a node finds large enough, 10 MiB by default, has at least so much in a stream."""
 
+REFUSALS = (
+    b"unable to retrieve container logs for ",
+    b"failed to try resolving symlinks in path ",
+    b"failed to get container status ",
+    b"failed to open log file ",
+)
+"""A node's own words instead of a log, without a stamp and most often without an end."""
+
 _STAMP = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"
 _STAMPED = re.compile(rb"^(" + _STAMP + rb") ", re.MULTILINE)
+_REFUSED = re.compile(rb"^(?:" + b"|".join(map(re.escape, REFUSALS)) + rb")[^\n]*\n", re.MULTILINE)
 _LONGEST_STAMP = 36
 _STAMP_BYTES = 31
 _MINUTE = 60.0
@@ -41,6 +50,7 @@ class Lines:
     """Takes the timestamps off one stream; begins at the place where an earlier one was left."""
 
     start: str = ""
+    is_refused: bool = False  # the node said that it has no more of the log
     _stamp: str = ""  # of the last line
     _known: int | None = None  # bytes of it, if it had no end, that an earlier stream brought
     _is_replay: bool = False  # what comes was brought before
@@ -77,8 +87,9 @@ class Lines:
         if self._is_open:
             data = self._continue(data)
         end = data.rfind(b"\n") + 1
-        if _is_part_of_stamp(data[end:]):
+        if _is_part_of_stamp(data[end:]) or self._is_refusal(data[end:]):
             data, self._held = data[:end], data[end:]
+        data = self._without_refusals(data)
         own, *lines = _STAMPED.split(data)  # stamp, text, stamp, text …
         self._out.append(own)  # the node's words, without a stamp
         if self._follows(lines[::2]):
@@ -89,6 +100,19 @@ class Lines:
         fresh = b"".join(self._out)
         self._out.clear()
         return fresh
+
+    def _is_refusal(self, tail: bytes) -> bool:
+        """Tell whether a line without a stamp is, or may become, the node's refusal."""
+        self.is_refused = self.is_refused or tail.startswith(REFUSALS)
+        return bool(tail) and any(tail.startswith(s) or s.startswith(tail) for s in REFUSALS)
+
+    def _without_refusals(self, data: bytes) -> bytes:
+        # No line of the program is meant: those begin with a stamp.
+        if not any(words in data for words in REFUSALS):
+            return data
+        kept, count = _REFUSED.subn(b"", data)
+        self.is_refused = self.is_refused or count > 0
+        return kept
 
     def _continue(self, data: bytes) -> bytes:
         """Take the rest of an open line; return what follows it."""

@@ -64,24 +64,11 @@ class FollowLog(Effect):
 
 
 @dataclass(frozen=True, slots=True)
-class ArchiveLog(Effect):
-    """Make the whole log of an attempt an artifact of its run, once all of it is shipped."""
-
-    condition: str = field(default="Recorded", kw_only=True)
-
-    log: FollowLog
-
-    def fold(self, status: Object, answer: Mapping[str, Any]) -> Object:
-        """Keep the artifact's path."""
-        path = str(answer.get("artifact") or "")
-        return {**status, "logArtifact": path} if path else status
-
-
-@dataclass(frozen=True, slots=True)
 class FinishRun(Effect):
-    """Close the MLflow run of a Run; its answer holds metrics and the models logged.
+    """Close the MLflow run of a Run, its logs archived; the answer holds metrics and models.
 
     Attributes:
+        logs: Of all attempts, the last one last. Nothing is closed before they are shipped.
         outcome: FINISHED, FAILED or KILLED.
         end_time: Milliseconds since 1970.
     """
@@ -93,14 +80,18 @@ class FinishRun(Effect):
     outcome: str
     end_time: int
     parameters: Mapping[str, Any]
+    logs: tuple[FollowLog, ...] = ()
 
     def fold(self, status: Object, answer: Mapping[str, Any]) -> Object:
-        """Keep at most 20 metrics and the headline one."""
+        """Keep at most 20 metrics, the headline one, and where the last log is."""
         metrics = {str(k): str(v) for k, v in list((answer.get("metrics") or {}).items())[:20]}
         headline = str(answer.get("metric") or next(iter(metrics), ""))
         folded = {**status, "metrics": metrics}
         if answer.get("experimentID"):
             folded["experimentID"] = str(answer["experimentID"])
+        log = (answer.get("logs") or {}).get(str(self.logs[-1].attempt)) if self.logs else None
+        if log:
+            folded["logArtifact"] = str(log)
         if headline in metrics:
             folded["metric"] = f"{headline}={metrics[headline]}"
         return folded

@@ -1,6 +1,7 @@
 """MLflow runs whose Run is gone. Runs have no finalizer, so nothing else would tell.
 
-The leader looks for them now and then, and finishes them as KILLED.
+The leader looks for them now and then, and finishes them as KILLED. That archives what there is
+of their logs, so a log that is still on its way is waited for.
 """
 
 import logging
@@ -11,13 +12,14 @@ from trainyard_operator import names
 from trainyard_operator.engine.cache import Cache
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.names import RUNS
+from trainyard_operator.tools import Logs
 from trainyard_operator.tracking import TrackingClient
 
 _log = logging.getLogger(__name__)
 
 
 async def kill_orphans(
-    cache: Cache, kube: Kube, tracking: TrackingClient, namespaces: Iterable[str]
+    cache: Cache, kube: Kube, tracking: TrackingClient, logs: Logs, namespaces: Iterable[str]
 ) -> None:
     """Finish the MLflow runs whose Run is gone."""
     for namespace in tuple(namespaces) or await _all_namespaces(kube):
@@ -25,8 +27,10 @@ async def kill_orphans(
         # After the list: a Run that was made meanwhile is in the cache before it is recorded.
         alive = {names.run_id(run) for run in cache.all(RUNS)}
         for record in records:
-            if str(record["runID"]) not in alive:
-                await _kill(tracking, namespace, str(record["runID"]))
+            run_id = str(record["runID"])
+            if run_id not in alive and not logs.is_following(run_id):
+                await _kill(tracking, namespace, run_id)
+                logs.forget(run_id)
 
 
 async def _all_namespaces(kube: Kube) -> tuple[str, ...]:

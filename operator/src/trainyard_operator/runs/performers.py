@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from trainyard_operator import names
-from trainyard_operator.engine.errors import NameTaken, NotFound, Retry
+from trainyard_operator.engine.errors import NameTaken, Retry
 from trainyard_operator.engine.performing import Answer, Performers
 from trainyard_operator.engine.world import World
 from trainyard_operator.names import MODEL_VERSIONS, MODELS
@@ -44,26 +44,20 @@ async def _follow_log(call: effects.FollowLog, tools: Tools, _: Mapping[str, Ans
     return {}
 
 
-async def _archive_log(call: effects.ArchiveLog, tools: Tools, _: Mapping[str, Answer]) -> Answer:
-    log = call.log
-    if not tools.logs.is_complete(log):
+async def _finish_run(call: effects.FinishRun, tools: Tools, _: Mapping[str, Answer]) -> Answer:
+    # All are asked for, not only up to the first that is missing: asking has them read.
+    complete = [tools.logs.is_complete(log) for log in call.logs]
+    if not all(complete):
         # The same words as before, so that waiting for the last lines writes no status.
         raise Retry(*RECORDING, after=timedelta(seconds=1))
-    try:
-        answer = await tools.tracking.archive_log(log.namespace, log.run_id, log.attempt)
-    except NotFound:
-        answer = {"artifact": ""}  # no line was ever written
-    return answer
-
-
-async def _finish_run(call: effects.FinishRun, tools: Tools, _: Mapping[str, Answer]) -> Answer:
     body = {
         "status": call.outcome,
         "endTime": call.end_time,
         "parameters": dict(call.parameters),
+        "logs": [log.attempt for log in call.logs],
     }
     answer = await tools.tracking.finish_run(call.namespace, call.run_id, body)
-    # Not before: until all logs are archived, the step is made again from its beginning.
+    # Not before: until all logs are archived, the step is made again.
     tools.logs.forget(call.run_id)
     return answer
 
@@ -120,7 +114,6 @@ PERFORMERS: Performers = {
     effects.RecordRun: _record_run,
     effects.RecallExperiment: _recall,
     effects.FollowLog: _follow_log,
-    effects.ArchiveLog: _archive_log,
     effects.FinishRun: _finish_run,
     effects.CreateVersion: _create_version,
 }

@@ -2,7 +2,7 @@
 
     no Job ── RecordRun, Secret, Job ──▶ pod waits ──▶ runs ──▶ ended ──▶ retry │ final
                                                                             │
-                     children deleted (TTL) ◀── Recorded ◀── ArchiveLog, FinishRun, CreateVersion
+                     children deleted (TTL) ◀── Recorded ◀── FinishRun, CreateVersion
 
 Finished comes from the pod alone and is written at once; recording follows in a step of its
 own, so that a tracking service that is down delays no outcome. Every child is known by UID: a

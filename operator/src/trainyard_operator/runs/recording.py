@@ -44,8 +44,12 @@ def follow_log(run: Object, number: int, pod: Object | None) -> effects.FollowLo
 
 
 def follow_if_started(run: Object, number: int, pod: Object | None) -> tuple[Effect, ...]:
-    """Return the same if the pod has got as far as having a `main`."""
-    return (follow_log(run, number, pod),) if pod and container_state(pod, MAIN) else ()
+    """Return the same if the pod has got as far as having a `main` that prints."""
+    return (follow_log(run, number, pod),) if pod and _has_started(pod) else ()
+
+
+def _has_started(pod: Object) -> bool:
+    return "waiting" not in (container_state(pod, MAIN) or {"waiting": {}})
 
 
 # Ends that leave no time to read the last of the log.
@@ -61,22 +65,20 @@ def recording(run: Object, pod: Object | None) -> Sequence[Effect]:
     """
     status, spec, meta = run["status"], run["spec"], run["metadata"]
     attempts: Sequence[Mapping[str, Any]] = status.get("attempts") or []
-    logs = [
-        effects.ArchiveLog(_archived(run, entry, pod, last=entry is attempts[-1]))
-        for entry in attempts
-    ]
+    logs = tuple(_last_of(run, entry, pod if entry is attempts[-1] else None) for entry in attempts)
     done = effects.FinishRun(
         namespace=meta["namespace"],
         run_id=names.run_id(run),
         outcome=_OUTCOMES[status["phase"]],
         end_time=_milliseconds(status["completionTime"]),
         parameters=spec.get("parameters") or {},
+        logs=logs,
     )
     # A Run that never started has no MLflow run yet: it gets one, so that its end is on record.
     first: tuple[Effect, ...] = (
         () if attempts else (replace(record_run(run), condition="Recorded"),)
     )
-    asked: list[Effect] = [*first, *logs, done]
+    asked: list[Effect] = [*first, done]
     register = spec.get("register")
     if register and status["phase"] == "Succeeded":
         asked.append(
@@ -91,11 +93,6 @@ def recording(run: Object, pod: Object | None) -> Sequence[Effect]:
     return asked
 
 
-def _archived(run: Object, entry: Any, last_pod: Object | None, *, last: bool) -> effects.FollowLog:
-    started = (
-        last
-        and last_pod is not None
-        and "waiting" not in (container_state(last_pod, MAIN) or {"waiting": {}})
-    )
-    call = follow_log(run, entry["number"], last_pod if started else None)
-    return replace(call, cut=entry.get("reason") in _CUT)
+def _last_of(run: Object, entry: Mapping[str, Any], pod: Object | None) -> effects.FollowLog:
+    started = pod if pod and _has_started(pod) else None
+    return replace(follow_log(run, entry["number"], started), cut=entry.get("reason") in _CUT)

@@ -15,7 +15,7 @@ from trainyard_operator.engine.kube import Kube
 from trainyard_operator.engine.lease import Lease
 from trainyard_operator.engine.plan import Ref
 
-POD = Ref("v1", "Pod", "t", "p")
+POD = Ref("v1", "Pod", "t", "p", "uid")
 
 
 class Server:

@@ -2,8 +2,9 @@
 
 import pytest
 from trainyard_operator.engine import objects
+from trainyard_operator.engine.answers import error_of
 from trainyard_operator.engine.errors import Conflict, NotFound, Retry, Terminal, Unavailable
-from trainyard_operator.engine.kube import error_of, path_of
+from trainyard_operator.engine.kube import path_of
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import pytest
 from builders.logs import Stream, stamped
 from trainyard_operator.engine.errors import Conflict, NotFound, Retry, Terminal
 from trainyard_operator.logs import follower
-from trainyard_operator.logs.follower import CUT
+from trainyard_operator.logs.follower import CUT, Follower
 from trainyard_operator.logs.keeper import LogKeeper
+from trainyard_operator.logs.limits import Limits
 from trainyard_operator.runs.effects import FollowLog
 
 CALL = FollowLog("team", "r", "f" * 32, 1, "r-a1-0-x", "uid")
@@ -23,13 +24,15 @@ class FakePodLog:
     def __init__(self, *answers: Sequence[bytes | Exception] | Exception) -> None:
         self.answers = list(answers)
         self.since: list[str] = []
+        self.followed: list[bool] = []
 
     @asynccontextmanager
     async def log(
-        self, namespace: str, pod: str, *, container: str, since: str = ""
+        self, namespace: str, pod: str, *, container: str, since: str = "", follow: bool = True
     ) -> AsyncIterator[Stream]:
         assert (namespace, pod, container) == ("team", "r-a1-0-x", "main")
         self.since.append(since)
+        self.followed.append(follow)
         answer = self.answers.pop(0) if self.answers else NotFound("NotFound", "gone")
         if isinstance(answer, Exception):
             raise answer
@@ -46,9 +49,11 @@ class FakeSink:
     def __init__(self, held: bytes = b"", place: str = "") -> None:
         self.held, self.place = held, place
         self.failures: list[Exception] = []
+        self.asked = 0
         self.lost_answers = 0
 
     async def log_offset(self, *_: Any) -> tuple[int, str]:
+        self.asked += 1
         return len(self.held), self.place
 
     async def append_log(self, *_: Any, offset: int, reached: str, data: bytes) -> int:
@@ -69,15 +74,18 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def ship(pod: FakePodLog, sink: FakeSink, *, call: FollowLog = CALL) -> bytes:
+    told: list[FollowLog] = []
     keeper = LogKeeper(
         pod,  # type: ignore[arg-type]  # a fake
         sink,
         is_over=lambda _: len(pod.answers) <= 1,
-        on_complete=lambda _: None,
+        on_complete=told.append,
     )
+    keeper.follow(call)
     async with asyncio.timeout(5):
-        while not keeper.is_complete(call):
+        while not told:
             await asyncio.sleep(0)
+    assert keeper.is_complete(call)
     return sink.held
 
 
@@ -217,3 +225,83 @@ async def test_who_waits_is_told_once_a_log_is_complete() -> None:
     assert keeper.is_complete(CALL)
     keeper.forget(CALL.run_id)
     await keeper.stop()
+
+
+async def test_a_program_that_ends_at_once_is_read_once_and_never_followed() -> None:
+    pod = FakePodLog([stamped("one")])
+
+    assert await ship(pod, FakeSink()) == b"one\n"
+    assert pod.followed == [False]
+
+
+async def test_a_program_that_goes_on_is_followed_and_read_once_more_at_its_end() -> None:
+    pod = FakePodLog([stamped("one")], [stamped("one", "two")])
+
+    assert await ship(pod, FakeSink()) == b"one\ntwo\n"
+    assert pod.followed == [True, False]
+
+
+async def test_without_a_place_among_the_followers_a_log_is_read_in_turns() -> None:
+    pod = FakePodLog([stamped("one")], [stamped("one", "two")], [stamped("two", "three", begin=1)])
+    sink, told = FakeSink(), list[FollowLog]()
+    keeper = LogKeeper(pod, sink, is_over=lambda _: len(pod.answers) <= 1, on_complete=told.append)  # type: ignore[arg-type]
+    keeper._limits.followers = asyncio.Semaphore(0)
+    keeper._limits.readers = asyncio.Semaphore(1)
+    keeper.follow(CALL)
+    async with asyncio.timeout(5):
+        while not told:
+            await asyncio.sleep(0)
+
+    assert sink.held == b"one\ntwo\nthree\n"
+    assert pod.followed == [False] * 3
+
+
+async def test_a_read_waits_for_its_turn_and_gets_it() -> None:
+    pods = [FakePodLog([stamped("one")]) for _ in range(5)]
+    limits, sink = Limits(readers=asyncio.Semaphore(1)), [FakeSink() for _ in pods]
+    followers = [
+        Follower(pod, held, CALL, limits, lambda _: True)  # type: ignore[arg-type]
+        for pod, held in zip(pods, sink, strict=True)
+    ]
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(each.run() for each in followers))
+
+    assert [each.held for each in sink] == [b"one\n"] * 5
+    assert limits.logs == 0
+
+
+async def test_a_new_log_is_begun_without_asking_for_its_place() -> None:
+    pod, sink = FakePodLog([stamped("one")]), FakeSink()
+    await Follower(pod, sink, CALL, Limits(), lambda _: True, is_new=True).run()  # type: ignore[arg-type]
+
+    assert (sink.held, sink.asked) == (b"one\n", 0)
+
+
+async def test_a_log_that_only_seemed_new_goes_on_where_it_ended() -> None:
+    pod = FakePodLog([stamped("one", "two")], [stamped("one", "two")])
+    sink = FakeSink(b"one\n", "2026-11-24T12:00:00.5Z")
+    await Follower(pod, sink, CALL, Limits(), lambda _: True, is_new=True).run()  # type: ignore[arg-type]
+
+    assert sink.held == b"one\ntwo\n"
+
+
+async def test_a_nodes_refusal_becomes_a_note_of_ours() -> None:
+    words = b"unable to retrieve container logs for containerd://abc"
+    pod = FakePodLog([stamped("one"), words[:9], words[9:]], [words], [words], [words])
+
+    held = await ship(pod, FakeSink())
+
+    assert held.startswith(b"one\n[trainyard] ")
+    assert b"containerd" not in held
+
+
+async def test_the_end_of_an_attempt_is_the_end_whatever_its_pod_shows() -> None:
+    pod, sink = FakePodLog([stamped("one")]), FakeSink()
+    keeper = LogKeeper(pod, sink, is_over=lambda _: False, on_complete=lambda _: None)  # type: ignore[arg-type]
+    async with asyncio.timeout(5):
+        while not keeper.is_complete(CALL):
+            await asyncio.sleep(0)
+
+    assert sink.held == b"one\n"
+    keeper.forget(CALL.run_id)
+    assert not keeper._runs

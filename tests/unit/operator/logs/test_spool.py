@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 from builders.logs import Stream
-from trainyard_operator.logs import spool
+from trainyard_operator.logs import limits, spool
+from trainyard_operator.logs.limits import Room
 from trainyard_operator.logs.lines import Lines
-from trainyard_operator.logs.spool import Room, Spool
+from trainyard_operator.logs.spool import Spool
 
 STAMP = b"2026-11-24T12:00:00.5Z "
 
@@ -21,8 +22,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 async def drained(spooled: Spool) -> bytes:
     taken = b""
     async with asyncio.timeout(5):
-        while block := await spooled.take():
+        await spooled.ready()
+        while block := spooled.take():
             taken += block[0]
+            await spooled.ready()
     return taken
 
 
@@ -39,7 +42,7 @@ async def test_a_stream_is_read_to_its_end_while_nobody_takes() -> None:
 
 
 async def test_without_room_reading_waits_for_shipping() -> None:
-    room = Room(25)
+    room = Room(45)
     stream, spooled = Stream(STAMP, *[b"0123456789"] * 50), Spool(room)
     reading = asyncio.create_task(spooled.fill(stream, Lines()))
     for _ in range(200):
@@ -47,17 +50,59 @@ async def test_without_room_reading_waits_for_shipping() -> None:
 
     assert len(stream.pieces) == 47  # two are on disk, one in memory
     assert await drained(spooled) == b"0123456789" * 50
-    assert room.left == 25
+    assert room.left == 45
     await reading
+
+
+async def test_a_chatty_log_leaves_room_for_others() -> None:
+    room = Room(100)
+    chatty, other = Spool(room), Spool(room)
+    reading = [
+        asyncio.create_task(each.fill(Stream(STAMP, *[b"0123456789"] * 50), Lines()))
+        for each in (chatty, other)
+    ]
+    for _ in range(50):
+        await asyncio.sleep(0)
+    held = room.left
+    assert 20 <= held < 40  # each has a third of it
+    assert await drained(other) == b"0123456789" * 50  # while nobody takes from the chatty one
+    assert await drained(chatty) == b"0123456789" * 50
+    await asyncio.gather(*reading)
+
+
+async def test_what_waits_in_memory_has_a_bound_however_much_is_printed() -> None:
+    room = Room()
+    spooled = Spool(room)
+    await spooled.fill(Stream(STAMP, *[b"0123456789"] * 500), Lines())
+
+    assert len(spooled._block) < 10 + 10
+    assert room.left == limits.ROOM_BYTES - 5000
+    spooled.close()
+
+
+async def test_what_could_not_be_shipped_comes_again_as_it_was() -> None:
+    room = Room(1000)
+    spooled = Spool(room)
+    await spooled._put(b"abc", "1")
+    first = spooled.take()
+    spooled.give_back()
+    await spooled._put(b"0123456789", "2")
+
+    assert spooled.take() == first == (b"abc", "1")
+    spooled.give_back()
+    assert spooled.take() == first
+    assert spooled.take() == (b"0123456789", "2")
+    spooled.close()
+    assert room.left == 1000
 
 
 async def test_what_came_before_a_break_is_taken_before_it_is_raised() -> None:
     spooled = Spool(Room())
     await spooled.fill(Stream(STAMP + b"one\n", ConnectionError("broken")), Lines())
 
-    assert await spooled.take() == (b"one\n", "2026-11-24T12:00:00.5Z")
+    assert spooled.take() == (b"one\n", "2026-11-24T12:00:00.5Z")
     with pytest.raises(ConnectionError):
-        await spooled.take()
+        spooled.take()
 
 
 async def test_what_nobody_takes_gives_its_room_back() -> None:

@@ -5,13 +5,14 @@ from typing import Any
 
 from builders import given
 from builders.stage import RUNNING, Stage, World, attempt_job, attempt_pod, ended, waiting
-from fakes import FakeKube
+from fakes import FakeKube, FakeLogs
 from trainyard_operator import names
 from trainyard_operator.engine import sweep
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.engine.shell import Shell
 from trainyard_operator.names import RUNS
+from trainyard_operator.runs.effects import FollowLog
 from trainyard_operator.runs.kind import KIND as RUN
 from trainyard_operator.runs.observe import observe
 from trainyard_operator.runs.orphans import kill_orphans
@@ -161,16 +162,18 @@ class FakeSpool:
         return {}
 
 
-async def test_the_sweep_kills_records_whose_run_is_gone_and_no_other() -> None:
+async def test_the_sweep_kills_records_whose_run_and_log_are_gone_and_no_other() -> None:
     scene = Scene()
     shell = Shell({RUNS: RUN}, scene.world)
     run = given.run()
     scene.holds(RUNS, run)
-    spool: Any = FakeSpool("gone", names.run_id(run))
+    spool: Any = FakeSpool("gone", "printing", names.run_id(run))
     kube: Any = scene.kube
-    await kill_orphans(shell.world.cache, kube, spool, ["team"])
+    logs = FakeLogs()
+    logs.following = [FollowLog("team", "r", "printing", 1, "p", "u")]
+    await kill_orphans(shell.world.cache, kube, spool, logs, ["team"])
 
-    assert spool.killed == ["gone"]
+    assert spool.killed == logs.forgotten == ["gone"]
 
 
 async def test_the_sweep_drops_what_a_watch_did_not_report() -> None:

@@ -81,7 +81,8 @@ async def test_a_log_that_is_still_read_is_waited_for_in_the_same_words() -> Non
     life = Stage().process()
     life.logs.is_complete = lambda call: False  # type: ignore[method-assign]
     log = runs_effects.FollowLog("team", "r", "id", 1, "p", "u")
+    done = runs_effects.FinishRun("team", "id", "FINISHED", 0, {}, (log,))
     with pytest.raises(Retry) as raised:
-        await perform(runs_effects.ArchiveLog(log), PERFORMERS, life.reconciler.tools, {})
+        await perform(done, PERFORMERS, life.reconciler.tools, {})
 
     assert raised.value.reason == "Recording"

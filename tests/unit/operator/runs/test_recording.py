@@ -18,7 +18,7 @@ class TestRecording:
         run = given.run(status=ended_status())
         told = decide(run, pod=attempt_pod(run, state=ended(0)))
 
-        assert kinds_of(told.effects) == ["ArchiveLog", "FinishRun"]
+        assert kinds_of(told.effects) == ["FinishRun"]
         assert condition_of(told, "Recorded")["status"] == "True"
 
     @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ class TestRecording:
     def test_a_lost_pods_log_says_that_something_may_be_missing(self) -> None:
         effect = decide(given.run(status=ended_status("PodLost"))).effects[0]
 
-        assert isinstance(effect, effects.ArchiveLog)
-        assert effect.log.cut
+        assert isinstance(effect, effects.FinishRun)
+        assert effect.logs[0].cut
 
     def test_final_is_final(self) -> None:
         done = [given.condition("Finished"), given.condition("Recorded")]

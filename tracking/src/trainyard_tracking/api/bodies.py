@@ -27,11 +27,12 @@ class RunBody(_Body):
 
 
 class FinishBody(_Body):
-    """How a Run ended; `end_time` is in milliseconds since 1970."""
+    """How a Run ended; `end_time` is in milliseconds since 1970, `logs` are attempts' numbers."""
 
     status: Literal["FINISHED", "FAILED", "KILLED"]
     end_time: int
     parameters: dict[str, Any] = {}
+    logs: list[Annotated[int, Field(ge=0)]] = []
 
     def texts(self) -> dict[str, str]:
         """Write the parameters as MLflow keeps them."""

@@ -1,4 +1,4 @@
-"""Routes of the logs of attempts: offset, append, stream, archive."""
+"""Routes of the logs of attempts: offset, append, stream. Finishing archives them."""
 
 from starlette.concurrency import run_in_threadpool
 from starlette.endpoints import HTTPEndpoint
@@ -50,13 +50,6 @@ class Log(HTTPEndpoint):
             content = {"error_code": "RESOURCE_CONFLICT", "message": str(exc)}
             return JSONResponse(content, status_code=409, headers=_headers(exc.state))
         return Response(status_code=204, headers=_headers(state))
-
-
-async def archive(request: Request) -> Response:
-    """Make the log an artifact of the run."""
-    ref = await _ref(request)
-    state = await run_in_threadpool(request.app.state.services.logs.archive, ref)
-    return JSONResponse({"artifact": ref.artifact, "bytes": state.offset})
 
 
 async def _ref(request: Request) -> LogRef:

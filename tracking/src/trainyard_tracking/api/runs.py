@@ -15,6 +15,7 @@ from trainyard_tracking.api.bodies import RUN_ID, FinishBody, RunBody, checked, 
 from trainyard_tracking.errors import Refused
 from trainyard_tracking.ledger import Entry
 from trainyard_tracking.recording import Ending, RunRequest
+from trainyard_tracking.sources import artifact_root
 
 
 async def put(request: Request) -> Response:
@@ -46,16 +47,24 @@ async def put(request: Request) -> Response:
 
 
 async def finish(request: Request) -> Response:
-    """End a Run; its token is good for ten more minutes."""
+    """Archive a Run's logs and end it; its token is good for ten more minutes.
+
+    Logs that nobody names are archived, too: whoever finishes a Run that was deleted knows no
+    attempts.
+    """
     body: FinishBody = await read(request, FinishBody)
     run_id = checked(RUN_ID, request, "run_id")
     ending = Ending(body.status, body.end_time, body.texts())
-    ledger = request.app.state.services.ledger
+    namespace = request.path_params["namespace"]
+    services = request.app.state.services
 
     def work() -> dict[str, Any]:
-        found = recording.finish(run_id, request.path_params["namespace"], ending)
-        ledger.close(run_id)
-        return found
+        logs = services.logs.archive_all(
+            namespace, run_id, artifact_root(namespace, run_id), named=body.logs
+        )
+        found = recording.finish(run_id, namespace, ending)
+        services.ledger.close(run_id)
+        return {**found, "logs": {str(log.attempt): log.artifact for log in logs}}
 
     return JSONResponse(await run_in_threadpool(work))
 

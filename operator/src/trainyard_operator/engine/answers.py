@@ -1,0 +1,65 @@
+"""What an answer of the API server means to the operator. Pure."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import orjson
+
+from trainyard_operator.engine.errors import (
+    Conflict,
+    NotFound,
+    OperatorError,
+    Retry,
+    Terminal,
+    Unavailable,
+)
+from trainyard_operator.engine.plan import Object
+
+
+def error_of(code: int, body: bytes, headers: Mapping[str, str]) -> OperatorError:
+    """Return the operator's error for an answer of the API server."""
+    message, reason = _status(body)
+    if code == 404:
+        return NotFound("NotFound", message)
+    if code in {409, 412} and reason != "Forbidden":
+        return Conflict(reason or "Conflict", message)
+    if code in {400, 422}:
+        return Terminal("InvalidSpec", message)
+    if code == 403:
+        return _forbidden(message)
+    after = headers.get("Retry-After", "")
+    delay = timedelta(seconds=int(after)) if after.isdigit() else None
+    return Unavailable(
+        "APIServerUnavailable", message or f"the API server answered {code}", after=delay
+    )
+
+
+def _forbidden(message: str) -> OperatorError:
+    if "exceeded quota" in message or "must specify" in message:
+        return Retry("QuotaExceeded", message, after=timedelta(seconds=10))
+    if "being terminated" in message:
+        return Retry("NamespaceTerminating", message, after=timedelta(seconds=30))
+    return Retry("Forbidden", message, after=timedelta(seconds=30))
+
+
+def parsed(body: bytes, what: str) -> Object:
+    """Return the object that an answer holds.
+
+    Raises:
+        Unavailable: It is no JSON.
+    """
+    try:
+        answer: Object = orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        # A proxy's page, or an answer cut short.
+        said = f"{what}: the answer is no JSON: {body[:100].decode(errors='replace')}"
+        raise Unavailable("APIServerUnavailable", said) from exc
+    return answer
+
+
+def _status(body: bytes) -> tuple[str, str]:
+    try:
+        status = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return body[:500].decode(errors="replace"), ""
+    return str(status.get("message", "")), str(status.get("reason", ""))

@@ -1,0 +1,52 @@
+"""What all logs of a process share: connections, memory and disk, all of them bounded.
+
+    who            at once   each holds at most
+    followers          200   a stream, and a block of 192 KiB in memory
+    readers             16   the same, for a moment: logs read in turns, or once at their end
+    shippers             8   a segment of 2 MiB on its way to the tracking service
+                             ≤ 57 MiB in memory together, and 512 MiB of segments on disk
+
+A log that finds no place among the followers is polled: read from where it was left, every few
+seconds. Nobody starves: places are given in the order in which they are asked for.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+FOLLOWERS = 200
+READERS = 16
+SHIPPERS = 8
+POLL_SECONDS = 5.0
+POLLS_PER_SECOND = 50
+"""Each costs the API server and a node some milliseconds; with many logs, turns come later."""
+ROOM_BYTES = 512 << 20
+
+
+@dataclass(slots=True)
+class Room:
+    """Bytes on disk that are left for the spools of this process."""
+
+    left: int = ROOM_BYTES
+
+    def has(self, size: int, *, held: int) -> bool:
+        """Tell whether a spool that holds so much may hold more.
+
+        It leaves as much as it holds, so that one chatty log never takes the place of all.
+        """
+        return held + size <= self.left
+
+
+@dataclass(slots=True)
+class Limits:
+    """The places that the logs of this process share."""
+
+    followers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FOLLOWERS))
+    readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READERS))
+    shippers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SHIPPERS))
+    room: Room = field(default_factory=Room)
+    logs: int = 0
+
+    @property
+    def turn(self) -> float:
+        """Return the seconds between two looks at a log that is polled."""
+        return max(POLL_SECONDS, (self.logs - FOLLOWERS) / POLLS_PER_SECOND)
