@@ -31,6 +31,7 @@ REASONS: dict[str, tuple[tuple[str, tuple[Iterable[StrEnum], ...]], ...]] = {
         ("Finished", (conditions.WaitingReason, conditions.FinalReason, conditions.TroubleReason)),
         ("Succeeded", (conditions.FinalReason,)),
         ("Recorded", (conditions.RecordedReason, conditions.TroubleReason)),
+        ("Registered", (conditions.RegisteredReason, conditions.TroubleReason)),
     ),
     "Model": (("Ready", (conditions.ModelReason, conditions.TroubleReason)),),
     "ModelVersion": (

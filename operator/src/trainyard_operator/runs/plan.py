@@ -33,7 +33,13 @@ from trainyard_operator.runs.outcome import (
     container_state,
     outcome_of,
 )
-from trainyard_operator.runs.recording import follow_if_started, follow_log, record_run, recording
+from trainyard_operator.runs.recording import (
+    follow_if_started,
+    follow_log,
+    record_run,
+    recording,
+    registering,
+)
 from trainyard_operator.runs.retry import clean_up_in, delay_after, retry_delay, time_left
 from trainyard_operator.runs.scheduling import explain_unschedulable
 from trainyard_operator.runs.waiting import PENDING, STARTING, Waiting, blocked_of, waiting_of
@@ -302,6 +308,12 @@ def _after_the_end(run: Object, observed: Observed, *, now: datetime) -> Plan:
             delete=lingering if late else (),
             recheck_after=LINGERING if lingering else _clean_up_in(run, now=now),
         )
+    if run_status.is_registering(run):
+        return Plan(
+            status=run_status.recorded(run, now=now),
+            effects=tuple(registering(run)),
+            recheck_after=LINGERING if lingering else None,
+        )
     ttl = _clean_up_in(run, now=now)
     if ttl is not None and ttl <= timedelta(0):
         return Plan(status=status, delete=_children(run, observed))
@@ -330,6 +342,10 @@ def refused(
     """Tell of a failed step: what the user must change ends the Run, the rest waits."""
     if condition == run_status.RECORDED:
         return run_status.not_recorded(
+            run, status, reason=error.reason, message=error.message, now=now
+        )
+    if condition == run_status.REGISTERED:
+        return run_status.not_registered(
             run, status, reason=error.reason, message=error.message, now=now
         )
     if isinstance(error, Terminal):
