@@ -291,6 +291,7 @@ class FakeTracking:
                 "metrics": {},
                 "params": {},
                 "status": "FINISHED",
+                "models": self.models,
                 "ns": namespace,
                 "id": run_id,
             }

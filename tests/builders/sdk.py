@@ -34,6 +34,7 @@ class FakeCluster:
         self.events: list[tuple[str, str, dict[str, Any]]] = []
         self.recorded_logs: dict[tuple[str, str], bytes] = {}
         self.blobs: dict[str, bytes] = {}
+        self.logged_models: dict[str, list[dict[str, Any]]] = {}
         self.mlflow_runs: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.forbidden: set[str] = set()
@@ -195,6 +196,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.fail(404, "NotFound", f'namespaces "{name}" not found', name=name)
 
+    def no_events(self) -> None:
+        self.give({"items": []})
+
     def version_info(self) -> None:
         self.give({"gitVersion": "v1.37.2"})
 
@@ -214,6 +218,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.give({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no log"}, 404)
             return
         self.answer(200, log[int(self.query.get("offset", ["0"])[0]) :], "text/plain")
+
+    def summary(self, run_id: str) -> None:
+        self.give({"models": self.cluster.logged_models.get(run_id, [])})
 
     def mlflow_run(self) -> None:
         self.give({"run": self.cluster.mlflow_runs[self.query["run_id"][0]]})
@@ -235,11 +242,13 @@ _ROUTES = [
     (r"/version", _Handler.version_info),
     (r"/api/v1/namespaces", _Handler.namespaces),
     (r"/api/v1/namespaces/([^/]+)", _Handler.namespace),
+    (r"/api/v1/namespaces/[^/]+/events", _Handler.no_events),
     (rf"{SERVICE}/api/trainyard/v1/namespaces/[^/]+/blobs/([^/]+)", _Handler.blob),
     (
         rf"{SERVICE}/api/trainyard/v1/namespaces/[^/]+/runs/([^/]+)/logs/([^/]+)",
         _Handler.recorded_log,
     ),
+    (rf"{SERVICE}/api/trainyard/v1/namespaces/[^/]+/runs/([^/]+)/summary", _Handler.summary),
     (rf"{SERVICE}/api/2.0/mlflow/runs/get", _Handler.mlflow_run),
     (rf"{SERVICE}(/.*)", _Handler.echo),
     (r"/api/v1/namespaces/[^/]+/services/http:([^/]+):80/proxy(/.*)", _Handler.infer),

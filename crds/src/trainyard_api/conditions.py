@@ -21,6 +21,7 @@ class ConditionType(StrEnum):
     SUCCEEDED = "Succeeded"
     RECORDED = "Recorded"
     CLEANED_UP = "CleanedUp"
+    REGISTERED = "Registered"
     READY = "Ready"
     PUBLISHED = "Published"
     SERVABLE = "Servable"
@@ -88,6 +89,14 @@ class RecordedReason(StrEnum):
 
     RECORDED = "Recorded"
     RECORDING = "Recording"
+
+
+class RegisteredReason(StrEnum):
+    """Whether what a Run logged is registered, if spec.register asks for it."""
+
+    REGISTERED = "Registered"
+    REGISTERING = "Registering"
+    RUN_NOT_SUCCEEDED = "RunNotSucceeded"
     NO_MODEL_LOGGED = "NoModelLogged"
     SEVERAL_MODELS_LOGGED = "SeveralModelsLogged"
     VERSION_NUMBER_TAKEN = "VersionNumberTaken"

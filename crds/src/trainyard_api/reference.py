@@ -32,6 +32,7 @@ REASONS: dict[str, tuple[tuple[str, tuple[Iterable[StrEnum], ...]], ...]] = {
         ("Succeeded", (conditions.FinalReason,)),
         ("Recorded", (conditions.RecordedReason, conditions.TroubleReason)),
         ("CleanedUp", (conditions.CleanedUpReason, conditions.TroubleReason)),
+        ("Registered", (conditions.RegisteredReason, conditions.TroubleReason)),
     ),
     "Model": (("Ready", (conditions.ModelReason, conditions.TroubleReason)),),
     "ModelVersion": (

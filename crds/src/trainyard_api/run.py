@@ -42,7 +42,8 @@ class Register(ApiModel):
     model: Name
     """Name of the Model; one that does not exist is made, without stages."""
     artifact_path: RelativePath | None = None
-    """Name or artifact path of the logged model; absent: the only one that the Run logged."""
+    """Name or artifact path of the logged model; absent: the only one that the Run itself logged,
+    or the `best_estimator` of a search."""
 
 
 _NEVER_CHANGES = (

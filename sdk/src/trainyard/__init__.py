@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Unreachable,
     )
     from trainyard.promotion import move_alias as promote
+    from trainyard.registering import register
     from trainyard.submission import run
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "Unreachable",
     "compare",
     "promote",
+    "register",
     "run",
 ]
 
@@ -91,6 +93,7 @@ _HOME = {
     "compare": "trainyard.comparing",
     "run": "trainyard.submission",
     "promote": "trainyard.promotion:move_alias",
+    "register": "trainyard.registering",
     "ObjectMeta": "trainyard_api.meta",
     "Deployment": "trainyard_api.deployment",
     "DeploymentSpec": "trainyard_api.deployment",

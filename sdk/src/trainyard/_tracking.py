@@ -141,6 +141,11 @@ class Tracking:
         path = f"/api/2.0/mlflow/{route}"
         return self.json(method, path, what=what, namespace=namespace, body=body)
 
+    def summary(self, namespace: str, run_id: str) -> Object:
+        """Sum up a run of the namespace: metrics, and the models that it logged."""
+        path = f"{TRACKING_API}/namespaces/{namespace}/runs/{run_id}/summary"
+        return self.json("GET", path, what=f"read run {run_id}", namespace=namespace)
+
     def has_blob(self, namespace: str, digest: str) -> bool:
         """Tell whether content of this digest was uploaded before."""
         try:

@@ -79,7 +79,9 @@ def from_response(status: int, body: Mapping[str, Any], *, what: str) -> ApiErro
         body: the decoded JSON body, or an empty mapping.
         what: the attempt in words that continue "cannot", such as "create Run digits".
     """
-    said = str(body.get("message") or body.get("error_code") or f"HTTP {status}").rstrip(".")
+    # The model server says `error`, FastAPI-like services `detail`.
+    words = (body.get(key) for key in ("message", "error", "detail", "error_code"))
+    said = str(next(filter(None, words), f"HTTP {status}")).rstrip(".")
     reason = str(body.get("reason") or body.get("error_code") or "")
     make = _BY_STATUS.get(status, _other)
     return make(what, said, status, reason, body)

@@ -41,8 +41,9 @@ def pack(folder: Path, *, limit: int = LIMIT_BYTES) -> Archive:
     """Pack what git would keep of *folder*.
 
     Order, times, owners and permissions are fixed, so the digest depends on
-    names, contents and the executable bit alone. A link to a file inside the
-    folder is packed as that file; links that lead outside are named in `skipped`.
+    names, contents and the executable bit alone. A link to a file or folder
+    inside is packed as what it leads to; links that lead outside, nowhere or
+    round in a circle are named in `skipped`.
 
     Raises:
         InvalidInput: *folder* is no folder, holds nothing to pack, or more than *limit* bytes.
@@ -85,7 +86,7 @@ def _files(root: Path, skipped: list[str]) -> Iterator[Path]:
         for path in folder.iterdir():
             if ignore.leaves_out(path):
                 continue
-            if path.is_symlink() and not _leads_to_a_file_inside(path, root):
+            if path.is_symlink() and not _leads_inside(path, root):
                 skipped.append(path.relative_to(root).as_posix())
             elif path.is_dir():
                 waiting.append(path)
@@ -93,9 +94,15 @@ def _files(root: Path, skipped: list[str]) -> Iterator[Path]:
                 yield path
 
 
-def _leads_to_a_file_inside(link: Path, root: Path) -> bool:
-    target = link.resolve()
-    return target.is_file() and target.is_relative_to(root)
+def _leads_inside(link: Path, root: Path) -> bool:
+    """Tell whether a link can be packed: to a file or folder inside, and not to one above it."""
+    try:
+        target = link.resolve()
+        there = target.is_file() or target.is_dir()
+        above = {each.resolve() for each in link.parents}
+    except (OSError, RuntimeError):  # links that lead to each other
+        return False
+    return there and target.is_relative_to(root) and target not in above
 
 
 def _write(content: IO[bytes], root: Path, files: list[Path]) -> None:

@@ -13,6 +13,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 # A leading zero (007) or plus sign would be lost in a number: such values stay text.
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"-?(0|[1-9][0-9]*)?(\.[0-9]+|[0-9]\.|(\.[0-9]+)?[eE][-+]?[0-9]+)")
+# Beyond it JSON numbers lose digits in readers that know doubles alone.
+_EXACT = 2**53
 _WORDS = {"true": True, "false": False}
 
 
@@ -20,7 +22,8 @@ def parse_parameters(pairs: Iterable[str]) -> dict[str, Parameter]:
     """Turn `name=value` pairs into typed parameters, in the order given.
 
     Numbers and true/false get their type, all else is text; JSON quotes force
-    text: `-p 'fold="7"'`.
+    text: `-p 'fold="7"'`. What a number would print in another way (1.10, 1e5,
+    an id of twenty digits) stays text, so that all arrives as it was typed.
 
     Raises:
         InvalidInput: no `=`, a name that is no identifier, or a name given twice.
@@ -47,13 +50,19 @@ def parse_value(text: str) -> Parameter:
     """Give *text* the type that it looks like."""
     if text in _WORDS:
         return _WORDS[text]
-    if _INTEGER.fullmatch(text):
+    if _INTEGER.fullmatch(text) and abs(int(text)) <= _EXACT and text != "-0":
         return int(text)
-    if _FLOAT.fullmatch(text) and math.isfinite(float(text)):
+    if _FLOAT.fullmatch(text) and math.isfinite(float(text)) and _prints_the_same(text):
         return float(text)
     if len(text) > 1 and text[0] == text[-1] == '"':
         return _unquoted(text)
     return text
+
+
+def _prints_the_same(text: str) -> bool:
+    """Tell whether a fraction comes out as it was typed, whoever stores it as a JSON number."""
+    number = float(text)
+    return str(number) == text and not number.is_integer() and "e" not in text
 
 
 def parse_pairs(pairs: Iterable[str], *, option: str) -> dict[str, str]:

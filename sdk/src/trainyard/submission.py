@@ -57,10 +57,17 @@ def archive_run(options: RunOptions, digest: str, *, prefix: str) -> Run:
         "resources": _resources(options),
         "retry": {"userError": options.retry} if options.retry else None,
         "timeout": options.timeout,
-        "register": {"model": options.register} if options.register else None,
+        "register": _register(options.register),
     }
     named = {"name": options.name} if options.name else {"generateName": prefix}
     return build_run({"metadata": named, "spec": {k: v for k, v in spec.items() if v}})
+
+
+def _register(wanted: str) -> dict[str, str] | None:
+    """Read MODEL or MODEL:ARTIFACT."""
+    model, _, artifact = wanted.partition(":")
+    named = {"artifactPath": artifact} if artifact else {}
+    return {"model": model, **named} if wanted else None
 
 
 def _resources(options: RunOptions) -> dict[str, Any]:

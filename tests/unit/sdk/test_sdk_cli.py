@@ -56,6 +56,27 @@ def test_a_run_is_followed_to_its_end(
     assert "job-x7k2p: Succeeded, acc=0.9" in done.stderr
 
 
+def test_describe_leads_with_the_verdict_and_ends_with_the_spec(
+    kubeconfig: Path, cluster: FakeCluster
+) -> None:
+    cluster.put("runs", finished("bad", good=False, code=3))
+    said = call("describe", "run", "bad").stdout
+
+    assert said.index("Failed: ExitCode") < said.index("trainyard rerun bad")
+    assert said.index("trainyard rerun bad") < said.index("Succeeded=False")
+    assert said.index("Succeeded=False") < said.index("Spec:")
+
+
+def test_models_show_which_mlflow_name_they_stand_for(
+    kubeconfig: Path, cluster: FakeCluster
+) -> None:
+    model = model_object("churn-model-1a2b3c4d")
+    model["spec"]["name"] = "Churn Model"
+    cluster.put("models", model)
+
+    assert "Churn Model" in call("models").stdout
+
+
 def test_a_detached_run_prints_its_name_alone(kubeconfig: Path, tmp_path: Path) -> None:
     done = call("run", str(job(tmp_path / "job")), "-d", "--", "python", "-c", "print(1)")
 

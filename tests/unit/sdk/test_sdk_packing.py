@@ -137,6 +137,19 @@ def test_links_are_packed_as_files_unless_they_lead_outside(tmp_path: Path) -> N
     assert archive.skipped == ("out",)
 
 
+def test_a_link_to_a_folder_inside_is_packed_and_a_circle_is_named(tmp_path: Path) -> None:
+    folder = write(tmp_path / "job", {"real/a.txt": "a"})
+    (folder / "alias").symlink_to("real")
+    (folder / "real" / "up").symlink_to("..")
+    (folder / "one").symlink_to("two")
+    (folder / "two").symlink_to("one")
+    archive = pack(folder)
+
+    with archive.content, tarfile.open(fileobj=archive.content) as tar:
+        assert tar.getnames() == ["alias/a.txt", "real/a.txt"]
+    assert archive.skipped == ("alias/up", "one", "real/up", "two")
+
+
 def test_too_much_is_refused_with_the_largest_files(tmp_path: Path) -> None:
     write(tmp_path, {"data.bin": "x" * 5000, "a.py": "x"})
 

@@ -290,7 +290,7 @@ def _first_logged(session: Any, run_id: str) -> list[str]:
     return [key for (key,) in query.group_by(SqlMetric.key).order_by(first, SqlMetric.key)]
 
 
-def _models(session: Any, run_ids: list[str]) -> list[dict[str, str | None]]:
+def _models(session: Any, run_ids: list[str]) -> list[dict[str, Any]]:
     query = (
         session.query(SqlLoggedModel)
         .filter(SqlLoggedModel.source_run_id.in_(run_ids))
@@ -305,12 +305,13 @@ def _models(session: Any, run_ids: list[str]) -> list[dict[str, str | None]]:
             "name": model.name,
             "artifactPath": model.name,
             "uri": f"models:/{model.model_id}",
+            "own": model.source_run_id == run_ids[0],
         }
         for model in found
     ]
 
 
-def _older_models(session: Any, run_id: str) -> list[dict[str, str | None]]:
+def _older_models(session: Any, run_id: str) -> list[dict[str, Any]]:
     """List the models that a client of MLflow 2 logged: it notes them in a tag."""
     tag = session.query(SqlTag.value).filter_by(run_uuid=run_id, key=_LOG_MODEL_HISTORY).first()
     try:
@@ -319,6 +320,12 @@ def _older_models(session: Any, run_id: str) -> list[dict[str, str | None]]:
     except (ValueError, KeyError, TypeError, AttributeError):
         return []
     return [
-        {"modelID": None, "name": path, "artifactPath": path, "uri": f"runs:/{run_id}/{path}"}
+        {
+            "modelID": None,
+            "name": path,
+            "artifactPath": path,
+            "uri": f"runs:/{run_id}/{path}",
+            "own": True,
+        }
         for path in dict.fromkeys(paths)
     ]

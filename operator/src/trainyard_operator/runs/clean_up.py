@@ -9,7 +9,7 @@ from trainyard_operator.engine.plan import Object, Plan, Ref
 from trainyard_operator.runs import status as run_status
 from trainyard_operator.runs.liveness import unfinished
 from trainyard_operator.runs.observe import Observed
-from trainyard_operator.runs.recording import recording
+from trainyard_operator.runs.recording import recording, registering
 from trainyard_operator.runs.retry import clean_up_in
 from trainyard_operator.settings import Settings
 from trainyard_operator.tokens import run_secret
@@ -29,6 +29,12 @@ def after_the_end(run: Object, observed: Observed, *, now: datetime, settings: S
             delete=lingering if late else (),
             recheck_after=LINGERING if lingering else _clean_up_in(run, now=now),
             condition=run_status.CLEANED_UP,
+        )
+    if run_status.is_registering(run):
+        return Plan(
+            status=run_status.recorded(run, now=now),
+            effects=tuple(registering(run)),
+            recheck_after=LINGERING if lingering else None,
         )
     ttl = _clean_up_in(run, now=now)
     doomed: tuple[Ref, ...] = ()

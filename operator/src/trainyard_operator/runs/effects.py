@@ -3,7 +3,7 @@
 Descriptions only, and the pure folding of answers into a status; performers.py makes the calls.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,8 @@ from trainyard_operator import names
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.errors import Terminal
 from trainyard_operator.engine.plan import Effect, Object
+
+_REGISTERED = "Registered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +103,12 @@ class FinishRun(Effect):
 class CreateVersion(Effect):
     """Register what a finished Run logged as the next ModelVersion of a Model.
 
-    The logged model is found in the answer of the plan's FinishRun when artifact_path is empty.
-    One version per Run, whatever happens: an existing one with the Run's label is the answer.
+    Without artifact_path the logged model is found in the answer of the plan's FinishRun or
+    AskModels. One version per Run, whatever happens: an existing one with the Run's label is the
+    answer.
     """
 
-    condition: str = field(default="Recorded", kw_only=True)
+    condition: str = field(default=_REGISTERED, kw_only=True)
 
     namespace: str
     model: str
@@ -114,8 +117,28 @@ class CreateVersion(Effect):
     artifact_path: str = ""
 
     def fold(self, status: Object, answer: Mapping[str, Any]) -> Object:
-        """Keep the version's name."""
-        return {**status, "modelVersion": str(answer["name"])}
+        """Keep the version's name, and name it in the condition if that says so already."""
+        name = str(answer["name"])
+        said = f"What it logged is {name}"
+        held = [
+            {**each, "message": said} if _is_registered(each) else each
+            for each in status.get("conditions") or ()
+        ]
+        return {**status, "modelVersion": name, "conditions": held}
+
+
+def _is_registered(condition: Mapping[str, Any]) -> bool:
+    return bool(condition["type"] == _REGISTERED and condition["status"] == "True")
+
+
+@dataclass(frozen=True, slots=True)
+class AskModels(Effect):
+    """Ask which models a finished run logged, when registering is tried again."""
+
+    condition: str = field(default=_REGISTERED, kw_only=True)
+
+    namespace: str
+    run_id: str
 
 
 def version_object(call: CreateVersion, number: int, path: str) -> Object:
@@ -156,8 +179,8 @@ def artifact_path(call: CreateVersion, answers: Mapping[str, Mapping[str, Any]])
     """
     if call.artifact_path:
         return call.artifact_path
-    models = answers.get("FinishRun", {}).get("models") or []
-    paths = list(dict.fromkeys(str(m.get("artifactPath") or m.get("name")) for m in models))
+    asked = answers.get("FinishRun") or answers.get("AskModels") or {}
+    paths = candidates(asked.get("models") or [])
     if len(paths) == 1:
         return paths[0]
     if not paths:
@@ -168,6 +191,20 @@ def artifact_path(call: CreateVersion, answers: Mapping[str, Mapping[str, Any]])
         )
     raise Terminal(
         "SeveralModelsLogged",
-        f"The run logged {len(paths)} models ({', '.join(paths[:5])}): name the one to register"
-        " in spec.register.artifactPath",
+        f"The run logged {len(paths)} models ({', '.join(paths[:5])}), and none was named: choose"
+        f" with `trainyard register {call.run} --artifact {paths[-1]} --as {call.model}`",
     )
+
+
+# What autologging makes of a search: the search itself, and the model that it is for.
+_SEARCH = frozenset({"model", "best_estimator"})
+
+
+def candidates(models: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+    """Return the artifact paths that may be meant: one where it is plain.
+
+    A run's own models come before those of its children, and a search is for its best estimator.
+    """
+    own = [each for each in models if each.get("own", True)]
+    paths = list(dict.fromkeys(str(m.get("artifactPath") or m.get("name")) for m in own or models))
+    return ["best_estimator"] if set(paths) == _SEARCH else paths

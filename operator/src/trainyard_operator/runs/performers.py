@@ -62,6 +62,10 @@ async def _finish_run(call: effects.FinishRun, tools: Tools, _: Mapping[str, Ans
     return answer
 
 
+async def _ask_models(call: effects.AskModels, tools: Tools, _: Mapping[str, Answer]) -> Answer:
+    return await tools.tracking.summary(call.namespace, call.run_id)
+
+
 async def _create_version(
     call: effects.CreateVersion, tools: Tools, answers: Mapping[str, Answer]
 ) -> Answer:
@@ -115,5 +119,6 @@ PERFORMERS: Performers = {
     effects.RecallExperiment: _recall,
     effects.FollowLog: _follow_log,
     effects.FinishRun: _finish_run,
+    effects.AskModels: _ask_models,
     effects.CreateVersion: _create_version,
 }

@@ -362,6 +362,10 @@ def refused(
         return run_status.not_recorded(
             run, status, reason=error.reason, message=error.message, now=now
         )
+    if condition == run_status.REGISTERED:
+        return run_status.not_registered(
+            run, status, reason=error.reason, message=error.message, now=now
+        )
     if condition != run_status.FINISHED:
         return condition_false(run, status, error=error, condition=condition, now=now)
     if isinstance(error, Terminal):

@@ -11,6 +11,7 @@ from trainyard_operator.engine.conditions import parse_time
 from trainyard_operator.engine.plan import Effect, Object
 from trainyard_operator.runs import effects
 from trainyard_operator.runs.outcome import MAIN, container_state
+from trainyard_operator.runs.status import is_registering
 
 
 def record_run(run: Object) -> Effect:
@@ -78,19 +79,26 @@ def recording(run: Object, pod: Object | None) -> Sequence[Effect]:
     first: tuple[Effect, ...] = (
         () if attempts else (replace(record_run(run), condition="Recorded"),)
     )
-    asked: list[Effect] = [*first, done]
-    register = spec.get("register")
-    if register and status["phase"] == "Succeeded":
-        asked.append(
-            effects.CreateVersion(
-                namespace=meta["namespace"],
-                model=register["model"],
-                run=meta["name"],
-                run_uid=meta["uid"],
-                artifact_path=register.get("artifactPath") or "",
-            )
-        )
-    return asked
+    return [*first, done, *((_create_version(run),) if is_registering(run) else ())]
+
+
+def registering(run: Object) -> Sequence[Effect]:
+    """Return what registers the model of a Run that is on record already."""
+    create = _create_version(run)
+    if create.artifact_path:
+        return (create,)
+    return (effects.AskModels(create.namespace, names.run_id(run)), create)
+
+
+def _create_version(run: Object) -> effects.CreateVersion:
+    register, meta = run["spec"]["register"], run["metadata"]
+    return effects.CreateVersion(
+        namespace=meta["namespace"],
+        model=register["model"],
+        run=meta["name"],
+        run_uid=meta["uid"],
+        artifact_path=register.get("artifactPath") or "",
+    )
 
 
 def _last_of(run: Object, entry: Mapping[str, Any], pod: Object | None) -> effects.FollowLog:

@@ -27,7 +27,11 @@ CLEANED_UP = "CleanedUp"
 TIMED_OUT = "TimedOut"
 LISTED = 10
 _NOTHING = timedelta(0)
-_ONLY_UNREGISTERED = frozenset({"NoModelLogged", "SeveralModelsLogged"})
+REGISTERED = "Registered"
+# What trying again does not mend: a person registers by hand, or leaves it.
+_NEVER_REGISTERED = frozenset(
+    {"NoModelLogged", "SeveralModelsLogged", "RunNotSucceeded", "TrackingRefused", "InvalidSpec"}
+)
 
 RECORDING = ("Recording", "Metrics and log are being archived")
 
@@ -41,6 +45,17 @@ def is_recorded(status: Object) -> bool:
     """Tell whether metrics and log are archived, or can never be."""
     held = find(status, RECORDED) or {}
     return bool(held.get("status") == "True" or held.get("reason") == "TrackingRefused")
+
+
+def is_registering(run: Object) -> bool:
+    """Tell whether a model is still to be registered for a finished Run."""
+    status = run.get("status") or {}
+    if not run["spec"].get("register") or status.get("phase") != "Succeeded":
+        return False
+    held = find(status, REGISTERED)
+    if held is None:  # finished before there was this condition
+        return not status.get("modelVersion")
+    return held.get("status") != "True" and held.get("reason") not in _NEVER_REGISTERED
 
 
 def current_attempt(status: Object) -> tuple[int, Mapping[str, Any] | None]:
@@ -163,25 +178,47 @@ def final(run: Object, status: Object, *, reason: str, message: str, now: dateti
         Condition(FINISHED, "True", reason, message),
         Condition(SUCCEEDED, told, reason, message),
         Condition(RECORDED, "False", *RECORDING),
+        *_registering(run, good=good),
         now=now,
     )
+
+
+def _registering(run: Object, *, good: bool) -> tuple[Condition, ...]:
+    wanted = run["spec"].get("register")
+    if not wanted:
+        return ()
+    if good:
+        told = f"What it logged is being registered as {wanted['model']}"
+        return (Condition(REGISTERED, "False", "Registering", told),)
+    told = f"Only a Run that succeeded is registered; this one is not, as {wanted['model']}"
+    return (Condition(REGISTERED, "False", "RunNotSucceeded", told),)
 
 
 def not_recorded(
     run: Object, status: Object, *, reason: str, message: str, now: datetime
 ) -> Object:
-    """Return the status when a step of recording failed.
+    """Return the status when a step of recording failed."""
+    return merge(run, status, Condition(RECORDED, "False", reason, message), now=now)
 
-    Registering is the last one: if only that failed, metrics and log are archived.
-    """
-    archived: Literal["True", "False"] = "True" if reason in _ONLY_UNREGISTERED else "False"
-    return merge(run, status, Condition(RECORDED, archived, reason, message), now=now)
+
+def not_registered(
+    run: Object, status: Object, *, reason: str, message: str, now: datetime
+) -> Object:
+    """Return the status when registering failed, which comes once all else is recorded."""
+    told = Condition(REGISTERED, "False", reason, message)
+    return merge(run, status, _ARCHIVED, told, now=now)
+
+
+_ARCHIVED = Condition(RECORDED, "True", "Recorded", "Metrics and log are archived")
 
 
 def recorded(run: Object, *, now: datetime) -> Object:
-    """Return the status of a Run whose metrics and log are archived."""
-    told = Condition(RECORDED, "True", "Recorded", "Metrics and log are archived")
-    return merge(run, _status(run), told, now=now)
+    """Return the status of a Run whose metrics and log are archived, and its model registered.
+
+    The condition's message gets the version's name once that is known.
+    """
+    done = (Condition(REGISTERED, "True", "Registered", ""),) if is_registering(run) else ()
+    return merge(run, _status(run), _ARCHIVED, *done, now=now)
 
 
 def cleaned_up(run: Object, status: Object, *, now: datetime) -> Object:

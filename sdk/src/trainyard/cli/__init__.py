@@ -10,7 +10,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from trainyard.cli import compare, predict, promote, proxy, resources, run, runs, serve, status
+from trainyard.cli import (
+    compare,
+    predict,
+    promote,
+    proxy,
+    register,
+    resources,
+    run,
+    runs,
+    serve,
+    status,
+)
 from trainyard.cli.options import close_clients
 from trainyard.cli.terminal import show_error
 from trainyard.errors import TrainyardError
@@ -66,6 +77,7 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Models": (
         resources.models,
         resources.versions,
+        register.register,
         promote.promote,
         promote.rollback,
         serve.serve,

@@ -82,6 +82,7 @@ def models(output: Output = Form.TABLE, namespace: Namespace = "", context: Cont
     rows = [
         [
             each.metadata.name,
+            each.spec.name or each.metadata.name,
             str(each.status.latest_version or "-"),
             str(each.status.versions),
             _holdings(each.status.aliases) or "-",
@@ -92,7 +93,7 @@ def models(output: Output = Form.TABLE, namespace: Namespace = "", context: Cont
     if not rows:
         note(f"There are no models in namespace {client.namespace}: `trainyard run --register`")
         return
-    show_table(("MODEL", "LATEST", "VERSIONS", "HOLDS", "REFUSED"), rows)
+    show_table(("MODEL", "MLFLOW NAME", "LATEST", "VERSIONS", "HOLDS", "REFUSED"), rows)
 
 
 def versions(
@@ -140,7 +141,7 @@ def describe(
     namespace: Namespace = "",
     context: Context = "",
 ) -> None:
-    """Show where a resource stands and why: conditions, attempts, events, spec.
+    """Show where a resource stands and why: the verdict, conditions, attempts, events, spec.
 
     \b
     Example:
@@ -154,7 +155,7 @@ def describe(
     metadata, status = item["metadata"], item.get("status") or {}
     print(f"{kind_name(chosen)} {name}  (namespace {metadata['namespace']})")
     print(f"Created {metadata['creationTimestamp']}\n")
-    print("Spec:\n" + _indented(item.get("spec")))
+    _print_verdict(chosen, item)
     plain = {key: status[key] for key in status if key not in {"conditions", "attempts"}}
     if plain:
         print("Status:\n" + _indented(plain))
@@ -164,6 +165,24 @@ def describe(
     for attempt in status.get("attempts", []):
         print(f"Attempt {attempt['number']}:\n" + _indented(attempt))
     _describe_events(client, chosen, item)
+    print("Spec:\n" + _indented(item.get("spec")), end="")
+
+
+def _print_verdict(kind: "type[Resource]", item: dict[str, Any]) -> None:
+    """Say first where the resource stands, why, and where the way on is explained."""
+    from trainyard.kinds import parse  # noqa: PLC0415  # not for --help
+    from trainyard.settling import judge  # noqa: PLC0415
+
+    verdict = judge(parse(kind, item))
+    phase = (item.get("status") or {}).get("phase") or ("Good" if verdict.good else "Waiting")
+    print(f"{phase}: {verdict.reason}" + (f": {verdict.message}" if verdict.message else ""))
+    name = item["metadata"]["name"]
+    if kind.definition.plural == "runs" and verdict.settled and not verdict.good:
+        print(f"  → trainyard logs {name}; once it is mended: trainyard rerun {name}")
+    for condition in (item.get("status") or {}).get("conditions", []):
+        if condition["type"] == "Registered" and condition["status"] == "False":
+            print(f"Not registered: {condition['reason']}: {condition['message']}")
+    print()
 
 
 def delete(

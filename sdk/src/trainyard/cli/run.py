@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from trainyard.submission import RunOptions
 
 _RECORD_SECONDS = 10
+# What passes by itself, so that it is worth a moment's waiting.
+_STILL_REGISTERING = frozenset(
+    {"Registering", "VersionNumberTaken", "TrackingUnavailable", "APIServerUnavailable", "Conflict"}
+)
 
 
 def run(
@@ -140,7 +144,10 @@ def _tell(archive: "Archive") -> None:
 
     if archive.skipped:
         names = ", ".join(archive.skipped[:5])
-        note(f"Left out, because the links lead outside the folder: {names}", style="yellow")
+        note(
+            f"Left out, as links that lead outside, nowhere or in a circle: {names}",
+            style="yellow",
+        )
     if archive.is_large:
         largest = ", ".join(f"{name} ({human_size(size)})" for name, size in archive.largest)
         note(
@@ -169,9 +176,10 @@ def follow_to_end(client: "Client", run: "Run") -> int:
     finally:
         sink.close()
     sink.end_line()
-    sum_up(recorded(client, finished))
+    finished = recorded(client, finished)
+    sum_up(finished)
     sys.stdout.flush()
-    return exit_code(finished)
+    return exit_code(finished) or (1 if unregistered(finished) else 0)
 
 
 def recorded(client: "Client", run: "Run") -> "Run":
@@ -179,9 +187,34 @@ def recorded(client: "Client", run: "Run") -> "Run":
     from trainyard.errors import TrainyardError  # noqa: PLC0415  # not for --help
 
     try:
-        return client.wait(run, condition="Recorded", timeout=_RECORD_SECONDS)
+        run = client.wait(run, condition="Recorded", timeout=_RECORD_SECONDS)
+        if run.spec.register_ is None or run.status.model_version:
+            return run
+        return _registered(client, run)
     except TrainyardError:
         return run
+
+
+def _registered(client: "Client", run: "Run") -> "Run":
+    """Wait a little until registering has come to an end, good or bad."""
+    deadline = time.monotonic() + _RECORD_SECONDS
+    for _, latest in client.watch(type(run), run.metadata.name, timeout=_RECORD_SECONDS):
+        run = latest
+        condition = run.status.condition("Registered")
+        waits = condition is not None and condition.reason in _STILL_REGISTERING
+        if not waits or time.monotonic() > deadline:
+            break
+    return run
+
+
+def unregistered(run: "Run") -> str:
+    """Say why the model of a Run that succeeded is not registered though that was asked for."""
+    if run.spec.register_ is None or run.status.phase != "Succeeded" or run.status.model_version:
+        return ""
+    condition = run.status.condition("Registered")
+    if condition is None:
+        return "nobody has registered it yet"
+    return f"{condition.reason}: {condition.message}"
 
 
 def sum_up(run: "Run") -> None:
@@ -198,3 +231,8 @@ def sum_up(run: "Run") -> None:
     note(", ".join(fact for fact in facts if fact), style="green" if verdict.good else "red")
     if not verdict.good:
         note(f"{verdict.reason}: {verdict.message}")
+    if (why := unregistered(run)) and run.spec.register_ is not None:
+        model = run.spec.register_.model
+        note(f"Not registered as {model}: {why}", style="red")
+        if "trainyard register" not in why:
+            note(f"  → trainyard register {run.metadata.name} --as {model}")

@@ -39,7 +39,12 @@ Memory = Annotated[str, typer.Option(help="Memory, such as 4Gi.", rich_help_pane
 Gpu = Annotated[int, typer.Option(help="NVIDIA GPUs.", min=0, rich_help_panel=_WHERE)]
 
 Register = Annotated[
-    str, typer.Option(metavar="MODEL", help="Register the result.", rich_help_panel=_AFTER)
+    str,
+    typer.Option(
+        metavar="MODEL[:ARTIFACT]",
+        help="Register the result; ARTIFACT names it where several are logged.",
+        rich_help_panel=_AFTER,
+    ),
 ]
 Detach = Annotated[
     bool,

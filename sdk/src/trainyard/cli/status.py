@@ -112,7 +112,7 @@ def _runs(client: "Client") -> bool:
     if not rows:
         note("  none yet: trainyard run FOLDER")
         return False
-    show_table(("NAME", "PHASE", "AGE", ""), rows)
+    show_table(("NAME", "PHASE", "AGE", "METRIC OR REASON"), rows)
     hidden = len(newest) - len(rows)
     if hidden:
         note(f"  and {hidden} more: trainyard get runs", style="dim")
@@ -136,7 +136,7 @@ def _models(client: "Client") -> bool:
     if not rows:
         note("  none yet: trainyard run FOLDER --register MODEL")
         return False
-    show_table(("MODEL", "STAGE", "VERSION", ""), rows)
+    show_table(("MODEL", "STAGE", "VERSION", "REFUSED"), rows)
     return True
 
 
@@ -163,5 +163,5 @@ def _deployments(client: "Client") -> bool:
     if not rows:
         note("  none yet")
         return False
-    show_table(("NAME", "SERVES", "VERSION", "READY", "PHASE", ""), rows)
+    show_table(("NAME", "SERVES", "VERSION", "READY", "PHASE", "ENDPOINT OR REASON"), rows)
     return True

@@ -1,13 +1,14 @@
 """What the Run kind decides once the outcome is known, and when a step fails."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from builders import given
 from builders.run_plans import LATER, ended_status, finished, kinds_of
 from builders.stage import attempt_job, attempt_pod, condition_of, decide, ended
-from trainyard_operator.engine.errors import Retry, Terminal
-from trainyard_operator.engine.plan import Plan
+from trainyard_operator.engine.errors import OperatorError, Retry, Terminal
+from trainyard_operator.engine.plan import Object, Plan
 from trainyard_operator.runs import effects
 from trainyard_operator.runs import status as run_status
 from trainyard_operator.runs.plan import refused
@@ -78,6 +79,83 @@ class TestRecording:
         assert not decide(run, after=LATER).delete
 
 
+class TestRegistering:
+    def register(self, error: OperatorError, **spec: Any) -> Object:
+        """Return the Run after its registering failed in the step that recorded it."""
+        held = ended_status()
+        run = given.run(status=held, register={"model": "digits"}, **spec)
+        told = refused(run, held, error=error, condition="Registered", now=given.NOW)
+        return {**run, "status": told}
+
+    def test_the_condition_is_there_only_if_it_was_asked_for(self) -> None:
+        assert "Registered" not in str(decide(given.run(status=ended_status())).status)
+
+    def test_the_condition_names_the_version(self) -> None:
+        run = given.run(status=ended_status(), register={"model": "digits"})
+        told = decide(run)
+        status = told.effects[-1].fold(told.status, {"name": "digits-3"})
+        condition = condition_of(Plan(status=status), "Registered")
+
+        assert (condition["status"], condition["reason"]) == ("True", "Registered")
+        assert "digits-3" in condition["message"]
+        assert status["modelVersion"] == "digits-3"
+
+    def test_what_was_not_registered_is_recorded_all_the_same(self) -> None:
+        run = self.register(Terminal("NoModelLogged", "log one"))
+        conditions = {each["type"]: each for each in run["status"]["conditions"]}
+
+        assert conditions["Recorded"]["status"] == "True"
+        assert conditions["Registered"]["reason"] == "NoModelLogged"
+
+    def test_a_passing_failure_is_tried_again_without_recording_again(self) -> None:
+        run = self.register(Retry("APIServerUnavailable", "busy"))
+
+        assert kinds_of(decide(run).effects) == ["AskModels", "CreateVersion"]
+
+    def test_a_named_model_is_registered_again_without_asking(self) -> None:
+        run = self.register(Retry("APIServerUnavailable", "busy"))
+        run["spec"]["register"]["artifactPath"] = "m"
+
+        assert kinds_of(decide(run).effects) == ["CreateVersion"]
+
+    def test_pods_stay_until_registering_is_decided(self) -> None:
+        waits = self.register(Retry("APIServerUnavailable", "busy"), ttlSecondsAfterFinished=0)
+        final = self.register(Terminal("NoModelLogged", "log one"), ttlSecondsAfterFinished=0)
+        job = attempt_job(waits, conditions=[{"type": "Complete", "status": "True"}])
+
+        assert not decide(waits, jobs=(job,), after=LATER).delete
+        assert decide(final, jobs=(job,), after=LATER).delete
+        assert not decide(final, jobs=(job,), after=LATER).effects
+
+    def test_a_version_of_a_run_from_before_the_condition_is_not_made_again(self) -> None:
+        status = ended_status(
+            modelVersion="digits-1",
+            conditions=[given.condition("Finished"), given.condition("Recorded")],
+        )
+
+        assert not decide(given.run(status=status, register={"model": "digits"})).effects
+
+    @pytest.mark.parametrize(
+        ("models", "paths"),
+        [
+            ([("a", True)], ["a"]),
+            ([("a", True), ("child", False)], ["a"]),
+            ([("child", False)], ["child"]),
+            ([("model", True), ("best_estimator", True)], ["best_estimator"]),
+            ([("model", True), ("best_estimator", True), ("x", False)], ["best_estimator"]),
+            ([("model", True), ("best_estimator", True), ("x", True)], None),
+            ([("a", True), ("b", True)], ["a", "b"]),
+        ],
+    )
+    def test_what_is_plain_is_chosen(
+        self, models: list[tuple[str, bool]], paths: list[str] | None
+    ) -> None:
+        logged = [{"artifactPath": path, "own": own} for path, own in models]
+        found = list(effects.candidates(logged))
+
+        assert found == paths if paths else len(found) > 1
+
+
 class TestFailedSteps:
     def test_a_service_that_is_down_is_waited_for(self) -> None:
         error = Retry("TrackingUnavailable", "down")
@@ -96,14 +174,14 @@ class TestFailedSteps:
 
     def test_recording_that_fails_changes_no_outcome(self) -> None:
         held = ended_status()
-        error = Terminal("NoModelLogged", "log one")
+        error = Terminal("TrackingRefused", "no")
         status = refused(
             given.run(status=held), held, error=error, condition="Recorded", now=given.NOW
         )
 
         assert status["phase"] == "Succeeded"
         told = condition_of(Plan(status=status), "Recorded")
-        assert (told["status"], told["reason"]) == ("True", "NoModelLogged")
+        assert (told["status"], told["reason"]) == ("False", "TrackingRefused")
 
     def test_clean_up_that_fails_is_told_beside_the_outcome(self) -> None:
         held = ended_status()
