@@ -83,6 +83,8 @@ FULL: dict[str, dict[str, Any]] = {
                 "pod": "r-a1-0-x",
                 "startTime": given.CREATED,
                 "completionTime": given.CREATED,
+                "observedStartTime": given.CREATED,
+                "observedCompletionTime": given.CREATED,
                 "exitCode": 3,
                 "reason": "ExitCode",
                 "message": "exit code 3",
@@ -90,6 +92,8 @@ FULL: dict[str, dict[str, Any]] = {
             }
         ],
         "attemptCount": 1,
+        "retries": {"userError": 1, "infrastructure": 2},
+        "waitingSince": given.CREATED,
         "metrics": {"val_accuracy": "0.984", "loss": "NaN"},
         "metric": "val_accuracy=0.984",
         "duration": "41s",
@@ -138,6 +142,8 @@ FULL: dict[str, dict[str, Any]] = {
         "experiment": "digits",
         "metrics": {"val_accuracy": "0.984"},
         "source": "mlflow-artifacts:/1/a/artifacts/model",
+        "spentAttempts": 5,
+        "retry": 1,
     },
     "Deployment": {
         "phase": "Progressing",
