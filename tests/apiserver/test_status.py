@@ -119,6 +119,7 @@ FULL: dict[str, dict[str, Any]] = {
         "versions": 3,
         "retired": 4,
         "retiredVersions": [4],
+        "unaudited": 1,
         "history": [
             {
                 "time": given.CREATED,

@@ -23,6 +23,7 @@ class ConditionType(StrEnum):
     CLEANED_UP = "CleanedUp"
     REGISTERED = "Registered"
     READY = "Ready"
+    AUDITED = "Audited"
     PUBLISHED = "Published"
     SERVABLE = "Servable"
     AVAILABLE = "Available"
@@ -148,6 +149,12 @@ class MoveReason(StrEnum):
     HELD_BEFORE = "HeldBefore"
     FORCED = "Forced"
     RELEASED = "Released"
+
+
+class AuditedReason(StrEnum):
+    """Whether a Model's moves are on the audit trail; told only once they could not be."""
+
+    AUDITED = "Audited"
 
 
 class PublishedReason(StrEnum):

@@ -198,6 +198,8 @@ class ModelStatus(Status):
     """Numbers of the last 100 versions that were deleted."""
     history: Annotated[list[Move], Field(max_length=20)] = []
     """The last 20 moves, oldest first."""
+    unaudited: int = 0
+    """How many of them, the newest, are not on the audit trail yet."""
 
 
 class Model(Resource):

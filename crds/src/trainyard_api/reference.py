@@ -34,7 +34,10 @@ REASONS: dict[str, tuple[tuple[str, tuple[Iterable[StrEnum], ...]], ...]] = {
         ("CleanedUp", (conditions.CleanedUpReason, conditions.TroubleReason)),
         ("Registered", (conditions.RegisteredReason, conditions.TroubleReason)),
     ),
-    "Model": (("Ready", (conditions.ModelReason, conditions.TroubleReason)),),
+    "Model": (
+        ("Ready", (conditions.ModelReason, conditions.TroubleReason)),
+        ("Audited", (conditions.AuditedReason, conditions.TroubleReason)),
+    ),
     "ModelVersion": (
         ("Published", (conditions.PublishedReason, conditions.TroubleReason)),
         ("Servable", (conditions.ServableReason,)),

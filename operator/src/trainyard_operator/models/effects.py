@@ -39,6 +39,8 @@ class Audit(Effect):
             line written twice is one object.
     """
 
+    condition: str = field(default="Audited", kw_only=True)
+
     namespace: str
     model: str
     line: Mapping[str, Any] = field(default_factory=dict)

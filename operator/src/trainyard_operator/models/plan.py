@@ -16,11 +16,11 @@ from trainyard_operator import names
 from trainyard_operator.engine.conditions import Condition, merge
 from trainyard_operator.engine.plan import Effect, Event, Object, Plan
 from trainyard_operator.engine.world import World
-from trainyard_operator.models import pointers, promotion
-from trainyard_operator.models.effects import Audit, SetAlias
+from trainyard_operator.models import audit, pointers, promotion
+from trainyard_operator.models.effects import SetAlias
 from trainyard_operator.models.pointers import Holding, Move, Pointers, Refusal, Registry
 from trainyard_operator.models.promotion import Promotion
-from trainyard_operator.models.read import alias_times, read_registry
+from trainyard_operator.models.read import read_registry
 from trainyard_operator.names import MODEL_VERSIONS
 from trainyard_operator.numbers import Retired, retire
 from trainyard_operator.settings import Settings
@@ -57,9 +57,13 @@ def plan(resource: Object, observed: Observed, /, *, now: datetime, settings: Se
         **_numbers(resource, registry, pointed=decided.aliases.values()),
     }
     told = _ready(resource, registry, decided, promotions)
+    status = merge(resource, audit.owe(status, decided.moves), told, now=now)
+    promoted = tuple(_promote(resource, registry, promotions))
+    if not promoted and status == resource.get("status"):
+        return audit.pay(resource, decided.history, now=now) or Plan(status=status)
     return Plan(
-        status=merge(resource, status, told, now=now),
-        effects=tuple(_effects(resource, registry, decided, promotions)),
+        status=status,
+        effects=promoted,
         events=tuple(_events(registry, decided, holdings)),
     )
 
@@ -184,11 +188,8 @@ def _owned_elsewhere(resource: Object, registry: Registry, blocked: Promotion) -
     return ModelReason.ALIAS_OWNED_ELSEWHERE, message
 
 
-def _effects(
-    resource: Object,
-    registry: Registry,
-    decided: Pointers,
-    promotions: dict[str, Promotion],
+def _promote(
+    resource: Object, registry: Registry, promotions: dict[str, Promotion]
 ) -> Iterator[Effect]:
     meta = resource["metadata"]
     writes = {p.stage: p.write for p in promotions.values() if p.write is not None}
@@ -200,25 +201,6 @@ def _effects(
             if registry.owners.get(alias) == names.PROMOTER and alias in promotions
         }
         yield SetAlias(meta["namespace"], meta["name"], meta["uid"], {**kept, **writes})
-    times = alias_times(resource)
-    for move in decided.moves:
-        yield Audit(meta["namespace"], meta["name"], _audit_line(resource, move, times))
-
-
-def _audit_line(resource: Object, move: Move, times: dict[str, str]) -> Object:
-    """Describe a move; the same move told twice, after a crash, has the same time and id."""
-    meta = resource["metadata"]
-    return {
-        "time": times.get(move.stage) or rfc3339(move.time),
-        "id": f"{move.stage}-{meta.get('generation', 0)}",
-        "namespace": meta["namespace"],
-        "model": meta["name"],
-        "stage": move.stage,
-        "from": move.before,
-        "to": move.after,
-        "by": move.by,
-        "reason": move.reason,
-    }
 
 
 def _events(registry: Registry, decided: Pointers, holdings: Sequence[Holding]) -> Iterator[Event]:

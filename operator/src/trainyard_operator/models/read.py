@@ -53,15 +53,6 @@ def alias_owners(model: Object) -> dict[str, str]:
     return owners
 
 
-def alias_times(model: Object) -> dict[str, str]:
-    """Return when each alias was last written, as its field managers recorded it."""
-    times: dict[str, str] = {}
-    for entry in _alias_entries(model):
-        for alias in _aliases(entry):
-            times[alias] = max(times.get(alias, ""), entry.get("time", ""))
-    return times
-
-
 def _alias_entries(model: Object) -> list[dict[str, Any]]:
     entries = model["metadata"].get("managedFields") or ()
     return [e for e in entries if not e.get("subresource") and _aliases(e)]

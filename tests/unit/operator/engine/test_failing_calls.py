@@ -131,8 +131,8 @@ def settled(each: Object) -> Object:
     each.pop("stringData", None)
     told = each.get("status", {}).get("conditions")
     if told:
-        # Told once a clean-up failed, and then stays.
-        kept = [c for c in told if c["type"] != "CleanedUp"]
+        # Told once they failed, and then they stay.
+        kept = [c for c in told if c["type"] not in {"Audited", "CleanedUp"}]
         each["status"]["conditions"] = sorted(kept, key=lambda c: str(c["type"]))
     return each
 

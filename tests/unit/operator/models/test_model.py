@@ -1,5 +1,4 @@
 import json
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -70,36 +69,55 @@ def test_a_move_is_status_audit_line_and_event() -> None:
     }
     assert told.status["aliases"] == {"production": 2}
     assert told.status["history"][0]["to"] == 2
-    (audit,) = told.effects
-    assert isinstance(audit, Audit)
-    assert audit.line["time"] == "2026-11-24T11:59:59Z"
+    assert told.effects == ()
+    assert told.status["unaudited"] == 1
     assert [e.reason for e in told.events] == ["Moved"]
     assert ready(told)["reason"] == "AllStagesHeld"
 
 
-def test_the_audit_line_of_a_move_is_the_same_when_told_again_after_a_crash() -> None:
-    resource = model(
-        given.stage("production"), aliases={"production": 1}, managers=(owned("cli", "production"),)
-    )
+def test_a_move_that_holds_is_then_put_on_the_audit_trail() -> None:
+    resource = model(given.stage("production"), aliases={"production": 1})
+    moved = {**resource, "status": plan(resource, version(1)).status}
+    told, again = plan(moved, version(1)), plan(moved, version(1))
 
-    first = plan(resource, version(1))
-    again = kind.plan(
-        resource,
-        kind.Observed((version(1),)),
-        now=NOW + timedelta(minutes=1),
-        settings=Settings(),
-    )
+    (line,) = told.effects
+    assert isinstance(line, Audit)
+    assert (line.line["to"], line.line["time"]) == (1, "2026-11-24T12:00:00Z")
+    assert told.effects == again.effects
+    assert "unaudited" not in told.status
+    assert plan({**moved, "status": told.status}, version(1)).effects == ()
 
-    assert first.effects == again.effects
+
+def test_the_trail_being_away_holds_up_no_promotion() -> None:
+    resource = model(given.stage("production"), aliases={"production": 1})
+    first = plan(resource, version(1)).status
+    wanted = model(given.stage("production"), aliases={"production": 2})
+    moved = plan({**wanted, "status": first}, version(1), version(2))
+
+    assert moved.status["aliases"] == {"production": 2}
+    assert moved.status["unaudited"] == 2
+    paid = plan({**wanted, "status": moved.status}, version(1), version(2))
+    assert [e.line["to"] for e in paid.effects if isinstance(e, Audit)] == [1, 2]
+
+
+def test_a_trail_that_failed_for_a_while_is_told_as_whole_again() -> None:
+    resource = model(given.stage("production"), aliases={"production": 1})
+    status = plan(resource, version(1)).status
+    failed = [*status["conditions"], given.condition("Audited", "False", "TrackingUnavailable")]
+    told = plan({**resource, "status": {**status, "conditions": failed}}, version(1))
+
+    (audited,) = [c for c in told.status["conditions"] if c["type"] == "Audited"]
+    assert audited["status"] == "True"
 
 
 def test_a_decided_model_is_not_decided_again() -> None:
     resource = model(given.stage("production"), aliases={"production": 1})
     told = plan(resource, version(1))
+    paid = plan({**resource, "status": told.status}, version(1))
 
-    again = plan({**resource, "status": told.status}, version(1))
+    again = plan({**resource, "status": paid.status}, version(1))
 
-    assert again == Plan(status=told.status)
+    assert again == Plan(status=paid.status)
 
 
 def test_a_refusal_is_in_the_stage_the_condition_and_one_event() -> None:
