@@ -80,7 +80,7 @@ async def test_a_failing_call_stops_the_step_and_the_status_says_why() -> None:
     run = stage.kube.find("Run")[0]
     plan = Plan(
         {},
-        effects=(effects.Audit("team", "m", {}),),
+        effects=(effects.Audit("team", "m", {}, condition=""),),
         create=(given.job("never", of=run),),
     )
     with pytest.raises(Retry):
@@ -94,7 +94,7 @@ async def test_a_failing_call_stops_the_step_and_the_status_says_why() -> None:
 async def test_a_step_that_fails_leaves_what_is_there_and_not_what_was_planned() -> None:
     stage = stage_with_run(phase="Running")
     stage.tracking.down = Retry("Forbidden", "no")
-    plan = Plan({"phase": "Succeeded"}, effects=(effects.Audit("team", "m", {}),))
+    plan = Plan({"phase": "Succeeded"}, effects=(effects.Audit("team", "m", {}, condition=""),))
     with pytest.raises(Retry):
         await process(stage, kind_of(plan)).reconciler.reconcile(KEY)
 
@@ -119,7 +119,9 @@ async def test_answers_that_arrived_before_the_failure_are_kept() -> None:
 async def test_a_service_that_fails_is_told_once_it_lasts() -> None:
     stage = stage_with_run()
     stage.tracking.down = Unavailable("TrackingUnavailable", "down")
-    life = process(stage, kind_of(Plan({}, effects=(effects.Audit("team", "m", {}),))))
+    life = process(
+        stage, kind_of(Plan({}, effects=(effects.Audit("team", "m", {}, condition=""),)))
+    )
     for _ in range(10):
         with pytest.raises(Unavailable):
             await life.reconciler.reconcile(KEY)
@@ -133,7 +135,9 @@ async def test_a_service_that_fails_is_told_once_it_lasts() -> None:
 
 async def test_a_service_that_answered_meanwhile_fails_anew() -> None:
     stage = stage_with_run()
-    life = process(stage, kind_of(Plan({}, effects=(effects.Audit("team", "m", {}),))))
+    life = process(
+        stage, kind_of(Plan({}, effects=(effects.Audit("team", "m", {}, condition=""),)))
+    )
     down = Unavailable("TrackingUnavailable", "down")
     for failing in (down, None, down):
         stage.tracking.down = failing
@@ -148,7 +152,7 @@ async def test_a_service_that_answered_meanwhile_fails_anew() -> None:
 async def test_an_error_after_the_end_does_not_undo_it(error: type[OperatorError]) -> None:
     stage = stage_with_run(conditions=[given.condition("Finished")])
     stage.tracking.down = error("APIServerUnavailable", "no")
-    plan = Plan({}, effects=(effects.Audit("team", "m", {}),))
+    plan = Plan({}, effects=(effects.Audit("team", "m", {}, condition=""),))
     kind = dataclasses.replace(kind_of(plan), is_settled=RUN.is_settled, refused=RUN.refused)
     life = process(stage, kind)
     for _ in range(3):
