@@ -9,7 +9,11 @@ from pages import ROOT, rows, sections, words
 
 SECTIONS = sections("docs/reference/metrics.md")
 PARTS = {"Operator": "operator", "Tracking": "tracking", "Model server": "serving"}
-TYPES = {"Counter": "counter", "Gauge": "gauge", "Histogram": "histogram", "_gauge": "gauge"}
+TYPES = {"Counter": "counter", "Gauge": "gauge", "Histogram": "histogram"} | {
+    # The model server's own makers.
+    "_gauge": "gauge",
+    "_histogram": "histogram",
+}
 
 # Name, type, labels.
 Metric = tuple[str, str, tuple[str, ...]]

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from trainyard_api.logged_models import candidates
 from trainyard_api.meta import ObjectMeta
 from trainyard_api.model import Model, ModelSpec
 from trainyard_api.model_version import ModelVersion
@@ -15,7 +17,6 @@ from trainyard.errors import Conflict, InvalidInput, NotFound
 from trainyard.kinds import validated
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
-_SEARCH = frozenset({"model", "best_estimator"})
 _TRIES = 10
 
 
@@ -52,12 +53,9 @@ def logged_model(models: Sequence[Mapping[str, Any]], run: str, given: str = "")
     Raises:
         InvalidInput: there is none, or several; the message lists them.
     """
-    own = [each for each in models if each.get("own", True)]
-    paths = list(dict.fromkeys(str(m.get("artifactPath") or m["name"]) for m in own or models))
     if given:
         return given
-    if set(paths) == _SEARCH:
-        return "best_estimator"
+    paths = candidates(models)
     if len(paths) == 1:
         return paths[0]
     if not paths:
@@ -93,14 +91,12 @@ def _models(client: Client, run_id: str) -> Sequence[Mapping[str, Any]]:
 def _ensure_model(client: Client, name: str) -> int:
     """Make the Model unless it is there; return the highest number that is gone for good."""
     try:
-        return int(getattr(client.get(Model, name).status, "retired", 0) or 0)
+        return client.get(Model, name).status.retired
     except NotFound:
-        pass
-    try:
-        client.create(Model(metadata=ObjectMeta(name=name), spec=ModelSpec()))
-    except Conflict:
-        return 0  # somebody was faster: it is there, and that was the wish
-    return 0
+        # Somebody may be faster: it is there then, and that was the wish.
+        with suppress(Conflict):
+            client.create(Model(metadata=ObjectMeta(name=name), spec=ModelSpec()))
+        return 0
 
 
 def _next_number(client: Client, model: str, retired: int) -> int:

@@ -1,6 +1,6 @@
 """What the server counts, as Prometheus metrics. Labels are bounded and made at the start."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from prometheus_client import (
@@ -59,17 +59,11 @@ class Metrics:
         self._failures = Counter(
             "trainyard_prediction_failures", "Requests that the model refused.", registry=registry
         )
-        self._predict_seconds = Histogram(
-            "trainyard_predict_seconds",
-            "Seconds of one call of the model.",
-            buckets=_SECONDS,
-            registry=registry,
+        self._predict_seconds = self._histogram(
+            "trainyard_predict_seconds", "Seconds of one call of the model.", _SECONDS
         )
-        self._batch_rows = Histogram(
-            "trainyard_batch_rows",
-            "Rows in one call of the model.",
-            buckets=_ROWS,
-            registry=registry,
+        self._batch_rows = self._histogram(
+            "trainyard_batch_rows", "Rows in one call of the model.", _ROWS
         )
         self._inflight = self._gauge("trainyard_inflight_requests", "Requests not yet answered.")
         self._connections = self._gauge("trainyard_open_connections", "Open client connections.")
@@ -84,6 +78,9 @@ class Metrics:
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
+        return Histogram(name, text, buckets=buckets, registry=self.registry)
 
     def watch(self, *, inflight: Callable[[], int], connections: Callable[[], int]) -> None:
         """Read these at each scrape, so that requests don't pay for them."""

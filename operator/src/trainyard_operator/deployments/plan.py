@@ -179,8 +179,7 @@ def _secrets(
     for target in decided.keep:
         secret = children.serving_secret(resource, target.digest, settings=settings)
         made = any(children.mounts(child, secret) for child in observed.children)
-        digest = names.short_digest(target.digest)
-        pods = [p for p in observed.pods if p["metadata"]["labels"].get(names.DIGEST) == digest]
+        pods = _pods(target, observed)
         if not made or any(tokens.may_be_missing(pod, now=now) for pod in pods):
             yield secret
 

@@ -7,6 +7,8 @@ from trainyard_operator.engine.plan import Object
 API_VERSION = contract.API_VERSION
 FIELD_MANAGER = contract.OPERATOR_MANAGER
 MANAGED_BY = {contract.MANAGED_BY_LABEL: contract.MANAGED_BY}
+SELECTOR = f"{contract.MANAGED_BY_LABEL}={contract.MANAGED_BY}"
+"""Finds the children among everybody's objects."""
 
 JOBS = "jobs"
 PODS = "pods"

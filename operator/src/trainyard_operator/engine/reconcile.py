@@ -103,7 +103,6 @@ class Reconciler:
     async def _do(self, kind: Kind[Any], resource: Object, plan: Plan) -> "_Step":
         promised, known = plan.status, resource.get("status") or {}
         answers: dict[str, Answer] = {}
-        failing = plan.condition or kind.condition
         try:
             for effect in plan.effects:
                 failing = effect.condition or kind.condition

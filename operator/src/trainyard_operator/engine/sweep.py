@@ -17,7 +17,6 @@ from trainyard_operator.engine.plan import Object, Ref
 from trainyard_operator.engine.shell import BATCH, WATCHED, Shell
 
 EVERY = timedelta(minutes=5)
-_MANAGED = ",".join(f"{key}={value}" for key, value in objects.MANAGED_BY.items())
 _KINDS = {plural: kind for kind, plural in objects.PLURALS.items()}
 _log = logging.getLogger(__name__)
 
@@ -77,7 +76,7 @@ async def _is_there(kube: Kube, resource: str, gone: Object) -> bool:
 
 async def _listed(kube: Kube, resource: str, namespaces: Iterable[str]) -> AsyncIterator[Object]:
     api_version, kind = _KINDS[resource]
-    owned = {} if resource in objects.OWN_RESOURCES else {"labelSelector": _MANAGED}
+    owned = {} if resource in objects.OWN_RESOURCES else {"labelSelector": objects.SELECTOR}
     for namespace in tuple(namespaces) or ("",):
         async for each in kube.list(api_version, kind, namespace, **owned):
             yield each

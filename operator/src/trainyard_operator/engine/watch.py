@@ -17,7 +17,6 @@ from trainyard_operator.engine.shell import WATCHED, Shell
 from trainyard_operator.settings import Settings
 
 _log = logging.getLogger(__name__)
-_SELECTOR = ",".join(f"{key}={value}" for key, value in objects.MANAGED_BY.items())
 _GROUPS = {resource: kind[0] for kind, resource in objects.PLURALS.items()}
 
 
@@ -109,7 +108,7 @@ def configuration(settings: Settings) -> kopf.OperatorSettings:
     kept.process.ultimate_exiting_timeout = 60
     for resource in objects.CHILDREN:
         group, _, version = _GROUPS[resource].rpartition("/")
-        kept.watching.label_selectors[group, version, resource] = _SELECTOR
+        kept.watching.label_selectors[group, version, resource] = objects.SELECTOR
     _log.debug("kopf watches %s", ", ".join(WATCHED), extra={"all": not settings.watch_namespaces})
     return kept
 

@@ -3,9 +3,11 @@
 Descriptions only, and the pure folding of answers into a status; performers.py makes the calls.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from trainyard_api.logged_models import candidates
 
 from trainyard_operator import names
 from trainyard_operator.engine import objects
@@ -194,17 +196,3 @@ def artifact_path(call: CreateVersion, answers: Mapping[str, Mapping[str, Any]])
         f"The run logged {len(paths)} models ({', '.join(paths[:5])}), and none was named: choose"
         f" with `trainyard register {call.run} --artifact {paths[-1]} --as {call.model}`",
     )
-
-
-# What autologging makes of a search: the search itself, and the model that it is for.
-_SEARCH = frozenset({"model", "best_estimator"})
-
-
-def candidates(models: Sequence[Mapping[str, Any]]) -> Sequence[str]:
-    """Return the artifact paths that may be meant: one where it is plain.
-
-    A run's own models come before those of its children, and a search is for its best estimator.
-    """
-    own = [each for each in models if each.get("own", True)]
-    paths = list(dict.fromkeys(str(m.get("artifactPath") or m.get("name")) for m in own or models))
-    return ["best_estimator"] if set(paths) == _SEARCH else paths

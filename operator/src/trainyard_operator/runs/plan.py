@@ -205,18 +205,11 @@ def _sooner(*left: timedelta | None) -> timedelta | None:
 def _wait(
     run: Object, number: int, observed: Observed, *, now: datetime, settings: Settings
 ) -> Plan:
-    waits = _explained(observed)
-    secret = run_secret(run, key=settings.signing_key)
-    name = secret["metadata"]["name"]
-    if waits.reason == "ConfigMissing" and name in waits.message:
-        # Ours to mend, so never final: the node asks again for it.
-        told = Waiting(waits.reason, f"Secret {name}, which holds the Run's token, is made again")
-        return Plan(
-            status=_quiet_or(run, run.get("status") or {}, told, now=now),
-            create=(secret,),
-            recheck_after=LOOK_AGAIN,
-        )
-    status = run.get("status") or {}
+    waits, status = _explained(observed), run.get("status") or {}
+    if waits.reason == "ConfigMissing":
+        secret = run_secret(run, key=settings.signing_key)
+        if secret["metadata"]["name"] in waits.message:
+            return _make_again(run, secret, now=now)
     since = run_status.waiting_since(status, waits.reason)
     if waits.patience is not None:
         since = since or now
@@ -229,6 +222,17 @@ def _wait(
     return Plan(
         status=_quiet_or(run, status, waits, now=now, since=since),
         recheck_after=LOOK_AGAIN if waits.patience is not None or not observed.pod else QUIET * 5,
+    )
+
+
+def _make_again(run: Object, secret: Object, *, now: datetime) -> Plan:
+    # Ours to mend, so never final: the node asks again for it.
+    message = f"Secret {secret['metadata']['name']}, which holds the Run's token, is made again"
+    told = Waiting("ConfigMissing", message)
+    return Plan(
+        status=_quiet_or(run, run.get("status") or {}, told, now=now),
+        create=(secret,),
+        recheck_after=LOOK_AGAIN,
     )
 
 
@@ -358,10 +362,6 @@ def refused(
     run: Object, status: Object, /, *, error: OperatorError, condition: str, now: datetime
 ) -> Object:
     """Tell of a failed step: what the user must change ends the Run, the rest waits."""
-    if condition == run_status.RECORDED:
-        return run_status.not_recorded(
-            run, status, reason=error.reason, message=error.message, now=now
-        )
     if condition == run_status.REGISTERED:
         return run_status.not_registered(
             run, status, reason=error.reason, message=error.message, now=now

@@ -194,13 +194,6 @@ def _registering(run: Object, *, good: bool) -> tuple[Condition, ...]:
     return (Condition(REGISTERED, "False", "RunNotSucceeded", told),)
 
 
-def not_recorded(
-    run: Object, status: Object, *, reason: str, message: str, now: datetime
-) -> Object:
-    """Return the status when a step of recording failed."""
-    return merge(run, status, Condition(RECORDED, "False", reason, message), now=now)
-
-
 def not_registered(
     run: Object, status: Object, *, reason: str, message: str, now: datetime
 ) -> Object:

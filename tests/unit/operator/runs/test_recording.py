@@ -7,6 +7,7 @@ import pytest
 from builders import given
 from builders.run_plans import LATER, ended_status, finished, kinds_of
 from builders.stage import attempt_job, attempt_pod, condition_of, decide, ended
+from trainyard_api.logged_models import candidates
 from trainyard_operator.engine.errors import OperatorError, Retry, Terminal
 from trainyard_operator.engine.plan import Object, Plan
 from trainyard_operator.runs import effects
@@ -151,7 +152,7 @@ class TestRegistering:
         self, models: list[tuple[str, bool]], paths: list[str] | None
     ) -> None:
         logged = [{"artifactPath": path, "own": own} for path, own in models]
-        found = list(effects.candidates(logged))
+        found = list(candidates(logged))
 
         assert found == paths if paths else len(found) > 1
 
