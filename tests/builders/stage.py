@@ -9,7 +9,6 @@ from fake_cluster import FakeCluster
 from fakes import Clock, FakeKube, FakeLogs, FakeTeller, FakeTracking, Faults
 from trainyard_operator import names
 from trainyard_operator.engine import objects
-from trainyard_operator.engine.cache import Cache
 from trainyard_operator.engine.cluster_world import ClusterWorld
 from trainyard_operator.engine.errors import Retry
 from trainyard_operator.engine.kind import Kind
@@ -17,7 +16,8 @@ from trainyard_operator.engine.plan import Object, Plan
 from trainyard_operator.engine.reconcile import Reconciler
 from trainyard_operator.engine.shell import WATCHED
 from trainyard_operator.engine.world import Key
-from trainyard_operator.names import MODELS, RUNS
+from trainyard_operator.names import RUNS
+from trainyard_operator.process import new_cache
 from trainyard_operator.runs import plan as run_kind
 from trainyard_operator.runs.kind import KIND as RUN_KIND
 from trainyard_operator.runs.observe import Observed
@@ -115,7 +115,7 @@ class World(ClusterWorld):
     """A ClusterWorld on a clock of its own."""
 
     def __init__(self, kube: FakeKube, tracking: FakeTracking) -> None:
-        super().__init__(Cache({MODELS}), kube, tracking)  # type: ignore[arg-type]  # a fake
+        super().__init__(new_cache(), kube, tracking)  # type: ignore[arg-type]  # a fake
         self._clock = kube.clock
 
     def now(self) -> Any:
@@ -149,10 +149,9 @@ class Process:
     async def look(self) -> None:
         """Look once at everything there is."""
         for resource in self.reconciler.kinds:
-            for each in tuple(self.world.cache.all(resource)):
-                meta = each["metadata"]
+            for namespace, name in self.world.cache.names(resource):
                 try:
-                    await self.reconciler.reconcile(Key(resource, meta["namespace"], meta["name"]))
+                    await self.reconciler.reconcile(Key(resource, namespace, name))
                 except Retry:
                     continue
 

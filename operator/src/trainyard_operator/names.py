@@ -29,6 +29,9 @@ MODEL_VERSION = contract.MODEL_VERSION_LABEL
 DEPLOYMENT = contract.DEPLOYMENT_LABEL
 DIGEST = f"{contract.GROUP}/digest"
 
+# Indexes (engine/cache.py) that more than one module asks by.
+BY_MODEL = "spec.model"
+
 RETIRE_FINALIZER = contract.RETIRE_FINALIZER
 
 

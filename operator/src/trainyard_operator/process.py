@@ -13,6 +13,7 @@ import gc
 import logging
 import signal
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import uvloop
@@ -23,12 +24,14 @@ from trainyard_operator.engine.background import Background, Die, die
 from trainyard_operator.engine.cache import Cache
 from trainyard_operator.engine.cluster_world import ClusterWorld
 from trainyard_operator.engine.connections import Connections
+from trainyard_operator.engine.informer import Informer
+from trainyard_operator.engine.kind import indexes_of
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.engine.lease import Lease
-from trainyard_operator.engine.objects import PODS
+from trainyard_operator.engine.objects import CHILDREN, JOBS, OWN_RESOURCES, PODS, SELECTOR
 from trainyard_operator.engine.reconcile import Reconciler
 from trainyard_operator.engine.recorder import Recorder
-from trainyard_operator.engine.shell import Shell
+from trainyard_operator.engine.shell import WATCHED, Shell
 from trainyard_operator.engine.world import Key
 from trainyard_operator.kinds import KINDS
 from trainyard_operator.logs.keeper import LogKeeper
@@ -43,7 +46,8 @@ from trainyard_operator.tracking import TrackingClient
 
 DRAIN_SECONDS = 20.0
 _FLUSH_SECONDS = 2.0
-_WHOLE = frozenset(kind.resource for kind in KINDS.values() if kind.keeps_managers)
+# Of these there are tens of thousands.
+_PACKED = frozenset({RUNS, JOBS, PODS})
 _log = logging.getLogger("trainyard_operator")
 
 
@@ -62,12 +66,12 @@ class Operator:
             identity=settings.identity,
         )
         self.kube = Kube(
-            access, opened.api, logs=opened.logs, time_to_write=self.lease.time_to_write
+            access, opened.api, streams=opened.streams, time_to_write=self.lease.time_to_write
         )
         self.tracking = TrackingClient(
             opened.tracking, url=settings.tracking_url, token_file=settings.tracking_token_file
         )
-        self.world = ClusterWorld(Cache(_WHOLE), self.kube, self.tracking)
+        self.world = ClusterWorld(new_cache(), self.kube, self.tracking)
         self.shell = Shell(KINDS, self.world)
         self.kube.on_written = self.shell.written
         self.logs = LogKeeper(
@@ -115,7 +119,13 @@ class Operator:
 
     async def _load_and_watch(self, stop: asyncio.Event) -> None:
         namespaces = self.settings.watch_namespaces
-        await sweep.load(self.shell, self.kube, namespaces)
+        self.shell.is_loading = True
+        informers = {
+            resource: [self._informer(resource, each) for each in namespaces or ("",)]
+            for resource in WATCHED
+        }
+        for each in chain.from_iterable(informers.values()):
+            await each.load()
         # What was just loaded lives long: the collector need not look at it again.
         gc.freeze()
         self.background.start("recorder", self.recorder.run())
@@ -124,9 +134,16 @@ class Operator:
         await self.shell.start(self.reconciler, workers=self.settings.workers)
         for task in self.shell.tasks:
             self.background.watch_over(task)
+        for resource in CHILDREN:
+            for each in informers[resource]:
+                self.background.start(f"informer of {resource}", each.follow())
         self.is_loaded = True
         _log.info("leading", extra={"identity": self.settings.identity})
         await watch.watch(self.shell, self.access, self.settings, stop=stop, on_cleanup=self._drain)
+
+    def _informer(self, resource: str, namespace: str) -> Informer:
+        selector = "" if resource in OWN_RESOURCES else SELECTOR
+        return Informer(self.kube, self.shell, resource, namespace, selector=selector)
 
     async def _drain(self) -> None:
         """Finish what is going on, and let another replica lead: kopf takes seconds to end."""
@@ -156,6 +173,12 @@ class Operator:
 
     def _log_complete(self, call: FollowLog) -> None:
         self.shell.queues[RUNS].add(Key(RUNS, call.namespace, call.run))
+
+
+def new_cache() -> Cache:
+    """Return a cache that finds things as the kinds ask for them."""
+    whole = [kind.resource for kind in KINDS.values() if kind.keeps_managers]
+    return Cache(indexes_of(KINDS), packed=_PACKED, whole=whole)
 
 
 async def run(settings: Settings) -> None:

@@ -53,7 +53,8 @@ class Scene:
 async def scene(monkeypatch: Any) -> AsyncIterator[Scene]:
     monkeypatch.setattr(leases, "EVERY", 0)
     monkeypatch.setattr(process.gc, "freeze", lambda: None)
-    monkeypatch.setattr(process.sweep, "load", _nothing)
+    monkeypatch.setattr(process.Informer, "load", _nothing)
+    monkeypatch.setattr(process.Informer, "follow", _for_ever)
     monkeypatch.setattr(process.watch, "watch", _nothing)
     async with connections.connect(None) as opened:
         yield Scene(opened)
@@ -63,12 +64,16 @@ async def _nothing(*_: object, **__: object) -> None:
     """Return at once."""
 
 
+async def _for_ever(*_: object, **__: object) -> None:
+    await asyncio.Event().wait()
+
+
 async def test_the_lease_is_renewed_while_caches_are_loaded(scene: Scene, monkeypatch: Any) -> None:
     async def load(*_: object) -> None:
         while scene.leases.renewals < 5:
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(process.sweep, "load", load)
+    monkeypatch.setattr(process.Informer, "load", load)
     stop = asyncio.Event()
     stop.set()
     await scene.lead(stop)
@@ -86,7 +91,7 @@ async def test_a_load_that_fails_ends_the_process(scene: Scene, monkeypatch: Any
     async def load(*_: object) -> None:
         raise KeyError("items")
 
-    monkeypatch.setattr(process.sweep, "load", load)
+    monkeypatch.setattr(process.Informer, "load", load)
     await scene.lead(asyncio.Event())
 
     assert scene.deaths == ["loading or watching failed"]

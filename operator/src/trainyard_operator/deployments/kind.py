@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from trainyard_operator import names
 from trainyard_operator.deployments.plan import observe, plan
 from trainyard_operator.deployments.status import PROGRESSING
-from trainyard_operator.engine.kind import Kind, labelled, owner_of
+from trainyard_operator.engine.kind import Kind, by_label, labelled, owner_of
 from trainyard_operator.engine.objects import BUDGETS, DEPLOYMENTS, PODS, SERVICES
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.engine.world import World
@@ -21,8 +21,12 @@ def _of_version(version: Object, world: World) -> Iterable[str]:
 
 
 def _following(namespace: str, model: str, world: World) -> Iterable[str]:
-    found = world.list(MODEL_DEPLOYMENTS, namespace)
-    return [d["metadata"]["name"] for d in found if d["spec"]["model"]["name"] == model]
+    found = world.list(MODEL_DEPLOYMENTS, namespace, by=("model", model))
+    return [d["metadata"]["name"] for d in found]
+
+
+def _model_of(deployment: Object) -> Iterable[str]:
+    return (deployment["spec"]["model"]["name"],)
 
 
 KIND = Kind(
@@ -37,5 +41,9 @@ KIND = Kind(
         SERVICES: owner_of("Deployment"),
         BUDGETS: owner_of("Deployment"),
         PODS: labelled(names.DEPLOYMENT),
+    },
+    indexes={
+        MODEL_DEPLOYMENTS: {"model": _model_of},
+        PODS: {names.DEPLOYMENT: by_label(names.DEPLOYMENT)},
     },
 )

@@ -1,38 +1,76 @@
-"""What kopf's watches have shown, trimmed, indexed by owner; and the World made of it.
+"""What the watches have shown, trimmed, packed and indexed.
 
-Objects are held as raw dicts without what no kind reads, because memory at thousands of Runs
-is what matters here. An object is never replaced by an older one of the same UID, and one that
-was seen deleted never comes back: `remember` may be called with our own writes at any time.
+Packed: an object is held as JSON and read anew by whoever asks, because ten thousand Runs with
+their Jobs and pods take 50 MiB as text and four times that as dicts, which the garbage collector
+would have to visit, too. Indexed: an object is found by its controller, by a label or by what a
+kind says (kind.Kind.indexes), never by looking at all others.
+
+An object is never replaced by an older one, and one that was deleted comes back only if it is
+seen with a newer version: `remember` may be called with our own writes at any time.
 """
 
-import sys
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import orjson
 
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.plan import Object
+from trainyard_operator.engine.trimming import trim
 from trainyard_operator.metrics import CACHED
 
+Indexer = Callable[[Object], Iterable[str]]
+"""An object → the values that it is found by."""
+
+_OWNER = "owner"
 _TOMBSTONES = 20_000
+# resource, name of the index, namespace, value
+_Place = tuple[str, str, str, str]
+_Name = tuple[str, str]
+
+
+class _Held(NamedTuple):
+    """An object as it is kept: text, or as it is where kinds read many at a time."""
+
+    uid: str
+    version: int
+    places: tuple[_Place, ...]
+    content: bytes | Object
+
+    def read(self) -> Object:
+        content = self.content
+        return content if isinstance(content, dict) else orjson.loads(content)
 
 
 class Cache:
     """All watched objects, by resource, namespace and name.
 
     Args:
+        indexes: Resource → name of an index → what an object is found by.
+        packed: Resources of which there are very many, and few are read at a time.
         whole: Resources whose objects are kept untrimmed, managedFields included.
     """
 
-    def __init__(self, whole: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        indexes: Mapping[str, Mapping[str, Indexer]] | None = None,
+        *,
+        packed: Collection[str] = (),
+        whole: Collection[str] = (),
+    ) -> None:
+        self._indexers = indexes or {}
+        self._packed = frozenset(packed)
         self._whole = frozenset(whole)
-        self._objects: dict[str, dict[tuple[str, str], Object]] = defaultdict(dict)
-        self._owned: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
-        self._gone: OrderedDict[str, None] = OrderedDict()
+        self._held: dict[str, dict[_Name, _Held]] = defaultdict(dict)
+        self._found: dict[_Place, set[_Name]] = {}
+        self._gone: OrderedDict[str, int] = OrderedDict()
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
         """Return an object, None if there is none. Never change it."""
-        return self._objects[resource].get((namespace, name))
+        held = self._held[resource].get((namespace, name))
+        return held.read() if held else None
 
     def list(
         self,
@@ -41,163 +79,107 @@ class Cache:
         *,
         owner: str = "",
         labels: Mapping[str, str] | None = None,
+        by: tuple[str, str] | None = None,
+        limit: int | None = None,
     ) -> Sequence[Object]:
         """Return objects of a namespace, sorted by name; see World.list."""
-        held = self._objects[resource]
-        keys: Iterable[tuple[str, str]] = self._owned[resource, owner] if owner else held
-        found = (held[key] for key in sorted(key for key in keys if key[0] == namespace))
-        return [each for each in found if _has(each, labels or {})]
+        wanted = labels or {}
+        held = self._held[resource]
+        names = sorted(self._names(resource, namespace, owner=owner, labels=wanted, by=by))
+        found = (held[name].read() for name in names)
+        return list(islice((each for each in found if _has(each, wanted)), limit))
 
-    def all(self, resource: str) -> Iterable[Object]:
-        """Return every object of a resource."""
-        return tuple(self._objects[resource].values())
+    def count(self, resource: str, namespace: str, *, by: tuple[str, str]) -> int:
+        """Return how many objects of a namespace an index finds; see World.count."""
+        return len(self._found.get((resource, by[0], namespace, by[1]), ()))
 
-    def remember(self, resource: str, seen: Object) -> Object | None:
-        """Take in an object; return it trimmed if it is news, None if something newer is held."""
+    def all(self, resource: str) -> Iterator[Object]:
+        """Yield every object of a resource."""
+        for held in tuple(self._held[resource].values()):
+            yield held.read()
+
+    def names(self, resource: str) -> Sequence[_Name]:
+        """Return namespace and name of every object of a resource."""
+        return tuple(self._held[resource])
+
+    def versions(self, resource: str, namespace: str = "") -> Mapping[_Name, tuple[str, int]]:
+        """Return UID and version of every object of a resource, or of one namespace's."""
+        return {
+            name: (held.uid, held.version)
+            for name, held in self._held[resource].items()
+            if not namespace or name[0] == namespace
+        }
+
+    def remember(self, resource: str, seen: Object) -> bool:
+        """Take in an object; tell whether it is news."""
         meta = seen["metadata"]
-        key = (meta.get("namespace", ""), meta["name"])
-        held = self._objects[resource].get(key)
-        if meta["uid"] in self._gone or (held and not _newer(seen, than=held)):
-            return None
-        trimmed = trim(resource, seen, whole=resource in self._whole)
+        name, uid = (meta.get("namespace", ""), meta["name"]), meta["uid"]
+        version = version_of(seen)
+        held = self._held[resource].get(name)
+        if version <= self._gone.get(uid, -1) or (held and version <= held.version):
+            return False
         if held is not None:
-            self._forget(resource, key, held)
-        self._objects[resource][key] = trimmed
-        owner = objects.controller_uid(trimmed)
-        if owner:
-            self._owned[resource, owner].add(key)
-        CACHED.labels(resource).set(len(self._objects[resource]))
-        return trimmed
+            self._forget(resource, name, held)
+        kept = trim(resource, seen, whole=resource in self._whole)
+        content = orjson.dumps(kept) if resource in self._packed else kept
+        made = _Held(uid, version, tuple(self._places(resource, name[0], kept)), content)
+        self._held[resource][name] = made
+        for place in made.places:
+            self._found.setdefault(place, set()).add(name)
+        CACHED.labels(resource).set(len(self._held[resource]))
+        return True
 
     def drop(self, resource: str, seen: Object) -> None:
-        """Forget a deleted object for good; a namesake with another UID stays."""
+        """Forget a deleted object; a namesake with another UID stays."""
         meta = seen["metadata"]
-        self._gone[meta["uid"]] = None
+        self._gone[meta["uid"]] = version_of(seen)
         if len(self._gone) > _TOMBSTONES:
             self._gone.popitem(last=False)
-        key = (meta.get("namespace", ""), meta["name"])
-        held = self._objects[resource].get(key)
-        if held is not None and held["metadata"]["uid"] == meta["uid"]:
-            self._forget(resource, key, held)
-        CACHED.labels(resource).set(len(self._objects[resource]))
+        name = (meta.get("namespace", ""), meta["name"])
+        held = self._held[resource].get(name)
+        if held is not None and held.uid == meta["uid"]:
+            self._forget(resource, name, held)
+        CACHED.labels(resource).set(len(self._held[resource]))
 
-    def _forget(self, resource: str, key: tuple[str, str], held: Object) -> None:
-        del self._objects[resource][key]
-        owner = objects.controller_uid(held)
+    def _names(
+        self,
+        resource: str,
+        namespace: str,
+        *,
+        owner: str,
+        labels: Mapping[str, str],
+        by: tuple[str, str] | None,
+    ) -> Iterable[_Name]:
+        if by is None and owner:
+            by = (_OWNER, owner)
+        indexed = self._indexers.get(resource, {})
+        by = by or next(((key, value) for key, value in labels.items() if key in indexed), None)
+        if by is not None:
+            return self._found.get((resource, by[0], namespace, by[1]), ())
+        return (name for name in self._held[resource] if name[0] == namespace)
+
+    def _places(self, resource: str, namespace: str, kept: Object) -> Iterator[_Place]:
+        owner = objects.controller_uid(kept)
         if owner:
-            owned = self._owned[resource, owner]
-            owned.discard(key)
-            if not owned:
-                del self._owned[resource, owner]
+            yield resource, _OWNER, namespace, owner
+        for index, indexer in self._indexers.get(resource, {}).items():
+            for value in indexer(kept):
+                yield resource, index, namespace, value
+
+    def _forget(self, resource: str, name: _Name, held: _Held) -> None:
+        del self._held[resource][name]
+        for place in held.places:
+            found = self._found[place]
+            found.discard(name)
+            if not found:
+                del self._found[place]
+
+
+def version_of(seen: Object) -> int:
+    """Return the resource version, which servers compare as numbers since Kubernetes 1.35."""
+    return int(seen["metadata"]["resourceVersion"])
 
 
 def _has(each: Object, labels: Mapping[str, str]) -> bool:
     held = each["metadata"].get("labels") or {}
     return all(held.get(key) == value for key, value in labels.items())
-
-
-def _newer(seen: Object, *, than: Object) -> bool:
-    old, new = than["metadata"], seen["metadata"]
-    # The server compares resource versions as numbers since 1.35, and etcd's always were.
-    return int(new["resourceVersion"]) > int(old["resourceVersion"])
-
-
-_META = (
-    "name",
-    "namespace",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "labels",
-    "ownerReferences",
-    "finalizers",
-)
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_CONTAINER = ("name", "image", "resources")
-_INIT = ("name", "image", "restartPolicy")
-_CONDITION = ("type", "status", "reason", "message", "lastTransitionTime")
-_CONTAINER_STATE = ("name", "state", "lastState", "imageID", "image", "restartCount")
-
-
-def trim(resource: str, seen: Object, *, whole: bool = False) -> Object:
-    """Return an object with only what kinds read of its resource, and keys interned."""
-    cut = _TRIMS.get(resource, _trim_own)
-    trimmed: Object = _interned(seen if whole else cut(seen))
-    return trimmed
-
-
-def _trim_own(seen: Object) -> Object:
-    meta = {k: v for k, v in seen["metadata"].items() if k != "managedFields"}
-    notes = {k: v for k, v in meta.pop("annotations", {}).items() if k != _LAST_APPLIED}
-    return {**seen, "metadata": {**meta, "annotations": notes} if notes else meta}
-
-
-def _meta(seen: Object) -> Object:
-    return {k: seen["metadata"][k] for k in _META if k in seen["metadata"]}
-
-
-def _trim_job(seen: Object) -> Object:
-    spec, status = seen.get("spec") or {}, seen.get("status") or {}
-    suspended = bool(spec.get("suspend"))
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": _meta(seen),
-        "spec": {"suspend": suspended, "suspendedBy": _suspender(seen) if suspended else ""},
-        "status": {k: status[k] for k in ("conditions", "startTime", "active") if k in status},
-    }
-
-
-def _suspender(job: Object) -> str:
-    for each in job["metadata"].get("managedFields") or ():
-        if "f:suspend" in ((each.get("fieldsV1") or {}).get("f:spec") or {}):
-            return str(each.get("manager", ""))
-    return ""
-
-
-def _trim_pod(seen: Object) -> Object:
-    spec, status = seen.get("spec") or {}, seen.get("status") or {}
-    kept = {k: status[k] for k in ("phase", "reason", "message", "startTime") if k in status}
-    for field in ("containerStatuses", "initContainerStatuses"):
-        if field in status:
-            kept[field] = [{k: c[k] for k in _CONTAINER_STATE if k in c} for c in status[field]]
-    if "conditions" in status:
-        kept["conditions"] = [_pick(c, *_CONDITION) for c in status["conditions"]]
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": _meta(seen),
-        "spec": {
-            **_pick(spec, "nodeName", "nodeSelector"),
-            "containers": [_pick(c, *_CONTAINER) for c in spec.get("containers") or ()],
-            "initContainers": [_pick(c, *_INIT) for c in spec.get("initContainers") or ()],
-        },
-        "status": kept,
-    }
-
-
-def _pick(source: Object, *keys: str) -> Object:
-    return {k: source[k] for k in keys if k in source}
-
-
-def _interned(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {sys.intern(k): _interned(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_interned(v) for v in value]
-    # Short strings repeat from object to object: label values, reasons, images, quantities.
-    return sys.intern(value) if isinstance(value, str) and len(value) < 40 else value
-
-
-def _trim_budget(seen: Object) -> Object:
-    return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": _meta(seen)}
-
-
-_TRIMS: Mapping[str, Callable[[Object], Object]] = {
-    objects.BUDGETS: _trim_budget,
-    "jobs": _trim_job,
-    "pods": _trim_pod,
-}

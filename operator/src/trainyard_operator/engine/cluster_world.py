@@ -2,16 +2,23 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Generic, TypeVar
 
 from trainyard_operator.engine.cache import Cache
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.engine.plan import Object, Ref
 from trainyard_operator.engine.world import Tracking
 
+T = TypeVar("T")
+
 _NODES_AGE = 30.0
 _EVENTS_AGE = 5.0
+_FORGOTTEN_AFTER = 300.0
+_WARNINGS = 5
+"""How many an object keeps: explanations look at the newest."""
 
 
 class ClusterWorld:
@@ -20,24 +27,12 @@ class ClusterWorld:
     def __init__(self, cache: Cache, kube: Kube, tracking: Tracking) -> None:
         self.cache = cache
         self.tracking = tracking
+        self.get = cache.get
+        self.list = cache.list
+        self.count = cache.count
         self._kube = kube
-        self._nodes = _Shared(_NODES_AGE)
-        self._events: dict[str, _Shared] = {}
-
-    def get(self, resource: str, namespace: str, name: str) -> Object | None:
-        """Return a watched object."""
-        return self.cache.get(resource, namespace, name)
-
-    def list(
-        self,
-        resource: str,
-        namespace: str,
-        *,
-        owner: str = "",
-        labels: Mapping[str, str] | None = None,
-    ) -> Sequence[Object]:
-        """Return watched objects of a namespace."""
-        return self.cache.list(resource, namespace, owner=owner, labels=labels)
+        self._nodes: _Shared[Sequence[Object]] = _Shared(_NODES_AGE)
+        self._events: dict[str, _Shared[Mapping[str, Sequence[str]]]] = {}
 
     def now(self) -> datetime:
         """Return the time."""
@@ -48,8 +43,8 @@ class ClusterWorld:
         return await self._kube.read(ref)
 
     async def nodes(self) -> Sequence[Object]:
-        """Return the nodes, at most half a minute old."""
-        return await self._nodes.read(lambda: self._listed("Node", ""))
+        """Return what the nodes have, at most half a minute old."""
+        return await self._nodes.read(self._sizes)
 
     async def warnings(self, ref: Ref) -> Sequence[str]:
         """Return the messages of an object's Warning Events, newest first.
@@ -57,30 +52,49 @@ class ClusterWorld:
         The namespace's are read together, because many objects wait for the same reason, and
         the API server reads all of them whichever are asked for.
         """
+        if ref.namespace not in self._events:
+            self._events = {k: v for k, v in self._events.items() if v.age() < _FORGOTTEN_AFTER}
         shared = self._events.setdefault(ref.namespace, _Shared(_EVENTS_AGE))
-        events = await shared.read(
-            lambda: self._listed("Event", ref.namespace, fieldSelector="type=Warning")
-        )
-        ours = [each for each in events if each["involvedObject"].get("uid") == ref.uid]
-        ours.sort(key=_last_seen, reverse=True)
-        return [f"{event.get('reason', '')}: {event.get('message', '')}" for event in ours]
+        told = await shared.read(lambda: self._told(ref.namespace))
+        return told.get(ref.uid, ())
 
-    async def _listed(self, kind: str, namespace: str, **params: str) -> Sequence[Object]:
-        return [each async for each in self._kube.list("v1", kind, namespace, **params)]
+    async def _sizes(self) -> Sequence[Object]:
+        return [
+            {
+                "metadata": {"name": node["metadata"]["name"]},
+                "status": {"allocatable": (node.get("status") or {}).get("allocatable") or {}},
+            }
+            async for node in self._kube.list("v1", "Node")
+        ]
+
+    async def _told(self, namespace: str) -> Mapping[str, Sequence[str]]:
+        events: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        async for event in self._kube.list("v1", "Event", namespace, fieldSelector="type=Warning"):
+            told = f"{event.get('reason', '')}: {event.get('message', '')}"
+            events[event["involvedObject"].get("uid", "")].append((_last_seen(event), told))
+        return {
+            uid: [said for _, said in sorted(each, key=lambda told: told[0], reverse=True)][
+                :_WARNINGS
+            ]
+            for uid, each in events.items()
+        }
 
 
-class _Shared:
-    """A list that is read again once it is too old, by one of those who ask."""
+class _Shared(Generic[T]):
+    """What is read again once it is too old, by one of those who ask."""
 
     def __init__(self, age: float) -> None:
-        self._age = age
-        self._read_at = -age
-        self._held: Sequence[Object] = ()
+        self._limit = age
+        self._read_at = -float("inf")
+        self._held: T
         self._lock = asyncio.Lock()
 
-    async def read(self, fetch: Callable[[], Awaitable[Sequence[Object]]]) -> Sequence[Object]:
+    def age(self) -> float:
+        return time.monotonic() - self._read_at
+
+    async def read(self, fetch: Callable[[], Awaitable[T]]) -> T:
         async with self._lock:
-            if time.monotonic() - self._read_at >= self._age:
+            if self.age() >= self._limit:
                 self._held = await fetch()
                 self._read_at = time.monotonic()
             return self._held

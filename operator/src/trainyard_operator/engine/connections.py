@@ -22,13 +22,13 @@ class Connections:
     Attributes:
         lease: Renewing the lease.
         api: Reads and writes of the API server.
-        logs: Log streams of pods, one per follower.
+        streams: Watches, and log streams of pods: one per informer and per follower.
         tracking: The tracking service; TrackingClient bounds its own calls.
     """
 
     lease: aiohttp.ClientSession
     api: aiohttp.ClientSession
-    logs: aiohttp.ClientSession
+    streams: aiohttp.ClientSession
     tracking: aiohttp.ClientSession
 
 
@@ -38,10 +38,10 @@ async def connect(context: ssl.SSLContext | None) -> AsyncIterator[Connections]:
     async with (
         session(context, limit=2) as lease,
         session(context, limit=_API) as api,
-        session(context) as logs,
+        session(context) as streams,
         session(None) as tracking,
     ):
-        yield Connections(lease=lease, api=api, logs=logs, tracking=tracking)
+        yield Connections(lease=lease, api=api, streams=streams, tracking=tracking)
 
 
 def session(

@@ -14,14 +14,16 @@ same namespace) of the resources of this kind to look at. Kinds never import eac
 meet through API objects. Nothing in engine/ knows any of them: kinds.py lists them all.
 """
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from prometheus_client import Counter
 
 from trainyard_operator.engine import conditions
+from trainyard_operator.engine.cache import Indexer
 from trainyard_operator.engine.errors import OperatorError
 from trainyard_operator.engine.performing import Performers
 from trainyard_operator.engine.plan import Object, Plan
@@ -80,6 +82,8 @@ class Kind(Generic[O]):
         condition: The condition type that tells why a step failed.
         wakes: Watched resource → names of this kind to look at when it changes. The kind's
             own resource is always included.
+        indexes: Watched resource → name → what objects are found by, for World.list and count;
+            an index named as a label serves list(labels=…), too.
         keeps_managers: Whether it reads who owns which field (metadata.managedFields).
         settle: How long to let changes gather before looking; bounds the writes of kinds that
             sum up many others.
@@ -96,6 +100,7 @@ class Kind(Generic[O]):
     observe: Callable[[Object, World], Awaitable[O]]
     plan: Planner[O]
     wakes: Mapping[str, Waker] = field(default_factory=dict)
+    indexes: Mapping[str, Mapping[str, Indexer]] = field(default_factory=dict)
     performers: Performers = field(default_factory=dict)
     settle: timedelta = timedelta(0)
     keeps_managers: bool = False
@@ -103,6 +108,15 @@ class Kind(Generic[O]):
     refused: Refuser = condition_false
     ends: str = ""
     counted: Counter | None = None
+
+
+def indexes_of(kinds: Mapping[str, Kind[Any]]) -> Mapping[str, Mapping[str, Indexer]]:
+    """Return what all kinds look objects up by, for the cache."""
+    found: dict[str, dict[str, Indexer]] = defaultdict(dict)
+    for kind in kinds.values():
+        for resource, indexers in kind.indexes.items():
+            found[resource] |= indexers
+    return found
 
 
 def owner_of(kind: str) -> Waker:
@@ -123,11 +137,16 @@ def owner_of(kind: str) -> Waker:
 
 def labelled(label: str) -> Waker:
     """Return a waker that names what a child's label says."""
+    find = by_label(label)
+    return lambda child, world: find(child)
 
-    def waker(child: Object, world: World) -> Iterable[str]:
-        del world
-        name = (child["metadata"].get("labels") or {}).get(label)
-        if name:
-            yield name
 
-    return waker
+def by_label(label: str) -> Indexer:
+    """Return an indexer of a label's values."""
+
+    def indexer(each: Object) -> Iterable[str]:
+        value = (each["metadata"].get("labels") or {}).get(label)
+        if value:
+            yield value
+
+    return indexer

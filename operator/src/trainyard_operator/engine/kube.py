@@ -1,7 +1,7 @@
 """The only module that talks to the API server.
 
-It translates HTTP into the operator's errors, and knows nothing of kinds. kopf lists and
-watches; everything else goes through here. Every object that a write returns is handed to
+It translates HTTP into the operator's errors, and knows nothing of kinds. kopf watches our own
+resources; everything else goes through here. Every object that a write returns is handed to
 `on_written`, so that the caches are never older than our own writes.
 
 Rights it needs (the chart's ClusterRole says the same):
@@ -25,7 +25,7 @@ Rights it needs (the chart's ClusterRole says the same):
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import orjson
@@ -33,13 +33,8 @@ import orjson
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.access import Access
 from trainyard_operator.engine.answers import error_of, parsed
-from trainyard_operator.engine.errors import (
-    Conflict,
-    NameTaken,
-    NotFound,
-    Terminal,
-    Unavailable,
-)
+from trainyard_operator.engine.errors import Conflict, NotFound, Terminal, Unavailable
+from trainyard_operator.engine.ownership import is_same, name_taken
 from trainyard_operator.engine.plan import Object, Ref
 from trainyard_operator.metrics import REST_REQUESTS
 
@@ -48,9 +43,24 @@ _MERGE = "application/merge-patch+json"
 _JSON_PATCH = "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 # Each includes the wait for a connection.
 _PATIENCE = 10.0
 _LIST_PATIENCE = 30.0
+# Bookmarks come every minute or so.
+_SILENCE = 90.0
+PAGE = 500
+
+
+class Page(NamedTuple):
+    """Some items of a list.
+
+    Attributes:
+        version: The collection's, as of which all pages are: a watch goes on from here.
+    """
+
+    version: int
+    items: Sequence[Object]
 
 
 def path_of(api_version: str, kind: str, namespace: str = "", name: str = "") -> str:
@@ -65,7 +75,7 @@ class Kube:
     """A small client: JSON in, JSON out, pooled sessions.
 
     Args:
-        logs: A session for log streams, which may be as many as programs that run.
+        streams: A session for watches and logs, which may be as many as programs that run.
         on_written: Told of every object that a write returned.
         time_to_write: Seconds in which this process may still write, none if not positive:
             a leader's, which a paused process finds used up.
@@ -76,13 +86,13 @@ class Kube:
         access: Access,
         session: aiohttp.ClientSession,
         *,
-        logs: aiohttp.ClientSession | None = None,
+        streams: aiohttp.ClientSession | None = None,
         on_written: Callable[[Object], None] = lambda _: None,
         time_to_write: Callable[[], float] = lambda: _PATIENCE,
     ) -> None:
         self._access = access
         self._session = session
-        self._logs = logs or session
+        self._streams = streams or session
         self.on_written = on_written
         self._time_to_write = time_to_write
 
@@ -108,16 +118,58 @@ class Kube:
         Args:
             params: Query parameters such as labelSelector and fieldSelector.
         """
-        query = {"limit": "500", **params}
+        async for page in self.pages(api_version, kind, namespace, **params):
+            for item in page.items:
+                yield item
+
+    async def pages(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str = "",
+        *,
+        accept: str = _JSON,
+        **params: str,
+    ) -> AsyncIterator[Page]:
+        """Yield the pages of a list, all of the same version of the collection.
+
+        Raises:
+            Terminal: The list took so long that the server forgot its version: begin anew.
+        """
+        query = {"limit": str(PAGE), **params}
+        path = path_of(api_version, kind, namespace)
         while True:
-            path = path_of(api_version, kind, namespace)
-            page = await self._call("GET", path, params=query, patience=_LIST_PATIENCE)
-            for item in page.get("items") or ():
-                yield {"apiVersion": api_version, "kind": kind, **item}
+            page = await self._call(
+                "GET", path, params=query, accept=accept, patience=_LIST_PATIENCE
+            )
+            told = {"apiVersion": api_version, "kind": kind}
+            items = [{**item, **told} for item in page.get("items") or ()]
+            yield Page(int(page["metadata"]["resourceVersion"]), items)
             token = page["metadata"].get("continue")
             if not token:
                 return
             query["continue"] = token
+
+    async def watch(
+        self, api_version: str, kind: str, namespace: str, *, since: int, **params: str
+    ) -> AsyncIterator[Sequence[Object]]:
+        """Yield the events of a collection after a version, as they come, until the server ends it.
+
+        Raises:
+            Unavailable: The connection broke, or was silent for longer than bookmarks are apart.
+        """
+        query = {"watch": "1", "allowWatchBookmarks": "true", "resourceVersion": str(since)}
+        limits = aiohttp.ClientTimeout(
+            total=None, connect=_PATIENCE, sock_connect=5, sock_read=_SILENCE
+        )
+        path, rest = path_of(api_version, kind, namespace), b""
+        async with self._request(
+            "GET", path, session=self._streams, params={**query, **params}, limits=limits
+        ) as response:
+            async for chunk in response.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                if lines:
+                    yield [orjson.loads(line) for line in lines if line]
 
     async def apply(
         self, desired: Object, *, manager: str = objects.FIELD_MANAGER, force: bool = True
@@ -141,8 +193,8 @@ class Kube:
             return await self.apply(desired, force=False)
         except Conflict as exc:
             found = await self.read(Ref.of(desired))
-            if found is not None and not _is_same(found, desired, ""):
-                raise _taken(found, desired) from exc
+            if found is not None and not is_same(found, desired, ""):
+                raise name_taken(found, desired) from exc
             raise
 
     async def create(self, desired: Object, *, known_by: str = "") -> Object:
@@ -164,8 +216,8 @@ class Kube:
             head = await self.metadata(ref)
             if head is None:
                 raise  # gone again; or a quota's conflict, in its own words
-            if not _is_same(head, desired, known_by):
-                raise _taken(head, desired) from exc
+            if not is_same(head, desired, known_by):
+                raise name_taken(head, desired) from exc
             return self._written(await self.read(ref) or {**desired, **head})
 
     async def delete(self, ref: Ref) -> None:
@@ -257,7 +309,7 @@ class Kube:
         )
         path = path_of("v1", "Pod", namespace, pod) + "/log"
         async with self._request(
-            "GET", path, session=self._logs, params=params, limits=limits
+            "GET", path, session=self._streams, params=params, limits=limits
         ) as response:
             yield response.content
 
@@ -333,40 +385,6 @@ class Kube:
     def _written(self, written: Object) -> Object:
         self.on_written(written)
         return written
-
-
-def _is_same(found: Object, desired: Object, label: str) -> bool:
-    owner = objects.controller_uid(desired)
-    if owner:
-        return owner == objects.controller_uid(found)
-    wanted = (desired["metadata"].get("labels") or {}).get(label)
-    return bool(wanted) and (found["metadata"].get("labels") or {}).get(label) == wanted
-
-
-def _taken(found: Object, desired: Object) -> NameTaken:
-    """Return that another has the name, whose it is, and the way out.
-
-    Without a time: the pause doubles, because what is there may stay for ever.
-    """
-    kind, name = desired["kind"], desired["metadata"]["name"]
-    ours, theirs = (_controller(each) for each in (desired, found))
-    said = f"another {kind} is named {name}"
-    if theirs and ours and (theirs["kind"], theirs["name"]) == (ours["kind"], ours["name"]):
-        fix = (
-            f"it is that of an earlier {theirs['kind']} {theirs['name']}: waiting until it is gone"
-        )
-    elif theirs:
-        fix = f"it belongs to {theirs['kind']} {theirs['name']}: delete that, or use another name"
-    else:
-        made = next((m.get("manager") for m in found["metadata"].get("managedFields") or ()), "")
-        by = f", made by {made}" if made else ""
-        fix = f"it belongs to nobody{by}: delete it, or use another name"
-    return NameTaken(f"{kind}NameTaken", f"{said}; {fix}")
-
-
-def _controller(resource: Object) -> Mapping[str, Any] | None:
-    owners = resource["metadata"].get("ownerReferences") or ()
-    return next((owner for owner in owners if owner.get("controller")), None)
 
 
 def _path(ref: Ref) -> str:

@@ -5,7 +5,9 @@ Semantics of client-go's workqueue, because they are what makes level-triggering
     add ─▶ dirty ─▶ waiting ──get──▶ processing ──done──▶ (dirty again? back to waiting)
 
 A key added while it is processed is processed again afterwards; one added twice before that is
-processed once. Nothing here knows what a key means.
+processed once. What is news goes before what is looked at once more, so that a new object never
+waits for thousands that wait anyway; of SHARE keys one is of the others. Nothing here knows what
+a key means.
 """
 
 import asyncio
@@ -13,12 +15,18 @@ import random
 from collections import deque
 from collections.abc import Callable, Hashable
 from datetime import timedelta
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
 BASE = timedelta(milliseconds=200)
 CEILING = timedelta(minutes=1)
+SHARE = 8
+
+
+class _Dirty(NamedTuple):
+    since: float
+    is_news: bool
 
 
 class WorkQueue(Generic[K]):
@@ -40,8 +48,10 @@ class WorkQueue(Generic[K]):
         self._jitter = jitter
         self._on_add = on_add
         self._on_get = on_get
-        self._waiting: deque[K] = deque()
-        self._dirty: dict[K, float] = {}
+        self._news: deque[K] = deque()
+        self._again: deque[K] = deque()
+        self._taken = 0
+        self._dirty: dict[K, _Dirty] = {}
         self._processing: set[K] = set()
         self._failures: dict[K, int] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
@@ -49,19 +59,23 @@ class WorkQueue(Generic[K]):
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return sum(key not in self._processing for key in self._dirty)
 
     @property
     def processing(self) -> int:
         """How many keys are being worked on."""
         return len(self._processing)
 
-    def add(self, key: K) -> None:
+    def add(self, key: K, *, is_news: bool = True) -> None:
         """Ask for a look at a key, now."""
-        if self._closed or key in self._dirty:
+        if self._closed or (key in self._dirty and (self._dirty[key].is_news or not is_news)):
             return
-        self._dirty[key] = asyncio.get_running_loop().time()
-        self._on_add(key)
+        before = self._dirty.get(key)
+        self._dirty[key] = _Dirty(
+            before.since if before else asyncio.get_running_loop().time(), is_news
+        )
+        if before is None:
+            self._on_add(key)
         if key not in self._processing:
             self._enqueue(key)
 
@@ -96,12 +110,11 @@ class WorkQueue(Generic[K]):
 
     async def get(self) -> K | None:
         """Wait for a key to work on; None once the queue is closed and empty."""
-        while not self._waiting:
+        while (key := self._next()) is None:
             if self._closed:
                 return None
             await self._added()
-        key = self._waiting.popleft()
-        since = self._dirty.pop(key)
+        since = self._dirty.pop(key).since
         self._processing.add(key)
         self._on_get(key, asyncio.get_running_loop().time() - since)
         return key
@@ -123,7 +136,6 @@ class WorkQueue(Generic[K]):
 
     def abandon(self) -> None:
         """Take nothing more and hand out nothing more: another process looks at everything."""
-        self._waiting.clear()
         self._dirty.clear()
         self.close()
 
@@ -135,9 +147,20 @@ class WorkQueue(Generic[K]):
         except asyncio.CancelledError:
             if getter in self._getters:
                 self._getters.remove(getter)
-            elif self._waiting:
+            else:
                 self._wake_one()  # it was our turn: somebody else's now
             raise
+
+    def _next(self) -> K | None:
+        self._taken += 1
+        lines = (self._again, self._news) if self._taken % SHARE == 0 else (self._news, self._again)
+        for line in lines:
+            while line:
+                key = line.popleft()
+                # One that became news waits in both lines: whichever comes second is passed over.
+                if key in self._dirty and key not in self._processing:
+                    return key
+        return None
 
     def _wake_one(self) -> None:
         # One key is one worker's: waking all of them costs more than the look.
@@ -149,8 +172,8 @@ class WorkQueue(Generic[K]):
 
     def _ring(self, key: K) -> None:
         del self._timers[key]
-        self.add(key)
+        self.add(key, is_news=False)
 
     def _enqueue(self, key: K) -> None:
-        self._waiting.append(key)
+        (self._news if self._dirty[key].is_news else self._again).append(key)
         self._wake_one()

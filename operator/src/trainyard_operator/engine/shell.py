@@ -1,7 +1,7 @@
 """The running operator: caches, queue, workers and what wakes whom.
 
-    kopf's watch ─▶ seen() ─▶ cache ─▶ wakers of the kinds ─▶ queue ─▶ N workers ─▶ reconcile
-    our own writes ──┘                                        (a queue and workers per kind)
+    kopf, informers ─▶ seen() ─▶ cache ─▶ wakers of the kinds ─▶ queue ─▶ N workers ─▶ reconcile
+    our own writes ─────┘                                     (a queue and workers per kind)
 
 Kinds have workers of their own, so that Runs which wait for the tracking service never hold up
 a rollout or a promotion. watch.py feeds it, process.py starts and stops it. It decides nothing
@@ -28,13 +28,17 @@ from trainyard_operator.engine.reconcile import Reconciler
 from trainyard_operator.engine.world import Key
 
 RESYNC = timedelta(minutes=10)
-BATCH = 200
-"""How many objects are taken in before others have their turn: the lease, probes."""
+BATCH = 1000
+"""How many keys are added before others have their turn: the lease, probes."""
 _log = logging.getLogger(__name__)
 
 
 class Shell:
-    """Wires what is seen to what is looked at."""
+    """Wires what is seen to what is looked at.
+
+    Attributes:
+        is_loading: Set while the caches are being filled: nobody is woken.
+    """
 
     def __init__(self, kinds: Mapping[str, Kind[Any]], world: ClusterWorld) -> None:
         self._kinds = kinds
@@ -43,6 +47,7 @@ class Shell:
             resource: WorkQueue(on_add=self._on_add, on_get=self._on_get) for resource in kinds
         }
         self._wakers = wakers_of(kinds)
+        self.is_loading = False
         self.tasks: list[asyncio.Task[None]] = []
 
     def seen(self, resource: str, seen: Object, *, deleted: bool = False) -> None:
@@ -53,12 +58,22 @@ class Shell:
         try:
             if deleted:
                 self.world.cache.drop(resource, seen)
-            elif self.world.cache.remember(resource, seen) is None:
+            elif not self.world.cache.remember(resource, seen):
                 return
         except Exception:  # noqa: BLE001  # told, and the next sweep tries again
             _log.exception("an object cannot be taken in", extra={"resource": resource})
             return
         self.wake(resource, seen)
+
+    def gone(self, resource: str, namespace: str, name: str, uid: str) -> None:
+        """Take in that an object is there no more, which only a list told."""
+        held = self.world.cache.get(resource, namespace, name)
+        if held is not None and held["metadata"]["uid"] == uid:
+            self.seen(resource, held, deleted=True)
+
+    def known(self, resource: str, namespace: str) -> Mapping[tuple[str, str], tuple[str, int]]:
+        """Return UID and version of what is held, by namespace and name."""
+        return self.world.cache.versions(resource, namespace)
 
     def written(self, written: Object) -> None:
         """Take in what a write of ours returned."""
@@ -68,23 +83,26 @@ class Shell:
 
     def wake(self, resource: str, seen: Object) -> None:
         """Have every kind that says so look at what it owns of an object."""
+        if self.is_loading:
+            return  # everything is looked at once all of it is there
         namespace = seen["metadata"].get("namespace", "")
         for kind, waker in self._wakers[resource]:
             try:
                 names = tuple(waker(seen, self.world))
             except Exception:  # noqa: BLE001  # a bug in one waker: all of its kind are looked at
                 _log.exception("whom an object concerns is unknown", extra={"kind": kind.resource})
-                held = self.world.cache.list(kind.resource, namespace)
-                names = tuple(each["metadata"]["name"] for each in held)
+                every = self.world.cache.names(kind.resource)
+                names = tuple(name for where, name in every if where == namespace)
             for name in names:
                 key = Key(kind.resource, namespace, name)
                 self.queues[kind.resource].add_after(key, kind.settle)
 
     async def start(self, reconciler: Reconciler, *, workers: int) -> None:
         """Look at everything once, and start the workers of each kind."""
+        self.is_loading = False
         for resource in self._kinds:
-            for nth, each in enumerate(self.world.cache.all(resource)):
-                self.wake(resource, each)
+            for nth, (namespace, name) in enumerate(self.world.cache.names(resource)):
+                self.queues[resource].add(Key(resource, namespace, name), is_news=False)
                 if nth % BATCH == 0:
                     await asyncio.sleep(0)
         for resource, queue in self.queues.items():
@@ -148,11 +166,9 @@ class Shell:
         while True:
             await asyncio.sleep(RESYNC.total_seconds())
             for resource in self._kinds:
-                for each in self.world.cache.all(resource):
-                    meta = each["metadata"]
-                    spread = timedelta(seconds=random.uniform(0, 60))  # noqa: S311  # no secret
-                    key = Key(resource, meta["namespace"], meta["name"])
-                    self.queues[resource].add_after(key, spread)
+                for namespace, name in self.world.cache.names(resource):
+                    spread = RESYNC * random.random()  # noqa: S311  # no secret
+                    self.queues[resource].add_after(Key(resource, namespace, name), spread)
 
     def _on_add(self, key: Key) -> None:
         metrics.QUEUE_ADDS.labels(key.resource).inc()
@@ -164,7 +180,7 @@ class Shell:
 
 
 WATCHED = (*objects.OWN_RESOURCES, *objects.CHILDREN)
-"""The resources that kopf watches; children by the label that says they are ours."""
+"""Ours, which kopf watches, and children, of which informers watch those with our label."""
 
 
 def wakers_of(kinds: Mapping[str, Kind[Any]]) -> dict[str, list[tuple[Kind[Any], Waker]]]:

@@ -1,35 +1,26 @@
 """What no single resource's reconciliation sees: things left behind. The leader's, now and then.
 
-All is listed: what a watch failed to tell is taken in, and a cached object that is gone from the
-cluster is dropped (a watch that had to start anew does not report what was deleted meanwhile).
-What else is to be swept, whoever starts it says.
+kopf does not report what was deleted while a watch had to start anew. So names and versions of
+our own resources are listed: what is gone is dropped, what is newer than what is held is read.
+(Children are an informer's, whose lists tell both.) What else is to be swept, whoever starts it
+says.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 
 from trainyard_operator.engine import objects
+from trainyard_operator.engine.cache import version_of
 from trainyard_operator.engine.errors import OperatorError
-from trainyard_operator.engine.kube import Kube
-from trainyard_operator.engine.plan import Object, Ref
-from trainyard_operator.engine.shell import BATCH, WATCHED, Shell
+from trainyard_operator.engine.kube import METADATA_LIST, Kube, Page
+from trainyard_operator.engine.plan import Ref
+from trainyard_operator.engine.shell import Shell
 
 EVERY = timedelta(minutes=5)
 _KINDS = {plural: kind for kind, plural in objects.PLURALS.items()}
 _log = logging.getLogger(__name__)
-
-
-async def load(shell: Shell, kube: Kube, namespaces: Iterable[str]) -> None:
-    """Fill the caches, before anybody decides anything by them."""
-    for resource in WATCHED:
-        listed = 0
-        async for each in _listed(kube, resource, namespaces):
-            shell.world.cache.remember(resource, each)
-            listed += 1
-            if listed % BATCH == 0:
-                await asyncio.sleep(0)
 
 
 async def sweep_for_ever(
@@ -55,28 +46,29 @@ async def sweep_for_ever(
 
 
 async def resync(shell: Shell, kube: Kube, namespaces: Iterable[str]) -> None:
-    """Compare the caches with the cluster: take in what is newer, drop what is there no more."""
-    for resource in WATCHED:
-        known = {each["metadata"]["uid"]: each for each in shell.world.cache.all(resource)}
-        async for each in _listed(kube, resource, namespaces):
-            known.pop(each["metadata"]["uid"], None)
-            shell.seen(resource, each)
-        for gone in known.values():
-            # One made since the list was read is not gone: ask for it by name.
-            if not await _is_there(kube, resource, gone):
-                shell.seen(resource, gone, deleted=True)
+    """Compare what is held of our own resources with the cluster."""
+    for resource in objects.OWN_RESOURCES:
+        for namespace in tuple(namespaces) or ("",):
+            await _compare(shell, kube, resource, namespace)
 
 
-async def _is_there(kube: Kube, resource: str, gone: Object) -> bool:
+async def _compare(shell: Shell, kube: Kube, resource: str, namespace: str) -> None:
     api_version, kind = _KINDS[resource]
-    meta = gone["metadata"]
-    found = await kube.read(Ref(api_version, kind, meta["namespace"], meta["name"]))
-    return found is not None and found["metadata"]["uid"] == meta["uid"]
+    gone = dict(shell.known(resource, namespace))
+    version = 0
+    async for page in kube.pages(api_version, kind, namespace, accept=METADATA_LIST):
+        version = page.version
+        for where, name, listed in _listed(page):
+            _, held = gone.pop((where, name), ("", -1))
+            if listed > held:
+                missed = await kube.read(Ref(api_version, kind, where, name))
+                if missed is not None:
+                    shell.seen(resource, missed)
+    for (where, name), (uid, held) in gone.items():
+        if held <= version:  # else it was made after the list
+            shell.gone(resource, where, name, uid)
 
 
-async def _listed(kube: Kube, resource: str, namespaces: Iterable[str]) -> AsyncIterator[Object]:
-    api_version, kind = _KINDS[resource]
-    owned = {} if resource in objects.OWN_RESOURCES else {"labelSelector": objects.SELECTOR}
-    for namespace in tuple(namespaces) or ("",):
-        async for each in kube.list(api_version, kind, namespace, **owned):
-            yield each
+def _listed(page: Page) -> Iterable[tuple[str, str, int]]:
+    for each in page.items:
+        yield each["metadata"]["namespace"], each["metadata"]["name"], version_of(each)

@@ -1,6 +1,7 @@
 """What kopf does for us: log in, list, watch, reconnect. The only module but __main__ with kopf.
 
-One event handler per watched resource feeds the Shell; kopf stores nothing on any object (no
+Only our own five resources: children, of which there are most events, have informers. One event
+handler per resource feeds the Shell; kopf stores nothing on any object (no
 finalizer, no annotation), because there is nothing to remember: see decision 0001.
 """
 
@@ -13,7 +14,7 @@ import kopf
 
 from trainyard_operator.engine import connections, objects
 from trainyard_operator.engine.access import Access
-from trainyard_operator.engine.shell import WATCHED, Shell
+from trainyard_operator.engine.shell import Shell
 from trainyard_operator.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def registry(
     async def cleanup(**_: Any) -> None:
         await on_cleanup()
 
-    for resource in WATCHED:
+    for resource in objects.OWN_RESOURCES:
         group, _, version = _GROUPS[resource].rpartition("/")
         kopf.on.event(group, version, resource, registry=handlers, id=resource)(
             _feeder(shell, resource)
@@ -102,14 +103,13 @@ def configuration(settings: Settings) -> kopf.OperatorSettings:
     kept.networking.request_timeout = 30
     kept.networking.connect_timeout = 5
     kept.queueing.worker_limit = None
-    kept.queueing.idle_timeout = 1
+    # Per object, and each takes tens of kilobytes while it lasts.
+    kept.queueing.idle_timeout = 0.05
     kept.queueing.exit_timeout = 1
     kept.execution.max_workers = 2
     kept.process.ultimate_exiting_timeout = 60
-    for resource in objects.CHILDREN:
-        group, _, version = _GROUPS[resource].rpartition("/")
-        kept.watching.label_selectors[group, version, resource] = objects.SELECTOR
-    _log.debug("kopf watches %s", ", ".join(WATCHED), extra={"all": not settings.watch_namespaces})
+    watched = ", ".join(objects.OWN_RESOURCES)
+    _log.debug("kopf watches %s", watched, extra={"all": not settings.watch_namespaces})
     return kept
 
 

@@ -45,13 +45,22 @@ class World(Protocol):
         *,
         owner: str = "",
         labels: Mapping[str, str] | None = None,
+        by: tuple[str, str] | None = None,
+        limit: int | None = None,
     ) -> Sequence[Object]:
         """Return watched objects of a namespace, sorted by name.
 
+        A scan, unless an index narrows it: the owner, a label or *by* that a kind indexes.
+
         Args:
-            owner: Only those whose controller has this UID (indexed, cheap).
-            labels: Only those with all of these labels (a scan).
+            owner: Only those whose controller has this UID.
+            labels: Only those with all of these labels.
+            by: Only those that this index (see Kind.indexes) finds by this value.
+            limit: At most so many.
         """
+
+    def count(self, resource: str, namespace: str, *, by: tuple[str, str]) -> int:
+        """Return how many watched objects an index finds, without reading them."""
 
     def now(self) -> datetime:
         """Return the time, for deciding whether an explanation is due; plan() is given its own."""
@@ -60,7 +69,10 @@ class World(Protocol):
         """Return any object from the API server, None if there is none: rarely."""
 
     async def nodes(self) -> Sequence[Object]:
-        """Return the nodes, at most half a minute old: only to explain a pod that waits."""
+        """Return what nodes have (names, allocatable), at most half a minute old.
+
+        Only to explain a pod that waits.
+        """
 
     async def warnings(self, ref: Ref) -> Sequence[str]:
         """Return the messages of an object's Warning Events, newest first: only to explain."""

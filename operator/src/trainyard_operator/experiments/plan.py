@@ -4,7 +4,6 @@ Runs wake it, and `settle` lets their changes gather: at most one status write i
 however many Runs it has.
 """
 
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -24,7 +23,8 @@ _PHASES = {
     "Failed": "failed",
     "Cancelled": "cancelled",
 }
-_COUNTED = ("pending", "running", "succeeded", "failed", "cancelled")
+# Indexes of Runs: by experiment, by experiment and phase, and those whose MLflow run is known.
+BY_EXPERIMENT, BY_PHASE, RECORDED = "experiment", "phase", "recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +37,15 @@ class Observed:
 
 async def observe(experiment: Object, world: World) -> Observed:
     """Count the Runs that name the experiment."""
-    counts: Counter[str] = Counter(dict.fromkeys(_COUNTED, 0))
-    experiment_id = ""
-    meta = experiment["metadata"]
-    for run in world.list(RUNS, meta["namespace"]):
-        if experiment_of(run) == meta["name"]:
-            status = run.get("status") or {}
-            counts[_PHASES.get(status.get("phase", ""), "pending")] += 1
-            experiment_id = experiment_id or str(status.get("experimentID") or "")
-    return Observed(dict(counts), experiment_id)
+    namespace, name = experiment["metadata"]["namespace"], experiment["metadata"]["name"]
+    counts = {"pending": world.count(RUNS, namespace, by=(BY_EXPERIMENT, name))}
+    for phase, count in _PHASES.items():
+        number = world.count(RUNS, namespace, by=(BY_PHASE, in_phase(name, phase)))
+        counts[count] = counts.get(count, 0) + number
+        counts["pending"] -= number
+    recorded = world.list(RUNS, namespace, by=(RECORDED, name), limit=1)
+    experiment_id = next((str(run["status"]["experimentID"]) for run in recorded), "")
+    return Observed(counts, experiment_id)
 
 
 def plan(experiment: Object, observed: Observed, /, *, now: datetime, settings: Settings) -> Plan:
@@ -56,6 +56,11 @@ def plan(experiment: Object, observed: Observed, /, *, now: datetime, settings: 
         status["experimentID"] = observed.experiment_id
     told = Condition(READY, "True", "Ready", "Runs may name this experiment")
     return Plan(status=merge(experiment, status, told, now=now))
+
+
+def in_phase(experiment: str, phase: str) -> str:
+    """Return what BY_PHASE finds the Runs of an experiment in a phase by."""
+    return f"{experiment}/{phase}"
 
 
 def experiment_of(run: Object) -> str:

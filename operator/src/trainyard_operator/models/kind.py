@@ -5,14 +5,11 @@ from collections.abc import Iterable
 from trainyard_operator import names
 from trainyard_operator.engine.kind import Kind
 from trainyard_operator.engine.plan import Object
-from trainyard_operator.engine.world import World
 from trainyard_operator.models.performers import PERFORMERS
 from trainyard_operator.models.plan import READY, observe, plan
 
 
-def _of_version(version: Object, world: World) -> Iterable[str]:
-    """Name the Model whose pointers a version's change may concern."""
-    del world
+def _model_of(version: Object) -> Iterable[str]:
     return (version["spec"]["model"],)
 
 
@@ -24,5 +21,6 @@ KIND = Kind(
     performers=PERFORMERS,
     # Who owns an alias decides whether promotion may write it.
     keeps_managers=True,
-    wakes={names.MODEL_VERSIONS: _of_version},
+    wakes={names.MODEL_VERSIONS: lambda version, world: _model_of(version)},
+    indexes={names.MODEL_VERSIONS: {names.BY_MODEL: _model_of}},
 )

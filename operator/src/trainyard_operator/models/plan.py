@@ -38,8 +38,8 @@ class Observed:
 async def observe(resource: Object, world: World) -> Observed:
     """Look at the versions of the Model."""
     meta = resource["metadata"]
-    found = world.list(MODEL_VERSIONS, meta["namespace"])
-    return Observed(tuple(v for v in found if v["spec"]["model"] == meta["name"]))
+    by = (names.BY_MODEL, meta["name"])
+    return Observed(tuple(world.list(MODEL_VERSIONS, meta["namespace"], by=by)))
 
 
 def plan(resource: Object, observed: Observed, /, *, now: datetime, settings: Settings) -> Plan:

@@ -96,8 +96,8 @@ def _version_of_run(call: effects.CreateVersion, world: World) -> str:
 
 
 def _numbers(call: effects.CreateVersion, world: World) -> set[int]:
-    versions = world.list(MODEL_VERSIONS, call.namespace)
-    return {int(v["spec"]["version"]) for v in versions if v["spec"]["model"] == call.model}
+    versions = world.list(MODEL_VERSIONS, call.namespace, by=(names.BY_MODEL, call.model))
+    return {int(v["spec"]["version"]) for v in versions}
 
 
 def _retired(call: effects.CreateVersion, world: World) -> int:

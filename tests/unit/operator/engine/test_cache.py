@@ -8,6 +8,7 @@ from trainyard_operator import names
 from trainyard_operator.engine.cache import Cache
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Object
+from trainyard_operator.engine.trimming import trim
 from trainyard_operator.names import RUNS
 
 
@@ -19,18 +20,27 @@ def test_an_older_object_never_replaces_a_newer_one() -> None:
     cache = Cache()
     cache.remember(RUNS, versioned(given.run(status={"phase": "Running"}), 5))
 
-    assert cache.remember(RUNS, versioned(given.run(), 4)) is None
+    assert not cache.remember(RUNS, versioned(given.run(), 4))
     assert (cache.get(RUNS, "team", "r") or {})["status"] == {"phase": "Running"}
 
 
-def test_what_was_deleted_does_not_come_back() -> None:
+def test_what_was_deleted_does_not_come_back_with_a_late_answer() -> None:
     cache = Cache()
-    run = given.run()
+    run = versioned(given.run(), 9)
     cache.remember(RUNS, run)
     cache.drop(RUNS, run)
 
-    assert cache.remember(RUNS, versioned(run, 9)) is None
+    assert not cache.remember(RUNS, versioned(run, 8))
     assert cache.get(RUNS, "team", "r") is None
+
+
+def test_what_was_taken_for_gone_comes_back_when_it_is_seen_anew() -> None:
+    cache = Cache()
+    run = versioned(given.run(), 9)
+    cache.remember(RUNS, run)
+    cache.drop(RUNS, run)
+
+    assert cache.remember(RUNS, versioned(run, 10))
 
 
 def test_a_namesake_is_not_dropped_with_its_predecessor() -> None:
@@ -53,6 +63,30 @@ def test_children_are_found_by_their_controller() -> None:
     assert cache.list(JOBS, "team", owner=run["metadata"]["uid"]) == []
 
 
+def test_an_index_finds_what_a_kind_says_and_follows_every_change() -> None:
+    cache = Cache({RUNS: {"phase": lambda run: [(run.get("status") or {}).get("phase", "")]}})
+    for name in ("b", "a", "c"):
+        cache.remember(RUNS, versioned(given.run(name, status={"phase": "Running"}), 5))
+    cache.remember(RUNS, versioned(given.run("b", status={"phase": "Failed"}), 6))
+    running = cache.list(RUNS, "team", by=("phase", "Running"))
+
+    assert [run["metadata"]["name"] for run in running] == ["a", "c"]
+    assert len(cache.list(RUNS, "team", by=("phase", "Running"), limit=1)) == 1
+    assert cache.count(RUNS, "team", by=("phase", "Failed")) == 1
+    assert cache.count(RUNS, "elsewhere", by=("phase", "Failed")) == 0
+    cache.drop(RUNS, given.run("b"))
+    assert cache.count(RUNS, "team", by=("phase", "Failed")) == 0
+
+
+def test_what_is_packed_is_read_as_it_was_seen() -> None:
+    run = given.run(status={"phase": "Running"})
+    cache = Cache(packed={RUNS})
+    cache.remember(RUNS, run)
+
+    assert cache.get(RUNS, "team", "r") == run
+    assert list(cache.all(RUNS)) == [run]
+
+
 def test_children_are_found_by_label() -> None:
     cache = Cache()
     cache.remember(PODS, attempt_pod(given.run()))
@@ -64,11 +98,10 @@ def test_children_are_found_by_label() -> None:
 
 
 def test_a_pod_is_held_without_what_nobody_reads() -> None:
-    cache = Cache()
     pod = attempt_pod(given.run(), conditions=[{"type": "Ready", "status": "True", "x": 1}])
     pod["metadata"]["managedFields"] = [{"manager": "kubelet"}]
     pod["spec"]["volumes"] = [{"name": "v"}]
-    held = cache.remember(PODS, pod) or {}
+    held = trim(PODS, pod)
 
     assert "managedFields" not in held["metadata"]
     assert "volumes" not in held["spec"]
@@ -95,8 +128,7 @@ def test_a_pod_keeps_its_grace_time_and_which_init_containers_are_sidecars() -> 
     pod = attempt_pod(given.run())
     pod["metadata"]["deletionGracePeriodSeconds"] = 30
     pod["spec"]["initContainers"] = [{"name": "proxy", "restartPolicy": "Always", "env": []}]
-    cache = Cache()
-    held = cache.remember(PODS, pod) or {}
+    held = trim(PODS, pod)
 
     assert held["metadata"]["deletionGracePeriodSeconds"] == 30
     assert held["spec"]["initContainers"] == [{"name": "proxy", "restartPolicy": "Always"}]
@@ -104,15 +136,13 @@ def test_a_pod_keeps_its_grace_time_and_which_init_containers_are_sidecars() -> 
 
 def test_a_model_keeps_who_owns_its_aliases() -> None:
     fields = [{"manager": "trainyard-promoter"}]
-    held = (
-        Cache({"models"}).remember("models", given.model(metadata={"managedFields": fields})) or {}
-    )
+    held = trim("models", given.model(metadata={"managedFields": fields}), whole=True)
 
     assert held["metadata"]["managedFields"] == fields
 
 
 def test_a_run_keeps_annotations_but_not_its_manifest_twice() -> None:
     notes = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "a": "b"}
-    held = Cache().remember(RUNS, given.run(metadata={"annotations": notes})) or {}
+    held = trim(RUNS, given.run(metadata={"annotations": notes}))
 
     assert held["metadata"]["annotations"] == {"a": "b"}

@@ -69,7 +69,7 @@ async def test_the_lease_and_writes_go_on_beside_300_log_streams(
     made, access = server
     async with connections.connect(None) as opened:
         lease = Lease(Kube(access, opened.lease), namespace="n", name="l", identity="a")
-        kube = Kube(access, opened.api, logs=opened.logs, time_to_write=lease.time_to_write)
+        kube = Kube(access, opened.api, streams=opened.streams, time_to_write=lease.time_to_write)
         assert await lease.try_acquire()
         opening = [_open(kube, n) for n in range(300)]
         async with asyncio.timeout(20):

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from trainyard_operator.engine.queue import BASE, CEILING, WorkQueue
+from trainyard_operator.engine.queue import BASE, CEILING, SHARE, WorkQueue
 
 
 def queue() -> WorkQueue[str]:
@@ -160,3 +160,34 @@ async def test_a_worker_that_is_cancelled_at_its_turn_passes_it_on() -> None:
     first.cancel()
 
     assert await second == "a"
+
+
+async def test_what_is_news_goes_before_what_is_looked_at_once_more() -> None:
+    q = queue()
+    for n in range(100):
+        q.add(f"again-{n}", is_news=False)
+    q.add("new")
+
+    assert await q.get() == "new"
+
+
+async def test_news_never_keep_the_others_waiting_for_ever() -> None:
+    q = queue()
+    q.add("again", is_news=False)
+    for n in range(100):
+        q.add(f"new-{n}")
+
+    assert "again" in [await q.get() for _ in range(SHARE)]
+
+
+async def test_a_key_that_becomes_news_is_handed_out_once() -> None:
+    q = queue()
+    for key in ("a", "b"):
+        q.add(key, is_news=False)
+    q.add("b")
+
+    assert len(q) == 2
+    assert [await q.get(), await q.get()] == ["b", "a"]
+    assert len(q) == 0
+    q.close()
+    assert await q.get() is None

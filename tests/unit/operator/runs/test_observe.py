@@ -1,13 +1,11 @@
-"""What the Run kind reads, and what it does not; and what the sweep finds."""
+"""What the Run kind reads, and what it does not; and whose records are closed."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 from builders import given
 from builders.stage import RUNNING, Stage, World, attempt_job, attempt_pod, ended, waiting
 from fakes import FakeKube, FakeLogs
 from trainyard_operator import names
-from trainyard_operator.engine import sweep
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.engine.shell import Shell
@@ -174,50 +172,3 @@ async def test_the_sweep_kills_records_whose_run_and_log_are_gone_and_no_other()
     await kill_orphans(shell.world.cache, kube, spool, logs, ["team"])
 
     assert spool.killed == logs.forgotten == ["gone"]
-
-
-async def test_the_sweep_drops_what_a_watch_did_not_report() -> None:
-    scene = Scene()
-    shell = Shell({RUNS: RUN}, scene.world)
-    kept = scene.kube.put(given.run("kept"))
-    scene.holds(RUNS, kept, given.run("gone"))
-    kube: Any = Listing(scene.kube)
-    await sweep.resync(shell, kube, ["team"])
-
-    assert [each["metadata"]["name"] for each in scene.world.cache.all(RUNS)] == ["kept"]
-
-
-async def test_the_sweep_takes_in_what_a_watch_did_not_report() -> None:
-    scene = Scene()
-    shell = Shell({RUNS: RUN}, scene.world)
-    scene.kube.put(given.run("missed"))
-    kube: Any = Listing(scene.kube)
-    await sweep.resync(shell, kube, ["team"])
-
-    assert scene.world.get(RUNS, "team", "missed") is not None
-    assert len(shell.queues[RUNS]) == 1
-
-
-async def test_caches_are_loaded_before_anybody_decides() -> None:
-    scene = Scene()
-    scene.kube.put(given.run("r"))
-    kube: Any = Listing(scene.kube)
-    await sweep.load(Shell({RUNS: RUN}, scene.world), kube, ())
-
-    assert scene.world.get(RUNS, "team", "r") is not None
-
-
-class Listing:
-    """FakeKube lists by kind; our Deployments and the cluster's share theirs."""
-
-    def __init__(self, kube: FakeKube) -> None:
-        self._kube = kube
-        self.read = kube.read
-
-    async def list(
-        self, api_version: str, kind: str, namespace: str = "", **_: str
-    ) -> AsyncIterator[Object]:
-        del namespace
-        for each in self._kube.find(kind):
-            if each["apiVersion"] == api_version:
-                yield each
