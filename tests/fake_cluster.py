@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from builders import given
 from fakes import FakeKube
-from trainyard_api.meta import rfc3339
+from trainyard_api.moment import rfc3339
 from trainyard_operator import names
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.plan import Object

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from trainyard_api.meta import rfc3339
+from trainyard_api.moment import rfc3339
 from trainyard_operator import names
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.errors import Conflict, NameTaken, NotFound, Terminal, Unavailable

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from trainyard_api.meta import rfc3339
+from trainyard_api.moment import rfc3339
 from trainyard_operator import names
 from trainyard_operator.deployments import children
 from trainyard_operator.deployments import plan as kind

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from trainyard_api.meta import rfc3339
+from trainyard_api.moment import rfc3339
 from trainyard_operator.engine.plan import Object, Plan
 from trainyard_operator.settings import Runtime, Settings
 from trainyard_operator.versions import plan as kind

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from trainyard_api.meta import rfc3339
+from trainyard_api.moment import rfc3339
 
 Object = dict[str, Any]
 

@@ -3,13 +3,14 @@
 Nothing about a single kind belongs here.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 from trainyard_api.contract import API_VERSION
+from trainyard_api.moment import rfc3339
 from trainyard_api.schema import Definition, map_list
 
 
@@ -17,11 +18,6 @@ def wire_name(field: str) -> str:
     """Return a field's name in JSON: camelCase, and ID in capitals as Kubernetes has it."""
     camel = to_camel(field)
     return f"{camel[:-2]}ID" if field.endswith("_id") else camel
-
-
-def rfc3339(moment: datetime) -> str:
-    """Return a moment as Kubernetes writes it: UTC, whole seconds, Z."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]

@@ -158,8 +158,8 @@ class RunSpec(ApiModel):
     cancel: bool = False
     """Stop the Run for good; this cannot be taken back."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0)] | None = None
-    """Seconds after the end when pods and Jobs are deleted, once the log is archived. The Run
-    itself stays."""
+    """Seconds after the end when pods and Jobs are deleted, once the log is archived; absent: the
+    administrator's setting (a week). The Run itself stays."""
     register_: Annotated[Register | None, Field(alias="register")] = None
     """The model to register the result in."""
 

@@ -62,6 +62,7 @@ class Settings:
     agent_resources: Mapping[str, Any] = field(default_factory=lambda: AGENT_RESOURCES)
     run_as_user: int | None = 10001
     fs_group: int | None = 10001
+    job_ttl: int | None = 604_800
     namespace: str = "trainyard-system"
     watch_namespaces: tuple[str, ...] = ()
     lease_name: str = "trainyard-operator"
@@ -105,6 +106,7 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         runtimes=parse_runtimes(_file_text(text("RUNTIMES_FILE", ""))),
         run_as_user=text.number("RUN_AS_USER", default.run_as_user),
         fs_group=text.number("FS_GROUP", default.fs_group),
+        job_ttl=text.number("JOB_TTL", default.job_ttl),
         namespace=text("NAMESPACE", default.namespace),
         watch_namespaces=tuple(
             each.strip() for each in text("WATCH_NAMESPACES", "").split(",") if each.strip()

@@ -9,9 +9,10 @@ from pydantic import ValidationError
 from rows import BUILDERS
 from trainyard_api import contract
 from trainyard_api.kinds import KINDS
-from trainyard_api.meta import Condition, rfc3339, wire_name
+from trainyard_api.meta import Condition, wire_name
 from trainyard_api.model import Model, Move
 from trainyard_api.model_version import ModelVersion
+from trainyard_api.moment import rfc3339
 from trainyard_api.run import Run, RunSpec
 
 

@@ -8,6 +8,7 @@
 - {name: TRAINYARD_IMAGE_PULL_POLICY, value: {{ .Values.image.pullPolicy | quote }}}
 - {name: TRAINYARD_RUN_AS_USER, value: {{ include "trainyard.number" .Values.runs.runAsUser | quote }}}
 - {name: TRAINYARD_FS_GROUP, value: {{ include "trainyard.number" .Values.runs.fsGroup | quote }}}
+- {name: TRAINYARD_JOB_TTL, value: {{ include "trainyard.number" .Values.runs.jobTTLSeconds | quote }}}
 - {name: TRAINYARD_WATCH_NAMESPACES, value: {{ join "," .Values.operator.watchNamespaces | quote }}}
 - {name: TRAINYARD_LEASE_NAME, value: trainyard-operator}
 - {name: TRAINYARD_HTTP_PORT, value: "8081"}

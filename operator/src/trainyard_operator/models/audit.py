@@ -9,7 +9,7 @@ of its own. So a tracking service that is down delays no promotion, and no move 
 from collections.abc import Sequence
 from datetime import datetime
 
-from trainyard_api.meta import rfc3339
+from trainyard_api.moment import rfc3339
 
 from trainyard_operator.engine.conditions import Condition, find, merge
 from trainyard_operator.engine.plan import Object, Plan

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from trainyard_api.conditions import ModelReason, RefusalReason
-from trainyard_api.meta import rfc3339
+from trainyard_api.moment import rfc3339
 
 from trainyard_operator import names
 from trainyard_operator.engine.conditions import Condition, merge

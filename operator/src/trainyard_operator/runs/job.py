@@ -1,6 +1,7 @@
 """The Job of one attempt of a Run. Pure.
 
-It is made once and never changed. backoffLimit 0: a Job is one attempt, whatever ends the pod;
+It is made once and never changed. Without a TTL of the Run's own its Job has one, so that no
+cluster fills up with what is long on record, at no write of ours. backoffLimit 0: a Job is one attempt, whatever ends the pod;
 trying again is the Run's decision.
 """
 
@@ -33,6 +34,7 @@ def run_job(run: Object, attempt: int, *, settings: Settings) -> Object:
             "completions": 1,
             "parallelism": 1,
             "backoffLimit": 0,
+            **_ttl(run, settings),
             "template": {
                 "metadata": {
                     "labels": {**(overlay.get("labels") or {}), **labels},
@@ -42,3 +44,9 @@ def run_job(run: Object, attempt: int, *, settings: Settings) -> Object:
             },
         },
     }
+
+
+def _ttl(run: Object, settings: Settings) -> dict[str, int]:
+    if settings.job_ttl is None or run["spec"].get("ttlSecondsAfterFinished") is not None:
+        return {}
+    return {"ttlSecondsAfterFinished": settings.job_ttl}

@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from trainyard_api.meta import rfc3339
+from trainyard_api.moment import rfc3339
 
 from trainyard_operator import names
 from trainyard_operator.engine.conditions import Condition, is_true, merge, parse_time

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from trainyard_api.duration import format_duration
-from trainyard_api.meta import rfc3339
+from trainyard_api.moment import rfc3339
 
 from trainyard_operator import names
 from trainyard_operator.engine.conditions import Condition, find, is_true, merge, parse_time

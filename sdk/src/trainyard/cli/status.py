@@ -85,7 +85,7 @@ def _require_namespace(client: "Client") -> None:
 
 
 def _runs(client: "Client") -> bool:
-    from trainyard_api.meta import rfc3339  # noqa: PLC0415
+    from trainyard_api.moment import rfc3339  # noqa: PLC0415
     from trainyard_api.run import Run  # noqa: PLC0415
 
     from trainyard.columns import age, utc_now  # noqa: PLC0415  # not for --help

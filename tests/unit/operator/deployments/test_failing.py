@@ -17,7 +17,7 @@ from builders.deployments import (
     version,
 )
 from builders.registry import NOW
-from trainyard_api.meta import rfc3339
+from trainyard_api.moment import rfc3339
 from trainyard_operator.engine.plan import Object, Plan
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from builders import given
 from builders.stage import NOW
-from trainyard_api.meta import rfc3339
+from trainyard_api.moment import rfc3339
 from trainyard_operator.engine import conditions
 from trainyard_operator.engine.conditions import Condition
 

@@ -52,6 +52,13 @@ class TestJob:
             "Indexed",
         )
 
+    def test_it_goes_by_itself_unless_the_run_says_when(self) -> None:
+        kept = dataclasses.replace(SETTINGS, job_ttl=None)
+
+        assert job()["spec"]["ttlSecondsAfterFinished"] == SETTINGS.job_ttl
+        assert "ttlSecondsAfterFinished" not in job(ttlSecondsAfterFinished=60)["spec"]
+        assert "ttlSecondsAfterFinished" not in run_job(given.run(), 1, settings=kept)["spec"]
+
     def test_it_belongs_to_this_very_run(self) -> None:
         made, run = job(), given.run()
 

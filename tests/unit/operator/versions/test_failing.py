@@ -6,7 +6,7 @@ import pytest
 from builders import given
 from builders.registry import NOW
 from builders.versions import attempt, condition, ended, observed, plan, version
-from trainyard_api.meta import rfc3339
+from trainyard_api.moment import rfc3339
 from trainyard_operator.engine.plan import Object, Plan
 from trainyard_operator.versions import attempts
 from trainyard_operator.versions import plan as kind
