@@ -1,8 +1,8 @@
 """The Job of one attempt of a Run. Pure.
 
 It is made once and never changed. Without a TTL of the Run's own its Job has one, so that no
-cluster fills up with what is long on record, at no write of ours. backoffLimit 0: a Job is one attempt, whatever ends the pod;
-trying again is the Run's decision.
+cluster fills up with what is long on record. backoffLimit 0: a Job is one attempt, whatever ends
+the pod; trying again is the Run's decision.
 """
 
 from trainyard_operator import names
