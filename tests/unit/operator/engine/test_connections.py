@@ -24,6 +24,7 @@ class Server:
     def __init__(self) -> None:
         self.versions = itertools.count(1)
         self.renewals = self.deletions = 0
+        self.watched: dict[str, str] = {}
         self.end = asyncio.Event()
 
     async def lease(self, request: web.Request) -> web.Response:
@@ -41,6 +42,16 @@ class Server:
         await self.end.wait()
         return response
 
+    async def pods(self, request: web.Request) -> web.StreamResponse:
+        self.watched = dict(request.query)
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for part in (b'{"type": "ADDED", "obj', b'ect": {}}\n{"type": "X"}\n{"ty', b'pe": 1}\n'):
+            await response.write(part)
+            await asyncio.sleep(0.01)
+        await response.write(b'{"long": "' + b"x" * 1_000_000 + b'"}\n')
+        return response
+
     async def delete(self, _: web.Request) -> web.Response:
         self.deletions += 1
         return web.json_response({})
@@ -53,6 +64,7 @@ async def server() -> AsyncIterator[tuple[Server, Access]]:
     for path in ("leases", "leases/l"):
         app.router.add_route("*", f"/apis/coordination.k8s.io/v1/namespaces/n/{path}", made.lease)
     app.router.add_get("/api/v1/namespaces/t/pods/{pod}/log", made.log)
+    app.router.add_get("/api/v1/namespaces/t/pods", made.pods)
     app.router.add_delete("/api/v1/namespaces/t/pods/p", made.delete)
     runner = web.AppRunner(app, shutdown_timeout=0)
     await runner.setup()
@@ -110,3 +122,18 @@ async def test_watches_have_no_limit_and_no_proxy() -> None:
     assert session.connector is not None
     assert (session.connector.limit, session.trust_env) == (0, False)
     await session.close()
+
+
+async def test_events_are_read_however_they_are_cut_and_however_long_they_are(
+    server: tuple[Server, Access],
+) -> None:
+    made, access = server
+    async with connections.connect(None) as opened:
+        kube = Kube(access, opened.api, streams=opened.streams)
+        watching = kube.watch("v1", "Pod", "t", since=7, labelSelector="a=b")
+        seen = [event async for events in watching for event in events]
+
+    assert seen[:3] == [{"type": "ADDED", "object": {}}, {"type": "X"}, {"type": 1}]
+    assert len(seen[3]["long"]) == 1_000_000
+    assert made.watched["resourceVersion"] == "7"
+    assert made.watched["labelSelector"] == "a=b"
