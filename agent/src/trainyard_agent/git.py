@@ -24,7 +24,8 @@ from trainyard_agent.paths import inside
 _ATTEMPTS = 4
 _TRANSIENT = re.compile(
     r"could not resolve host|connection (refused|reset|timed out)|failed to connect|timed out"
-    r"|early eof|the remote end hung up|returned error: (429|5\d\d)|unexpected disconnect",
+    r"|operation too slow|early eof|the remote end hung up|returned error: (429|5\d\d)"
+    r"|unexpected disconnect",
     re.IGNORECASE,
 )
 _DENIED = re.compile(

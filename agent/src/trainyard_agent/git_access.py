@@ -10,6 +10,9 @@ from trainyard_agent.errors import SourceError
 # Addresses of submodules and of LFS are written in repositories: none leads to this pod's files
 # (file) or to a command (ext).
 _PROTOCOLS = "http:https:ssh:git"
+# A server that says nothing for so long is gone; one that packs a large repository says something.
+_SILENCE = 300
+_ALIVE = f"-o ConnectTimeout=30 -o ServerAliveInterval=30 -o ServerAliveCountMax={_SILENCE // 30}"
 _SERVER = re.compile(r"(https?)://(?:[^/@]*@)?([^/]+)")
 
 
@@ -26,6 +29,9 @@ def environment(url: str, credentials: Path | None, *, scratch: Path) -> dict[st
         "HOME": str(scratch),
         "LC_ALL": "C",
         "GIT_ALLOW_PROTOCOL": _PROTOCOLS,
+        "GIT_HTTP_LOW_SPEED_LIMIT": "1",
+        "GIT_HTTP_LOW_SPEED_TIME": str(_SILENCE),
+        "GIT_SSH_COMMAND": f"ssh {_ALIVE}",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_CONFIG_NOSYSTEM": "1",
         **{k: v for k, v in os.environ.items() if k.lower().endswith("_proxy")},
@@ -66,7 +72,7 @@ def _add_credentials(
             if hosts.is_file()
             else "-o StrictHostKeyChecking=accept-new"
         )
-        to["GIT_SSH_COMMAND"] = f"ssh -i {private} -o IdentitiesOnly=yes {checking}"
+        to["GIT_SSH_COMMAND"] = f"ssh {_ALIVE} -i {private} -o IdentitiesOnly=yes {checking}"
         return
     secret = next((folder / n for n in ("password", "token") if (folder / n).is_file()), None)
     if secret is None:

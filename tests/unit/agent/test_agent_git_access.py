@@ -1,6 +1,8 @@
 """Passwords of a private repository: they reach its server, and no other."""
 
 import base64
+import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -12,6 +14,7 @@ import pytest
 from builders.repositories import add_submodule, checkout, git, repository
 from trainyard_agent.errors import SourceError
 from trainyard_agent.git import fetch
+from trainyard_agent.git_access import environment
 
 _ALLOWED = f"Basic {base64.b64encode(b'me:hunter2').decode()}"
 
@@ -113,3 +116,21 @@ def test_a_submodule_elsewhere_never_learns_the_password(
     assert caught.value.message.startswith(f"submodule lib: {elsewhere.url}/inner/.git refused")
     assert server.passwords
     assert not elsewhere.passwords
+
+
+def test_a_server_that_goes_silent_is_given_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/x.git"
+        made = environment(url, None, scratch=tmp_path)
+        soon = {**made, "GIT_HTTP_LOW_SPEED_TIME": "1"}
+        done = subprocess.run(
+            ["git", "ls-remote", url],
+            env=soon,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    assert made["GIT_HTTP_LOW_SPEED_TIME"] == "300"
+    assert "Operation too slow" in done.stderr
