@@ -163,7 +163,7 @@ ROWS = [
             f"{reserved} is Trainyard's",
             {"env": [{"name": "MLFLOW_HTTP_REQUEST_TIMEOUT", "value": "9"}]},
             {"env": [{"name": reserved, "value": "x"}]},
-            "are set by Trainyard, so that the Run is recorded as its own",
+            "are Trainyard's, so that the Run is recorded as its own",
             "spec.env",
         )
         for reserved in ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN", "MLFLOW_RUN_ID")

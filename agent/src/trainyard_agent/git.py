@@ -1,32 +1,37 @@
-"""Fetching the code of a Run from git, at one commit.
+"""Fetching the code of a Run from git, at one commit, with its submodules and files in LFS.
 
 A branch, tag or full commit is fetched alone (depth 1). What a server gives only by name, such
 as an abbreviated commit, costs a full fetch. The commit is reported, so that every later
-attempt of the Run names it and no attempt sees another.
+attempt of the Run names it and no attempt sees another. A submodule is a checkout like any
+other, at the commit that is recorded for it.
 """
 
-import os
 import re
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
+from trainyard_agent import git_access, lfs, submodules
 from trainyard_agent.errors import SourceError
+from trainyard_agent.git_access import shown
 from trainyard_agent.paths import inside
 
 _ATTEMPTS = 4
 _TRANSIENT = re.compile(
     r"could not resolve host|connection (refused|reset|timed out)|failed to connect|timed out"
-    r"|early eof|the remote end hung up|returned error: (429|5\d\d)|unexpected disconnect",
+    r"|operation too slow|early eof|the remote end hung up|returned error: (429|5\d\d)"
+    r"|unexpected disconnect",
     re.IGNORECASE,
 )
 _DENIED = re.compile(
     r"authentication failed|could not read username|could not read password|permission denied"
-    r"|terminal prompts disabled|returned error: 40[13]|host key verification failed",
+    r"|terminal prompts disabled|returned error: 40[13]|host key verification failed"
+    r"|authorization error|bad credentials",
     re.IGNORECASE,
 )
 _ABSENT = re.compile(
@@ -44,6 +49,7 @@ class Checkout:
         path: Folder in the repository that must exist; empty for its root.
         credentials: Folder of a mounted Secret: `username` and `password` (or `token`), or
             `ssh-privatekey` with `known_hosts`.
+        outer: Of a submodule: the URL of the repository that the Run names.
     """
 
     url: str
@@ -54,26 +60,79 @@ class Checkout:
     say: Callable[[str], None] = print
     sleep: Callable[[float], None] = time.sleep
     environment: Mapping[str, str] = field(default_factory=dict)
+    outer: str = ""
 
 
 def fetch(checkout: Checkout) -> str:
     """Check the revision out and return its commit.
 
     Raises:
-        SourceError: The repository, the revision or the path is not to be had.
+        SourceError: The repository, the revision, the path, a submodule or a file in LFS is not
+            to be had.
     """
+    with tempfile.TemporaryDirectory() as scratch:
+        environment = {
+            **git_access.environment(checkout.url, checkout.credentials, scratch=Path(scratch)),
+            **checkout.environment,
+        }
+        commit = _check_out(checkout, environment=environment)
+    _check_path(checkout)
+    return commit
+
+
+def _check_out(checkout: Checkout, *, environment: Mapping[str, str]) -> str:
     for name, value in (("url", checkout.url), ("revision", checkout.revision)):
         if not value or value.startswith("-"):
             raise SourceError(f"source.git.{name} {value!r} is not usable", reason="InvalidSpec")
     checkout.into.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        environment = _environment(checkout, scratch=Path(scratch))
-        _git(checkout, "init", "--quiet", environment=environment)
-        commit = _fetch_commit(checkout, environment=environment)
-        _git(checkout, "checkout", "--quiet", "--detach", commit, environment=environment)
-    _check_path(checkout)
-    checkout.say(f"checked out {checkout.revision} of {checkout.url} at {commit}")
+    _git(checkout, "init", "--quiet", environment=environment)
+    commit = _fetch_commit(checkout, environment=environment)
+    _git(checkout, "checkout", "--quiet", "--detach", commit, environment=environment)
+    checkout.say(f"checked out {checkout.revision} of {shown(checkout.url)} at {commit}")
+    _fetch_large_files(checkout, environment=environment)
+    _check_out_submodules(checkout, environment=environment)
     return commit
+
+
+def _check_out_submodules(checkout: Checkout, *, environment: Mapping[str, str]) -> None:
+    ask = partial(_git, checkout, environment=environment)
+    for one in submodules.found(ask, base=checkout.url):
+        into = inside(checkout.into, one.path)
+        outer = checkout.outer or checkout.url
+        below = replace(checkout, url=one.url, revision=one.commit, into=into, path="", outer=outer)
+        try:
+            _check_out(below, environment=environment)
+        except SourceError as exc:
+            said = f"submodule {shown(one.path)}: {exc.message}"
+            raise SourceError(said, reason=exc.reason) from exc
+
+
+def _fetch_large_files(checkout: Checkout, *, environment: Mapping[str, str]) -> None:
+    ask = partial(_git, checkout, environment=environment)
+    names = lfs.pointers(ask, checkout.into)
+    if not names:
+        return
+    settings = {**lfs.SETTINGS, "remote.origin.url": checkout.url}
+    able = git_access.with_settings(environment, settings)
+    result = _patiently(checkout, ["lfs", "pull", "origin"], environment=able)
+    # The store of what was fetched would take as much room again, and hooks call for git-lfs.
+    for name in ("lfs", "hooks"):
+        shutil.rmtree(checkout.into / ".git" / name, ignore_errors=True)
+    left = lfs.pointers(ask, checkout.into)
+    if left:
+        raise _not_given(checkout, left, result.stderr)
+    checkout.say(f"fetched {len(names)} files from Git LFS of {shown(checkout.url)}")
+
+
+def _not_given(checkout: Checkout, names: list[str], told: str) -> SourceError:
+    what = lfs.said(names, checkout.url)
+    if "is not a git command" in told:
+        return SourceError(f"{what}, and there is no git-lfs in the agent's image: use a newer one")
+    return SourceError(
+        f"{what}, which did not give the content ({_last_line(told)}): see whether it was pushed,"
+        " and whether spec.source.git.credentialsSecret may read it",
+        reason="AccessDenied" if _DENIED.search(told) else "",
+    )
 
 
 def _fetch_commit(checkout: Checkout, *, environment: Mapping[str, str]) -> str:
@@ -90,9 +149,10 @@ def _fetch_commit(checkout: Checkout, *, environment: Mapping[str, str]) -> str:
         commit = _resolved(checkout, name, environment=environment)
         if commit:
             return commit
+    advice = "was it pushed?" if checkout.outer else "check spec.source.git.revision"
     raise SourceError(
-        f"revision {checkout.revision} not found in {_shown(checkout.url)}"
-        f" (it has: {_names(checkout, environment=environment)}); check spec.source.git.revision",
+        f"revision {checkout.revision} not found in {shown(checkout.url)}"
+        f" (it has: {_names(checkout, environment=environment)}); {advice}",
         reason="RevisionNotFound",
     )
 
@@ -103,13 +163,23 @@ def _fetch(
     arguments = ["fetch", "--quiet", "--no-recurse-submodules"]
     if depth:
         arguments += [f"--depth={depth}", "--no-tags"]
+    arguments += ["--", checkout.url, *refs]
+    result = _patiently(checkout, arguments, environment=environment)
+    told = result.stderr
+    away = _DENIED.search(told) or (_ABSENT.search(told) and not _TRANSIENT.search(told))
+    if result.returncode and away:
+        raise _failed(checkout, told)
+    return result
+
+
+def _patiently(
+    checkout: Checkout, arguments: list[str], *, environment: Mapping[str, str]
+) -> "subprocess.CompletedProcess[str]":
     for attempt in range(1, _ATTEMPTS + 1):
-        result = _run(checkout, [*arguments, "--", checkout.url, *refs], environment=environment)
+        result = _run(checkout, arguments, environment=environment)
         told = result.stderr
-        if result.returncode == 0:
+        if result.returncode == 0 or _DENIED.search(told):
             return result
-        if _DENIED.search(told) or (_ABSENT.search(told) and not _TRANSIENT.search(told)):
-            raise _failed(checkout, told)
         if attempt == _ATTEMPTS or not _TRANSIENT.search(told):
             return result
         pause = 2.0**attempt
@@ -145,16 +215,17 @@ def _check_path(checkout: Checkout) -> None:
         return
     folders = sorted(p.name for p in checkout.into.iterdir() if p.is_dir() and p.name != ".git")
     raise SourceError(
-        f"path {checkout.path} is no folder of {_shown(checkout.url)} at {checkout.revision}"
+        f"path {checkout.path} is no folder of {shown(checkout.url)} at {checkout.revision}"
         f" (its folders: {', '.join(folders[:10]) or 'none'}); check spec.source.git.path",
         reason="PathNotFound",
     )
 
 
-def _git(checkout: Checkout, *arguments: str, environment: Mapping[str, str]) -> None:
+def _git(checkout: Checkout, *arguments: str, environment: Mapping[str, str]) -> str:
     result = _run(checkout, arguments, environment=environment)
     if result.returncode:
         raise _failed(checkout, result.stderr)
+    return result.stdout
 
 
 def _run(
@@ -171,81 +242,30 @@ def _run(
         env=dict(environment),
         capture_output=True,
         text=True,
+        errors="surrogateescape",
         check=False,
     )
 
 
-def _environment(checkout: Checkout, *, scratch: Path) -> dict[str, str]:
-    settings = {"safe.directory": "*", "init.defaultBranch": "main", "advice.detachedHead": "false"}
-    environment = {
-        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-        "HOME": str(scratch),
-        "LC_ALL": "C",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        **{k: v for k, v in os.environ.items() if k.lower().endswith("_proxy")},
-        **checkout.environment,
-    }
-    if checkout.credentials is not None:
-        _add_credentials(checkout.credentials, scratch=scratch, to=environment, settings=settings)
-    environment["GIT_CONFIG_COUNT"] = str(len(settings))
-    for index, (key, value) in enumerate(settings.items()):
-        environment[f"GIT_CONFIG_KEY_{index}"] = key
-        environment[f"GIT_CONFIG_VALUE_{index}"] = value
-    return environment
-
-
-def _add_credentials(
-    folder: Path, *, scratch: Path, to: dict[str, str], settings: dict[str, str]
-) -> None:
-    key = folder / "ssh-privatekey"
-    if key.is_file():
-        # ssh refuses a key that others can read, and a mounted Secret is group-readable.
-        private = scratch / "key"
-        private.write_bytes(key.read_bytes().rstrip() + b"\n")
-        private.chmod(0o600)
-        hosts = folder / "known_hosts"
-        checking = (
-            f"-o UserKnownHostsFile={hosts} -o StrictHostKeyChecking=yes"
-            if hosts.is_file()
-            else "-o StrictHostKeyChecking=accept-new"
-        )
-        to["GIT_SSH_COMMAND"] = f"ssh -i {private} -o IdentitiesOnly=yes {checking}"
-        return
-    secret = next((folder / n for n in ("password", "token") if (folder / n).is_file()), None)
-    if secret is None:
-        raise SourceError(
-            "the Secret of source.git.credentialsSecret has neither password, token nor"
-            " ssh-privatekey: add one of these keys",
-            reason="ConfigMissing",
-        )
-    user = folder / "username"
-    # The helper reads the files itself: secrets stay out of arguments and environment.
-    name = f"cat '{user}'" if user.is_file() else "echo x-access-token"
-    settings["credential.helper"] = (
-        f'!f() {{ echo "username=$({name})"; echo "password=$(cat \'{secret}\')"; }}; f'
-    )
-
-
 def _failed(checkout: Checkout, told: str) -> SourceError:
-    url = _shown(checkout.url)
+    url = shown(checkout.url)
     if _DENIED.search(told):
-        return SourceError(
-            f"{url} refused access ({_last_line(told)}): name a Secret with username and"
-            " password, token or ssh-privatekey in spec.source.git.credentialsSecret",
-            reason="AccessDenied",
+        advice = (
+            f"credentials go to the server of {shown(checkout.outer)} only, and must be good for"
+            " this one as well; the url in .gitmodules had best be relative"
+            if checkout.outer
+            else "name a Secret with username and password, token or ssh-privatekey in"
+            " spec.source.git.credentialsSecret"
         )
+        said = f"{url} refused access ({_last_line(told)}): {advice}"
+        return SourceError(said, reason="AccessDenied")
     if _ABSENT.search(told):
-        return SourceError(f"{url} is no git repository: check spec.source.git.url")
+        field = "its url in .gitmodules" if checkout.outer else "spec.source.git.url"
+        return SourceError(f"{url} is no git repository: check {field}")
     return SourceError(f"git could not fetch {checkout.revision} from {url}: {_last_line(told)}")
-
-
-def _shown(url: str) -> str:
-    """Return the URL without a password that someone wrote into it."""
-    return re.sub(r"//[^/@]*@", "//", url)
 
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
-    return _shown((fatal or lines or ["no message"])[0])
+    return shown((fatal or lines or ["no message"])[0])

@@ -5,6 +5,7 @@ Names of children (Jobs, Secrets and so on) are not made here: they are the oper
 
 import hashlib
 import re
+from collections.abc import Iterable
 
 from trainyard_api.contract import MAX_NAME, NAME_PATTERN
 
@@ -39,3 +40,13 @@ def mlflow_name(metadata_name: str, spec_name: str | None) -> str:
 def model_version_name(model: str, version: int) -> str:
     """Return the name of a ModelVersion, by the name of its Model's resource."""
     return f"{model}-{version}"
+
+
+def next_version(existing: Iterable[int], retired: int) -> int:
+    """Return one more than every number that exists or ever existed.
+
+    Args:
+        existing: Numbers of the versions of the Model, those being deleted included.
+        retired: The highest number whose version was deleted, in the Model's status; 0 if none.
+    """
+    return max(0, retired, *existing) + 1

@@ -105,7 +105,7 @@ _RULES = rules(
 )
 _ENV_RULE = Rule(
     f"self.all(variable, !(variable.name in {list(RESERVED_ENV)}))",
-    f"{', '.join(RESERVED_ENV)} are set by Trainyard, so that the Run is recorded as its own:"
+    f"{', '.join(RESERVED_ENV)} are Trainyard's, so that the Run is recorded as its own:"
     " remove them from env",
 )
 

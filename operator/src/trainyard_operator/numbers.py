@@ -1,10 +1,10 @@
-"""Numbers of model versions: which is next, and which are spent. None is ever given out twice.
+"""Numbers of model versions: which are spent. None is ever given out twice.
 
 Pure. A ModelVersion keeps its finalizer until its number stands among the retired, so whoever
-takes the next number (one more than every existing and retired one) cannot take it twice.
+takes the next number (`trainyard_api.names.next_version`) cannot take it twice.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 LISTED = 100
@@ -50,13 +50,3 @@ def retire(
 def is_retired(retired: Retired, number: int) -> bool:
     """Tell whether the version of this number may go."""
     return number in retired.numbers
-
-
-def next_version(existing: Iterable[int], retired: int) -> int:
-    """Return one more than every number that exists or ever existed.
-
-    Args:
-        existing: Numbers of the versions that exist now, those being deleted included.
-        retired: The highest number whose version was deleted; 0 if none was.
-    """
-    return max(0, retired, *existing) + 1

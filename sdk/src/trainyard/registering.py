@@ -9,6 +9,7 @@ from trainyard_api.logged_models import candidates
 from trainyard_api.meta import ObjectMeta
 from trainyard_api.model import Model, ModelSpec
 from trainyard_api.model_version import ModelVersion
+from trainyard_api.names import next_version
 from trainyard_api.run import Run
 
 from trainyard._kube import Object
@@ -101,7 +102,7 @@ def _ensure_model(client: Client, name: str) -> int:
 
 def _next_number(client: Client, model: str, retired: int) -> int:
     there = (v.spec.version for v in client.list(ModelVersion) if v.spec.model == model)
-    return max(retired, *there, 0) + 1
+    return next_version(there, retired)
 
 
 def _version(client: Client, model: str, number: int, source: Object) -> ModelVersion:

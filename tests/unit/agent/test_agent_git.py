@@ -1,30 +1,9 @@
-import subprocess
 from pathlib import Path
 
 import pytest
+from builders.repositories import checkout, git
 from trainyard_agent.errors import SourceError
 from trainyard_agent.git import Checkout, fetch
-
-_ENVIRONMENT = {
-    "PATH": "/usr/bin:/bin:/usr/local/bin",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_AUTHOR_NAME": "t",
-    "GIT_AUTHOR_EMAIL": "t@example.org",
-    "GIT_COMMITTER_NAME": "t",
-    "GIT_COMMITTER_EMAIL": "t@example.org",
-}
-
-
-def git(folder: Path, *arguments: str) -> str:
-    environment = {**_ENVIRONMENT, "HOME": str(folder)}
-    done = subprocess.run(
-        ["git", "-C", str(folder), *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip()
 
 
 @pytest.fixture
@@ -39,17 +18,6 @@ def repository(tmp_path: Path) -> Path:
     (folder / "src" / "train.py").write_text("print(2)\n")
     git(folder, "commit", "--quiet", "-am", "Second")
     return folder
-
-
-def checkout(repository: Path, into: Path, revision: str = "main", **more: object) -> Checkout:
-    return Checkout(
-        url=f"file://{repository}",
-        revision=revision,
-        into=into,
-        say=lambda line: None,
-        sleep=lambda seconds: None,
-        **more,
-    )
 
 
 @pytest.mark.parametrize(

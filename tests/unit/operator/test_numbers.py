@@ -1,5 +1,6 @@
 import pytest
-from trainyard_operator.numbers import LISTED, Retired, is_retired, next_version, retire
+from trainyard_api.names import next_version
+from trainyard_operator.numbers import LISTED, Retired, is_retired, retire
 
 
 def test_a_deleted_version_is_retired() -> None:

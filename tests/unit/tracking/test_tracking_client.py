@@ -27,7 +27,6 @@ def result(_world):
         "HOME": os.environ.get("HOME", "/tmp"),
         "MLFLOW_TRACKING_URI": _world.url,
         "MLFLOW_TRACKING_TOKEN": token,
-        "MLFLOW_RUN_ID": RUN,
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "GIT_PYTHON_REFRESH": "quiet",

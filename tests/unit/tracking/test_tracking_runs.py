@@ -74,7 +74,8 @@ def test_finishing_twice_is_harmless_and_logs_only_missing_parameters(world, run
     run_id, own = run
     logged = {"run_id": run_id, "key": "depth", "value": "3"}
     world.client.post("/api/2.0/mlflow/runs/log-parameter", json=logged, headers=own)
-    child = {"tags": [], "run_name": "child"}
+    parent = {"key": "mlflow.parentRunId", "value": run_id}
+    child = {"tags": [parent], "run_name": "child"}
     made = world.client.post("/api/2.0/mlflow/runs/create", json=child, headers=own).json()
     body = {"status": "FAILED", "endTime": 5, "parameters": {"depth": 9, "warm": True}}
 

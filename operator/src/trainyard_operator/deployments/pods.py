@@ -1,6 +1,5 @@
 """Why a serving pod is not ready, in words that a user can act on. Pure."""
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -10,6 +9,7 @@ from trainyard_api import serving as contract
 from trainyard_operator.deployments.rollout import Failure
 from trainyard_operator.engine.conditions import find, is_true, parse_time
 from trainyard_operator.engine.plan import Object
+from trainyard_operator.termination import reported
 
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError"}
 _CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
@@ -135,7 +135,7 @@ def _crash(ended: Mapping[str, Any], state: Mapping[str, Any], *, restarts: int)
     if ended.get("reason") == "OOMKilled":
         message = "the server needs more memory than spec.resources.limits.memory: raise it"
         return Failure("OutOfMemory", message, restarts)
-    told = _json(str(ended.get("message") or "").strip())
+    told = reported(ended)
     if told.get("message"):
         reason = str(told.get("reason") or "LoadFailed")
         text = str(told["message"])[:_TEXT]
@@ -150,20 +150,12 @@ def _crash(ended: Mapping[str, Any], state: Mapping[str, Any], *, restarts: int)
 
 def _is_waiting(ended: Mapping[str, Any]) -> bool:
     """Tell whether the server ended while it waited for the tracking service."""
-    told = _json(str(ended.get("message") or "").strip())
+    told = reported(ended)
     return told.get("reason") == contract.SOURCE_UNAVAILABLE
 
 
 def _last_lines(text: str) -> str:
     return " / ".join(text.strip().splitlines()[-3:])[-_TEXT:] or "it said nothing"
-
-
-def _json(text: str) -> Mapping[str, Any]:
-    try:
-        told = json.loads(text)
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 def _cannot_make_pods(child: Object) -> Failure | None:

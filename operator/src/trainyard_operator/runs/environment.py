@@ -33,7 +33,7 @@ def main_environment(run: Object, attempt: int, *, settings: Settings) -> list[O
     ours = {**_recording(run, settings), **_about(run, attempt), **_parameters(spec)}
     fixed = [{"name": name, "value": literal(value)} for name, value in ours.items()]
     token = token_variable(run, settings)
-    taken = {*ours, token["name"]}
+    taken = {*ours, *contract.RESERVED_ENV}
     defaults = [
         {"name": name, "value": value} for name, value in _DEFAULTS.items() if name not in theirs
     ]
@@ -51,7 +51,6 @@ def _recording(run: Object, settings: Settings) -> dict[str, str]:
     experiment = run["spec"].get("experiment") or contract.DEFAULT_EXPERIMENT
     return {
         "MLFLOW_TRACKING_URI": settings.tracking_url,
-        "MLFLOW_RUN_ID": names.run_id(run),
         "MLFLOW_EXPERIMENT_NAME": experiment,
     }
 
@@ -59,6 +58,8 @@ def _recording(run: Object, settings: Settings) -> dict[str, str]:
 def _about(run: Object, attempt: int) -> dict[str, str]:
     return {
         "TRAINYARD_RUN": run["metadata"]["name"],
+        # Not MLFLOW_RUN_ID, which every process of a program would resume.
+        "TRAINYARD_RUN_ID": names.run_id(run),
         "TRAINYARD_NAMESPACE": run["metadata"]["namespace"],
         "TRAINYARD_ATTEMPT": str(attempt),
     }

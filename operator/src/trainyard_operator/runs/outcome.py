@@ -7,7 +7,6 @@ Whose fault an end is decides whether it is tried again (retry.py). Why a pod do
 is waiting.py's.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import Any
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.runs.disruption import disruption_of
 from trainyard_operator.runs.scheduling import doubled
+from trainyard_operator.termination import reported
 
 MAIN = "main"
 SOURCE = "source"
@@ -140,7 +140,7 @@ def container_status(pod: Object, name: str) -> Mapping[str, Any] | None:
 def commit_of(pod: Object) -> str:
     """Return the git commit that the init container reports, empty if none."""
     ended = (container_state(pod, SOURCE) or {}).get("terminated") or {}
-    return str(_reported(ended.get("message")).get("commit", ""))
+    return str(reported(ended).get("commit", ""))
 
 
 def _of_main(pod: Object, ended: Mapping[str, Any]) -> Outcome:
@@ -181,10 +181,10 @@ def _failure(pod: Object, ended: Mapping[str, Any], code: int) -> Outcome:
 
 
 def _of_source(pod: Object, ended: Mapping[str, Any]) -> Outcome:
-    reported = _reported(ended.get("message"))
+    told = reported(ended)
     tail = tail_of(ended.get("message"))
-    said = reported.get("message") or (tail[-1] if tail else "no more is known")
-    ours = reported.get("reason") == "TrackingUnavailable"
+    said = told.get("message") or (tail[-1] if tail else "no more is known")
+    ours = told.get("reason") == "TrackingUnavailable"
     fault = Fault.INFRASTRUCTURE if ours else Fault.USER
     failed = Outcome("SourceFailed", f"The code could not be fetched: {said}", fault)
     return replace(
@@ -192,7 +192,7 @@ def _of_source(pod: Object, ended: Mapping[str, Any]) -> Outcome:
         exit_code=int(ended["exitCode"]),
         started=_time(ended, "startedAt"),
         finished=_time(ended, "finishedAt"),
-        log_tail=() if reported else tail,
+        log_tail=() if told else tail,
     )
 
 
@@ -223,14 +223,6 @@ def _foreign_failure(name: str, ended: Mapping[str, Any]) -> Outcome:
         _time(ended, "finishedAt"),
         tail,
     )
-
-
-def _reported(message: object) -> Mapping[str, Any]:
-    try:
-        reported = json.loads(str(message or ""))
-    except ValueError:
-        return {}
-    return reported if isinstance(reported, dict) else {}
 
 
 def _out_of_memory(pod: Object) -> str:

@@ -6,12 +6,13 @@ Every performer is idempotent and raises Retry or Terminal; none writes the Run'
 from collections.abc import Mapping
 from datetime import timedelta
 
+from trainyard_api.names import next_version
+
 from trainyard_operator import names
 from trainyard_operator.engine.errors import NameTaken, Retry
 from trainyard_operator.engine.performing import Answer, Performers
 from trainyard_operator.engine.world import World
 from trainyard_operator.names import MODEL_VERSIONS, MODELS
-from trainyard_operator.numbers import next_version
 from trainyard_operator.runs import effects
 from trainyard_operator.runs.status import RECORDING
 from trainyard_operator.tools import Tools

@@ -4,7 +4,6 @@ A refusal is final, because the files do not change. What the cluster or the net
 tried again a few times, each time with a Job of its own name.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +12,7 @@ from typing import Any
 from trainyard_operator import names
 from trainyard_operator.engine import conditions, objects
 from trainyard_operator.engine.plan import Object
+from trainyard_operator.termination import reported
 
 ATTEMPTS = 5
 _FIRST_PAUSE = timedelta(seconds=10)
@@ -108,7 +108,7 @@ def read_attempts(
 def _read(job: Object, pod: Object | None, *, now: datetime) -> Attempt:
     number = int(job["metadata"]["labels"][names.ATTEMPT])
     ended = [s for s in _statuses(pod) if (s.get("state") or {}).get("terminated")]
-    results = {s["name"]: _json(s["state"]["terminated"]) for s in ended}
+    results = {s["name"]: reported(s["state"]["terminated"]) for s in ended}
     failed = next((s for s in ended if s["state"]["terminated"].get("exitCode")), None)
     if failed is not None:
         return _failed(number, failed["name"], failed["state"]["terminated"], results)
@@ -173,11 +173,3 @@ def _waiting(pod: Object | None) -> str:
 def _finished(terminated: Mapping[str, Any], now: datetime) -> datetime:
     text = terminated.get("finishedAt")
     return conditions.parse_time(text) if text else now
-
-
-def _json(terminated: Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        told = json.loads(terminated.get("message") or "{}")
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}

@@ -86,7 +86,7 @@ class TestMain:
         seen = env(main(parameters={"learning.rate": 0.1}))
 
         assert seen["MLFLOW_TRACKING_URI"] == "http://tracking:5000"
-        assert seen["MLFLOW_RUN_ID"] == given.run_id("r")
+        assert seen["TRAINYARD_RUN_ID"] == given.run_id("r")
         assert seen["MLFLOW_EXPERIMENT_NAME"] == "digits"
         assert seen["TRAINYARD_PARAM_LEARNING_RATE"] == "0.1"
         assert seen["MLFLOW_TRACKING_TOKEN"]["secretKeyRef"]["name"].startswith("r-")
@@ -109,7 +109,7 @@ class TestMain:
 
         assert (seen["HOME"], seen["DATA"]) == ("/data", "x")
         assert seen["USER"] == "trainyard"
-        assert seen["MLFLOW_RUN_ID"] == given.run_id("r")
+        assert "MLFLOW_RUN_ID" not in seen
         assert len({each["name"] for each in made["env"]}) == len(made["env"])
 
     def test_its_last_lines_are_its_termination_message(self) -> None:

@@ -7,8 +7,8 @@ import pytest
 from builders.stage import NOW
 from hypothesis import given
 from hypothesis import strategies as st
+from trainyard_api.names import next_version
 from trainyard_operator.engine.plan import Object
-from trainyard_operator.numbers import next_version
 from trainyard_operator.runs.outcome import Fault
 from trainyard_operator.runs.retry import (
     LONGEST_DELAY,

@@ -15,8 +15,8 @@ from trainyard_tracking.auth.rules import Access, Row, row
 from trainyard_tracking.auth.run_scope import (
     anything,
     child_only,
-    child_run,
     new_logged_model,
+    new_run,
     new_trace,
     own_experiment,
     own_experiment_by_name,
@@ -26,6 +26,7 @@ from trainyard_tracking.auth.run_scope import (
     own_models_found,
     own_run,
     own_run_outputs,
+    own_run_updated,
     own_runs_found,
     own_trace,
     readable_logged_model,
@@ -70,11 +71,11 @@ EXPERIMENTS = (
 )
 
 RUNS = (
-    row("POST", f"{_V2}/runs/create", "create runs", child_run),
+    row("POST", f"{_V2}/runs/create", "create runs", new_run),
     row("POST", f"{_V2}/runs/create-promptlab-run", _NOBODY),
     row("GET", f"{_V2}/runs/get", "get runs", own_run),
     row("POST", f"{_V2}/runs/search", "list runs", own_runs_found),
-    row("POST", f"{_V2}/runs/update", "update runs", own_run),
+    row("POST", f"{_V2}/runs/update", "update runs", own_run_updated),
     row("POST", f"{_V2}/runs/delete", "delete runs", child_only),
     row("POST", f"{_V2}/runs/restore", "update runs", child_only),
     row("POST", f"{_V2}/runs/delete-tag", "update runs", own_run),

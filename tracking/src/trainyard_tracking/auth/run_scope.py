@@ -1,9 +1,9 @@
 """What the code of a Run may do through MLflow's API, and how its requests are changed.
 
-Every experiment name means the Run's own experiment; runs it makes become its children; its own
-runs, logged models, artifacts and traces are its to read and write; models and versions of the
-namespace are its to read. Everything else is refused. Each check takes one call; it may change
-it, answer it, or raise `Forbidden`.
+Every experiment name means the Run's own experiment; the first run it starts is the Run's own, the
+others become its children; its own runs, logged models, artifacts and traces are its to read and
+write; models and versions of the namespace are its to read. Everything else is refused. Each check
+takes one call; it may change it, answer it, or raise `Forbidden`.
 """
 
 from typing import Any
@@ -13,6 +13,7 @@ from trainyard_api.contract import GROUP
 
 from trainyard_tracking.auth.call import Body, Call, Reply, with_snake_keys
 from trainyard_tracking.auth.ownership import TRACE_RUN_KEY, Ownership, experiment_of
+from trainyard_tracking.claims import claim, mark
 from trainyard_tracking.errors import Forbidden, Refused
 from trainyard_tracking.identity import RunIdentity
 
@@ -42,15 +43,25 @@ def own_experiments(call: Call, who: RunIdentity, own: Ownership) -> Answer:
     return Reply({"experiments": [experiment_of(who)]})
 
 
-def child_run(call: Call, who: RunIdentity, own: Ownership) -> Answer:
-    """Make a new run a child of the Run, in the Run's experiment."""
+def new_run(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Answer the first wish for a run with the Run's own; make every other a child of it."""
     body = _body(call)
     body["experiment_id"] = who.experiment_id
     tags = _entries(body, "tags")
     check_tags(tags, who, own)
     if not any(tag.get("key") == MLFLOW_PARENT_RUN_ID for tag in tags):
+        if given := claim(who, tags, str(body.get("run_name") or "")):
+            return Reply({"run": given})
         tags.append({"key": MLFLOW_PARENT_RUN_ID, "value": who.run_id})
     body["tags"] = tags
+    return None
+
+
+def own_run_updated(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Let the Run's own runs be resumed and ended; whoever resumes the first one has taken it."""
+    own_run(call, who, own)
+    if who.run_id in call.values("run_id", "run_uuid"):
+        mark(who)
     return None
 
 

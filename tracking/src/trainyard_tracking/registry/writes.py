@@ -11,7 +11,7 @@ from trainyard_api.contract import (
     MODELS,
     RETIRE_FINALIZER,
 )
-from trainyard_api.names import model_version_name, resource_name
+from trainyard_api.names import model_version_name, next_version, resource_name
 
 from trainyard_tracking.kube import KubeDown, KubeError, Object, resource_path
 from trainyard_tracking.registry import failures
@@ -141,12 +141,10 @@ class Writes:
     def _next_number(self, model: Object) -> int:
         metadata = model["metadata"]
         known = self.resources.versions.within(metadata["namespace"])
-        # Versions on their way out count: their numbers are not free either.
-        taken = [
-            one["spec"]["version"] for one in known if one["spec"]["model"] == metadata["name"]
-        ]
-        retired = (model.get("status") or {}).get("retired", 0)
-        return int(max([*taken, retired], default=0)) + 1
+        taken = (
+            int(one["spec"]["version"]) for one in known if one["spec"]["model"] == metadata["name"]
+        )
+        return next_version(taken, int((model.get("status") or {}).get("retired", 0)))
 
 
 def escape(key: str) -> str:

@@ -1,0 +1,87 @@
+"""Which program of a Run gets the Run's own MLflow run: the first that starts one.
+
+MLflow's variable for it, MLFLOW_RUN_ID, would make each of several processes resume the same run
+and die of "Changing param values". So the pod does not have it: a program that starts a run asks
+for a new one, and the first to ask is given the Run's own. The mark is a tag, whose key is unique
+in a run: of two that ask at once the database refuses one.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from mlflow.entities import LifecycleStage, RunStatus
+from mlflow.exceptions import MlflowException
+from mlflow.server.handlers import _get_tracking_store
+from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+from mlflow.utils.proto_json_utils import message_to_json
+from mlflow.utils.workspace_context import ServerWorkspaceContext
+from sqlalchemy import and_
+from sqlalchemy.exc import IntegrityError
+from trainyard_api.contract import GROUP
+
+from trainyard_tracking.identity import RunIdentity
+
+CLAIMED = f"{GROUP}/claimed"
+"""Tag of a Run's own MLflow run that a program has started; no program may write it."""
+
+Tags = Sequence[dict[str, Any]]
+
+
+def claim(who: RunIdentity, tags: Tags, name: str) -> dict[str, Any] | None:
+    """Give the Run's own run, with the tags and the name, to the first that asks for a run.
+
+    Returns:
+        The run as MLflow's API shows it; nothing if it is taken, deleted or gone.
+    """
+    if not mark(who, tags, name):
+        return None
+    with ServerWorkspaceContext(who.namespace):
+        found = _get_tracking_store().get_run(who.run_id)
+    shown: dict[str, Any] = json.loads(message_to_json(found.to_proto()))
+    return shown
+
+
+def mark(who: RunIdentity, tags: Tags = (), name: str = "") -> bool:
+    """Note that a program has started the Run's own run; tell whether it is the first."""
+    texts = {str(tag.get("key")): str(tag.get("value")) for tag in tags}
+    name = name or texts.get(MLFLOW_RUN_NAME, "")
+    if name:
+        texts[MLFLOW_RUN_NAME] = name
+    with ServerWorkspaceContext(who.namespace):
+        store = _get_tracking_store()
+        if not _is_free(store, who.run_id):
+            return False
+        try:
+            with store.ManagedSessionMaker(read_only=False) as session:
+                _write(session, who.run_id, texts)
+        except MlflowException as exc:
+            if not isinstance(exc.__cause__, IntegrityError):
+                raise
+            return False
+    return True
+
+
+def _is_free(store: Any, run_id: str) -> bool:
+    mine = and_(SqlTag.run_uuid == SqlRun.run_uuid, SqlTag.key == CLAIMED)
+    with store.ManagedSessionMaker(read_only=True) as session:
+        row = (
+            session.query(SqlRun.lifecycle_stage, SqlTag.value)
+            .outerjoin(SqlTag, mine)
+            .filter(SqlRun.run_uuid == run_id)
+            .first()
+        )
+    return row is not None and row.lifecycle_stage == LifecycleStage.ACTIVE and row.value is None
+
+
+def _write(session: Any, run_id: str, tags: dict[str, str]) -> None:
+    session.add(SqlTag(run_uuid=run_id, key=CLAIMED, value="true"))
+    # Decided here, before anything else is written.
+    session.flush()
+    changed = {"status": RunStatus.to_string(RunStatus.RUNNING)}
+    if MLFLOW_RUN_NAME in tags:
+        changed["name"] = tags[MLFLOW_RUN_NAME]
+    session.query(SqlRun).filter_by(run_uuid=run_id).update(changed, synchronize_session=False)
+    for key, value in tags.items():
+        session.merge(SqlTag(run_uuid=run_id, key=key, value=value))
