@@ -56,6 +56,7 @@ class FollowLog(Effect):
         pod: Empty when there is none to read.
         pod_uid: Tells two pods of one name apart.
         cut: The pod's end left no time to read the last of it; the log shall say so.
+        index: The pod's completion index: each has a log of its own.
     """
 
     namespace: str
@@ -65,6 +66,7 @@ class FollowLog(Effect):
     pod: str
     pod_uid: str
     cut: bool = False
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
