@@ -135,6 +135,20 @@ class World(ClusterWorld):
         return self._clock()
 
 
+class Scene:
+    """A world with a few objects in its caches."""
+
+    def __init__(self) -> None:
+        stage = Stage()
+        self.kube: FakeKube = stage.kube
+        self.world = World(stage.kube, stage.tracking)
+
+    def holds(self, resource: str, *seen: Object) -> "Scene":
+        for each in seen:
+            self.world.cache.remember(resource, each)
+        return self
+
+
 class Process:
     """One life of the operator: its caches, and a reconciler, on a cluster that outlives it."""
 

@@ -49,6 +49,16 @@ class RecallExperiment(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class Log:
+    """Which log: of what `main` of a pod prints, by attempt and completion index."""
+
+    namespace: str
+    run_id: str
+    attempt: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class FollowLog(Effect):
     """Ship what `main` of an attempt's pod prints, from now on.
 
@@ -67,6 +77,11 @@ class FollowLog(Effect):
     pod_uid: str
     cut: bool = False
     index: int = 0
+
+    @property
+    def log(self) -> Log:
+        """Return which log this is."""
+        return Log(self.namespace, self.run_id, self.attempt, self.index)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from builders import given
-from builders.stage import RUNNING, Stage, World, attempt_job, attempt_pod, ended, waiting
+from builders.stage import RUNNING, Scene, attempt_job, attempt_pod, ended, waiting
 from fakes import FakeKube, FakeLogs
 from trainyard_operator import names
 from trainyard_operator.engine import sweep
@@ -28,20 +28,6 @@ def event(of: Object, reason: str, message: str, at: str = given.CREATED) -> Obj
     body = given.thing("v1", "Event", reason.lower())
     about = {"involvedObject": {"uid": of["metadata"]["uid"]}}
     return {**body, **about, "reason": reason, "message": message, "lastTimestamp": at}
-
-
-class Scene:
-    """A world with a few objects in its caches."""
-
-    def __init__(self) -> None:
-        stage = Stage()
-        self.kube: FakeKube = stage.kube
-        self.world = World(stage.kube, stage.tracking)
-
-    def holds(self, resource: str, *seen: Object) -> "Scene":
-        for each in seen:
-            self.world.cache.remember(resource, each)
-        return self
 
 
 async def test_a_job_of_a_namesake_is_not_this_runs() -> None:
