@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from trainyard_operator.engine.conditions import find, is_true
+from trainyard_operator.engine.conditions import is_true
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.runs import liveness
 from trainyard_operator.runs.disruption import cluster_time, told_at
@@ -87,10 +87,8 @@ class Attempt:
     @property
     def deadline(self) -> Outcome | None:
         """Return the end by a deadline of the Job that somebody else set: we never do."""
-        status = (self.job or {}).get("status") or {}
-        # FailureTarget is said first, Failed once all pods have stopped.
-        ends = (find(status, kind) or {} for kind in ("FailureTarget", "Failed"))
-        if not any(e.get("status") == "True" and e.get("reason") == _DEADLINE for e in ends):
+        told = ((self.job or {}).get("status") or {}).get("conditions") or ()
+        if not any(map(_is_deadline, told)):
             return None
         seconds = ((self.job or {}).get("spec") or {}).get("activeDeadlineSeconds", "")
         return replace(TOO_LONG, message=TOO_LONG.message.format(seconds=seconds))
@@ -146,13 +144,16 @@ class Attempt:
         return f"Index {index}: {message}" if self.size > 1 else message
 
 
-_DEADLINE = "DeadlineExceeded"
-
-
 def _index_of(pod: Object) -> int:
     meta = pod["metadata"]
     held = (meta.get("labels") or {}).get(INDEX) or (meta.get("annotations") or {}).get(INDEX)
     return int(held or 0)
+
+
+def _is_deadline(condition: Object) -> bool:
+    # FailureTarget is said first, Failed once all pods have stopped.
+    ends = condition["type"] in {"FailureTarget", "Failed"} and condition["status"] == "True"
+    return bool(ends and condition.get("reason") == "DeadlineExceeded")
 
 
 def _created(pod: Object) -> str:

@@ -151,7 +151,20 @@ class TestRunning:
         leaving["metadata"]["deletionTimestamp"] = "2026-11-24T13:00:10Z"
 
         assert after(running(0), leaving).recheck_after == timedelta(seconds=40)
+
+    def test_one_that_was_done_before_it_was_deleted_is_not(self) -> None:
+        done = pod(1, ended(0))
+        done["metadata"]["deletionTimestamp"] = "2026-11-24T13:00:10Z"
+        done["metadata"]["deletionGracePeriodSeconds"] = 0
+        plan = after(running(0), done)
+
+        assert (plan.status["phase"], plan.recheck_after) == ("Running", None)
+
+    def test_a_pod_that_does_not_stop_in_time_is_lost(self) -> None:
+        leaving = running(1)
+        leaving["metadata"]["deletionTimestamp"] = "2026-11-24T13:00:10Z"
         lost = after(running(0), leaving, after=LATER)
+
         assert lost.status["attempts"][0]["reason"] == "PodLost"
 
 

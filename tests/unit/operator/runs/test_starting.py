@@ -128,6 +128,9 @@ class TestWaiting:
         assert decide(run, job=attempt_job(run), pod=pod).recheck_after == timedelta(seconds=5)
         late = decide(run, job=attempt_job(run), pod=pod, after=timedelta(minutes=2))
         assert late.recheck_after == timedelta(seconds=20)
+        taken = attempt_pod(run, startTime="2026-11-24T13:01:30Z")
+        fresh = decide(run, job=attempt_job(run), pod=taken, after=timedelta(minutes=2))
+        assert fresh.recheck_after == timedelta(seconds=5)
         last = decide(run, job=attempt_job(run), pod=stuck, after=timedelta(minutes=2))
         assert last.recheck_after == timedelta(seconds=30)
 
