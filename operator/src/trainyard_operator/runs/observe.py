@@ -56,6 +56,8 @@ async def observe(run: Object, world: World) -> Observed:
         number, entry = run_status.last_attempt(status)
     job = next((each for each in jobs if each["metadata"]["name"] == _job_name(run, number)), None)
     live = tuple(each for each in jobs if not _seen(run, number, each, world).is_at_its_end)
+    if run_status.is_recorded(status):
+        return Observed(jobs=jobs, live=live)
     if run_status.is_finished(status):
         return Observed(_attempt(run, number, job, entry, world), jobs=jobs, live=live)
     if job is None and entry is not None:

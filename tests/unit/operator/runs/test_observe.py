@@ -66,8 +66,12 @@ async def test_the_pod_of_a_vanished_job_is_found_by_its_name() -> None:
 async def test_a_finished_runs_pod_is_read_for_its_log() -> None:
     run = given.run(status=DONE)
     scene = Scene().holds(PODS, attempt_pod(run, state=ended(0)))
+    recorded = given.run(
+        status={**DONE, "conditions": [*DONE["conditions"], given.condition("Recorded")]}
+    )
 
     assert (await observe(run, scene.world)).attempt.first is not None
+    assert (await observe(recorded, scene.world)).attempt.first is None
 
 
 async def test_a_pod_of_an_earlier_attempt_that_still_runs_is_seen() -> None:
