@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from trainyard_operator.engine.conditions import is_true
+from trainyard_operator.engine.conditions import find, is_true, parse_time
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.runs import liveness
 from trainyard_operator.runs.disruption import cluster_time, told_at
@@ -122,12 +122,20 @@ class Attempt:
         if any(end and end.reason != COMPLETED for end in ends.values()):
             return self._first_failure(ends)
         if self.is_missing:
-            failed = self.job is not None and is_true(self.job.get("status") or {}, "Failed")
-            return LOST if failed else None
+            return LOST if self._is_over(now=now) else None
         done = [end for end in ends.values() if end is not None]
         if len(done) < self.size:
             return None
         return replace(max(done, key=lambda end: end.finished), started=done[0].started)
+
+    def _is_over(self, *, now: datetime) -> bool:
+        """Tell whether the Job makes no more pods, and none that it made is still to be seen."""
+        status = (self.job or {}).get("status") or {}
+        done = find(status, "Complete") or {}
+        if done.get("status") == "True" and done.get("lastTransitionTime"):
+            # Its pods are watched apart from it, and may be seen later.
+            return now - parse_time(done["lastTransitionTime"]) > liveness.GIVEN_UP
+        return is_true(status, "Failed")
 
     def _first_failure(self, ends: Mapping[int, Outcome | None]) -> Outcome:
         # One that was told to leave and has not ended yet may be why another has failed.
