@@ -26,6 +26,7 @@ class FakeCluster:
     Attributes:
         exits: What `main` of attempt n exits with; 0 if not said.
         holds: Programs go on running.
+        lacks: A Secret that every pod names is not there.
         refuses: The converter finds a format that is not allowed.
         breaks: Model servers crash.
     """
@@ -33,13 +34,14 @@ class FakeCluster:
     kube: FakeKube
     exits: Mapping[int, int] = field(default_factory=dict)
     holds: bool = False
+    lacks: bool = False
     refuses: bool = False
     breaks: bool = False
 
     def step(self) -> None:
         for job in self.kube.find("Job"):
             pods = [p for p in self.kube.find("Pod") if objects.is_ours(p, job)]
-            if not pods:
+            if not pods and not job["spec"].get("suspend"):
                 self.kube.put(_pod(job))
             for pod in pods:
                 self._move(job, pod)
@@ -50,7 +52,10 @@ class FakeCluster:
     def _move(self, job: Object, pod: Object) -> None:
         publishes = pod["metadata"]["labels"].get(names.COMPONENT) == "publishing"
         now = rfc3339(self.kube.clock())
-        if pod["status"]["phase"] == "Pending":
+        if self.lacks:
+            missing = {"reason": "CreateContainerConfigError", "message": 'secret "s" not found'}
+            self._set(pod, "Pending", "main", {"waiting": missing})
+        elif pod["status"]["phase"] == "Pending":
             container = "publish" if publishes else "main"
             self._set(pod, "Running", container, {"running": {"startedAt": now}})
         elif pod["status"]["phase"] == "Running" and not self.holds:

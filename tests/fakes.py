@@ -88,13 +88,17 @@ def merged(into: Object, patch: Object) -> Object:
 
 
 class FakeKube:
-    """The API server, as kube.Kube shows it. `writes` lists what was written: verb and name."""
+    """The API server, as kube.Kube shows it.
+
+    `writes` lists what was written: verb and name. `made` lists all objects that there ever were.
+    """
 
     def __init__(self, clock: Clock, faults: Faults | None = None) -> None:
         self.clock = clock
         self.faults = faults or Faults()
         self.objects: dict[Address, Object] = {}
         self.writes: list[str] = []
+        self.made: list[str] = []
         self.kill_at: tuple[int, str] | None = None
         self.on_written: Callable[[Object], None] = lambda _: None
         self.on_deleted: Callable[[Object], None] = lambda _: None
@@ -110,6 +114,8 @@ class FakeKube:
         address = _address(Ref.of(made))
         meta = dict(made["metadata"])
         before = self.objects.get(address)
+        if before is None:
+            self.made.append(f"{made['kind']}/{made['metadata']['name']}")
         meta.setdefault("uid", before["metadata"]["uid"] if before else f"uid-{next(self._uids)}")
         meta.setdefault("creationTimestamp", rfc3339(self.clock()))
         meta.setdefault("generation", 1)

@@ -1,7 +1,7 @@
 """Builders for tests of the operator's core: a Run with its Job and pod, and a whole process."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +19,8 @@ from trainyard_operator.engine.world import Key
 from trainyard_operator.names import RUNS
 from trainyard_operator.process import new_cache
 from trainyard_operator.runs import plan as run_kind
+from trainyard_operator.runs import status as run_status
+from trainyard_operator.runs.attempt import Attempt
 from trainyard_operator.runs.kind import KIND as RUN_KIND
 from trainyard_operator.runs.observe import Observed
 from trainyard_operator.settings import Runtime, Settings
@@ -98,12 +100,23 @@ def waiting(reason: str, message: str = "") -> Object:
     return {"waiting": {"reason": reason, "message": message}}
 
 
-def decide(run: Object, *, after: timedelta = timedelta(0), **observed: Any) -> Plan:
-    """Return the plan for a Run."""
-    if "job" in observed and observed["job"] is not None:
-        observed.setdefault("jobs", (observed["job"],))
-    observed.setdefault("live", observed.get("jobs", ()))
-    return run_kind.plan(run, Observed(**observed), now=NOW + after, settings=SETTINGS)
+def decide(
+    run: Object,
+    *,
+    after: timedelta = timedelta(0),
+    job: Object | None = None,
+    pod: Object | None = None,
+    pods: Sequence[Object] = (),
+    **observed: Any,
+) -> Plan:
+    """Return the plan for a Run whose attempt has this Job, and this pod or these."""
+    status = run.get("status") or {}
+    at = run_status.last_attempt if run_status.is_finished(status) else run_status.current_attempt
+    attempt = Attempt.of(at(status)[0], job, (*pods, *((pod,) if pod else ())))
+    observed.setdefault("jobs", (job,) if job else ())
+    observed.setdefault("live", observed["jobs"])
+    seen = Observed(attempt, **observed)
+    return run_kind.plan(run, seen, now=NOW + after, settings=SETTINGS)
 
 
 def condition_of(plan: Plan, type_: str) -> Object:
@@ -120,6 +133,20 @@ class World(ClusterWorld):
 
     def now(self) -> Any:
         return self._clock()
+
+
+class Scene:
+    """A world with a few objects in its caches."""
+
+    def __init__(self) -> None:
+        stage = Stage()
+        self.kube: FakeKube = stage.kube
+        self.world = World(stage.kube, stage.tracking)
+
+    def holds(self, resource: str, *seen: Object) -> "Scene":
+        for each in seen:
+            self.world.cache.remember(resource, each)
+        return self
 
 
 class Process:

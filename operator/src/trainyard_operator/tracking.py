@@ -31,6 +31,7 @@ from trainyard_operator.engine.errors import (
     Unavailable,
 )
 from trainyard_operator.metrics import TRACKING_REQUESTS
+from trainyard_operator.runs.effects import Log
 
 Json = Mapping[str, Any]
 
@@ -102,14 +103,12 @@ class TrackingClient:
         """Append a line to the audit trail; the same line again is one object."""
         await self._json("POST", f"/namespaces/{namespace}/audit", line)
 
-    async def log_offset(self, namespace: str, run_id: str, attempt: int) -> tuple[int, str]:
-        """Return how many bytes of an attempt's log are there, and the place they end at."""
-        _, headers = await self._request("HEAD", _log_of(namespace, run_id, attempt))
+    async def log_offset(self, log: Log) -> tuple[int, str]:
+        """Return how many bytes of a log are there, and the place they end at."""
+        _, headers = await self._request("HEAD", _path_of(log))
         return int(headers.get(UPLOAD_OFFSET_HEADER, "0")), headers.get(LOG_PLACE_HEADER, "")
 
-    async def append_log(
-        self, namespace: str, run_id: str, attempt: int, *, offset: int, reached: str, data: bytes
-    ) -> int:
+    async def append_log(self, log: Log, *, offset: int, reached: str, data: bytes) -> int:
         """Append bytes at an offset; return the new one.
 
         Raises:
@@ -117,7 +116,7 @@ class TrackingClient:
         """
         given = {UPLOAD_OFFSET_HEADER: str(offset), LOG_PLACE_HEADER: reached}
         given["Content-Type"] = "application/offset+octet-stream"
-        path = _log_of(namespace, run_id, attempt)
+        path = _path_of(log)
         _, headers = await self._request("PATCH", path, data=data, headers=given, upload=True)
         return int(headers.get(UPLOAD_OFFSET_HEADER, offset + len(data)))
 
@@ -221,8 +220,10 @@ class TrackingClient:
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
 
-def _log_of(namespace: str, run_id: str, attempt: int) -> str:
-    return f"/namespaces/{namespace}/runs/{run_id}/logs/{attempt}"
+def _path_of(log: Log) -> str:
+    # That of the first pod is named as when an attempt had but one.
+    name = f"{log.attempt}/{log.index}" if log.index else f"{log.attempt}"
+    return f"/namespaces/{log.namespace}/runs/{log.run_id}/logs/{name}"
 
 
 def _error(code: int, body: bytes, what: str, *, again: timedelta) -> OperatorError:

@@ -11,6 +11,7 @@ from trainyard_operator import tracking
 from trainyard_operator.engine import connections
 from trainyard_operator.engine.breaker import Breaker
 from trainyard_operator.engine.errors import Unavailable
+from trainyard_operator.runs.effects import Log
 from trainyard_operator.tracking import TrackingClient
 
 
@@ -20,10 +21,12 @@ class Service:
     def __init__(self) -> None:
         self.asked = self.inside = self.most = 0
         self.code = 200
+        self.paths: list[str] = []
         self.go_on = asyncio.Event()
         self.go_on.set()
 
-    async def answer(self, _: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
+        self.paths.append(request.path)
         self.asked += 1
         self.inside += 1
         self.most = max(self.most, self.inside)
@@ -113,3 +116,13 @@ async def test_one_call_that_the_service_cannot_bear_cuts_off_no_other(scene: Sc
 
     assert "with 500" in told.message
     assert await scene.ask(1) == [{"runID": "r"}]
+
+
+async def test_the_log_of_the_first_pod_is_the_attempts_and_others_have_their_own(
+    scene: Scene,
+) -> None:
+    await scene.client.log_offset(Log("team", "f", 1, 0))
+    await scene.client.append_log(Log("team", "f", 1, 12), offset=0, reached="", data=b"x")
+
+    first, other = (path.partition("/runs/f/")[2] for path in scene.service.paths)
+    assert (first, other) == ("logs/1", "logs/1/12")

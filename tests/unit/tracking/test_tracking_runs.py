@@ -210,6 +210,25 @@ def test_finishing_keeps_every_log_and_leaves_nothing_on_the_volume(world, run):
     assert not list(world.objects.root.parent.glob(f"spool/logs/team/{run[0]}"))
 
 
+def test_each_pod_of_an_attempt_has_a_log_and_an_artifact(world, run):
+    run_id, own = run
+    log = f"{API}/runs/{run_id}/logs/1"
+    for path, text in ((log, b"zero"), (f"{log}/1", b"one"), (f"{log}/12", b"twelve")):
+        world.client.patch(path, content=text, headers={**OP, "Upload-Offset": "0"})
+
+    live = world.client.get(f"{log}/1", headers=own).text
+    logs = finished(world, run_id, logs=[1])["logs"]
+
+    assert live == "one"
+    assert logs == {
+        "1": "logs/attempt-1.log",
+        "1-1": "logs/attempt-1-1.log",
+        "1-12": "logs/attempt-1-12.log",
+    }
+    assert world.client.get(log, headers=own).text == "zero"
+    assert world.client.get(f"{log}/12", headers=own).text == "twelve"
+
+
 def test_a_log_that_cannot_be_archived_is_kept_and_the_run_not_ended(world, run, monkeypatch):
     log = f"{API}/runs/{run[0]}/logs/1"
     world.client.patch(log, content=b"one\n", headers={**OP, "Upload-Offset": "0"})

@@ -37,16 +37,22 @@ class LogState:
 
 @dataclass(frozen=True, slots=True)
 class LogRef:
-    """One attempt's log; `artifact_root` is the key prefix of the run's artifacts."""
+    """The log of an attempt's pod; `artifact_root` is the key prefix of the run's artifacts."""
 
     namespace: str
     run_id: str
     attempt: int
     artifact_root: str
+    index: int = 0
+
+    @property
+    def name(self) -> str:
+        """Return its name among those of a Run: the first pod's is the attempt's alone."""
+        return f"{self.attempt}-{self.index}" if self.index else f"{self.attempt}"
 
     @property
     def artifact(self) -> str:
-        return f"logs/attempt-{self.attempt}.log"
+        return f"logs/attempt-{self.name}.log"
 
     @property
     def key(self) -> str:
@@ -82,7 +88,7 @@ class Logs:
             if state.offset != offset:
                 raise WrongOffset(state)
             if not self._note(ref).exists() and self.objects.size(ref.key) is not None:
-                raise Refused(f"The log of attempt {ref.attempt} is archived already")
+                raise Refused(f"The log of attempt {ref.name} is archived already")
             path = self._path(ref)
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("r+b" if path.exists() else "wb") as file:
@@ -126,8 +132,9 @@ class Logs:
     ) -> list[LogRef]:
         """Archive these attempts' logs of a Run and whatever else of it is in the spool."""
         folder = self._folder(namespace, run_id)
-        spooled = {int(path.stem) for path in folder.glob("*.log")}
-        refs = [LogRef(namespace, run_id, each, root) for each in sorted({*named, *spooled})]
+        spooled = {_place_of(path.stem) for path in folder.glob("*.log")}
+        places = sorted({*((attempt, 0) for attempt in named), *spooled})
+        refs = [LogRef(namespace, run_id, attempt, root, index) for attempt, index in places]
         for ref in refs:
             self.archive(ref)
         with suppress(OSError):
@@ -150,13 +157,18 @@ class Logs:
         return self._locks[hash(ref.key) % _LOCKS]
 
     def _path(self, ref: LogRef) -> Path:
-        return self._folder(ref.namespace, ref.run_id) / f"{ref.attempt}.log"
+        return self._folder(ref.namespace, ref.run_id) / f"{ref.name}.log"
 
     def _folder(self, namespace: str, run_id: str) -> Path:
         return self.spool / "logs" / namespace / run_id
 
     def _note(self, ref: LogRef) -> Path:
         return self._path(ref).with_suffix(".json")
+
+
+def _place_of(name: str) -> tuple[int, int]:
+    attempt, _, index = name.partition("-")
+    return int(attempt), int(index or 0)
 
 
 def _read_note(note: Path) -> LogState:

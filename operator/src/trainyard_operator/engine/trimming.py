@@ -49,7 +49,11 @@ def _trim_job(seen: Object) -> Object:
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": _meta(seen),
-        "spec": {"suspend": suspended, "suspendedBy": _suspender(seen) if suspended else ""},
+        "spec": {
+            "suspend": suspended,
+            "suspendedBy": _suspender(seen) if suspended else "",
+            **_pick(spec, "completions", "activeDeadlineSeconds"),
+        },
         "status": {k: status[k] for k in ("conditions", "startTime", "active") if k in status},
     }
 

@@ -15,7 +15,7 @@ from trainyard_operator.logs.limits import Limits
 from trainyard_operator.logs.lines import Lines
 from trainyard_operator.logs.spool import Spool
 from trainyard_operator.metrics import LOG_BYTES
-from trainyard_operator.runs.effects import FollowLog
+from trainyard_operator.runs.effects import FollowLog, Log
 
 GIVE_UP_READS = 2
 """Reads without a byte after which a log is given up: a node that serves none, say."""
@@ -39,10 +39,8 @@ _log = logging.getLogger(__name__)
 class Sink(Protocol):
     """Where logs go: tracking_client.TrackingClient, or a fake."""
 
-    async def log_offset(self, namespace: str, run_id: str, attempt: int) -> tuple[int, str]: ...
-    async def append_log(
-        self, namespace: str, run_id: str, attempt: int, *, offset: int, reached: str, data: bytes
-    ) -> int: ...
+    async def log_offset(self, log: Log) -> tuple[int, str]: ...
+    async def append_log(self, log: Log, *, offset: int, reached: str, data: bytes) -> int: ...
 
 
 class _LogClosedError(Exception):
@@ -200,10 +198,9 @@ class Follower:
         Raises:
             _PutOffError: Some of it was there already: it must be read from another place.
         """
-        place = (self.call.namespace, self.call.run_id, self.call.attempt)
         try:
             self._offset = await self.sink.append_log(
-                *place, offset=self._offset, reached=reached, data=data
+                self.call.log, offset=self._offset, reached=reached, data=data
             )
             self._place = reached
             LOG_BYTES.inc(len(data))
@@ -219,9 +216,8 @@ class Follower:
     async def _settle(self, size: int, reached: str) -> bool:
         """See what holds: an append of ours whose answer was lost, or another replica's."""
         is_placed, before = self._is_placed, self._offset
-        place = (self.call.namespace, self.call.run_id, self.call.attempt)
         try:
-            offset, held = await self.sink.log_offset(*place)
+            offset, held = await self.sink.log_offset(self.call.log)
         except (Retry, NotFound):
             return False
         is_there = held == reached or (is_placed and offset >= before + size)
@@ -239,10 +235,9 @@ class Follower:
         await asyncio.sleep(min(_PAUSE * 2 ** min(self._waits - 1, 9), _LONGEST_WAIT))
 
     async def _find_place(self) -> None:
-        place = (self.call.namespace, self.call.run_id, self.call.attempt)
         while not self._is_placed:
             try:
-                self._offset, self._place = await self.sink.log_offset(*place)
+                self._offset, self._place = await self.sink.log_offset(self.call.log)
                 self._is_placed = True
             except NotFound:
                 self._is_placed = True

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Attempt:
-    """The logs of one attempt, by the UIDs of its pods."""
+    """The logs of one index of an attempt, by the UIDs of its pods."""
 
     following: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     complete: set[str] = field(default_factory=set)
@@ -46,7 +46,7 @@ class LogKeeper:
         self._is_over = is_over
         self._on_complete = on_complete
         self._limits = Limits()
-        self._runs: dict[str, dict[int, _Attempt]] = {}
+        self._runs: dict[str, dict[tuple[int, int], _Attempt]] = {}
         self._first: float | None = None
 
     def follow(self, call: FollowLog) -> None:
@@ -63,7 +63,9 @@ class LogKeeper:
             ended=attempt.ended,
             is_new=self._is_grown_up(),
         )
-        task = asyncio.create_task(follower.run(), name=f"log of {call.run} {call.attempt}")
+        task = asyncio.create_task(
+            follower.run(), name=f"log of {call.run} {call.attempt} {call.index}"
+        )
         attempt.following[call.pod_uid] = task
         task.add_done_callback(lambda done: self._ended(call, attempt, done))
 
@@ -100,7 +102,8 @@ class LogKeeper:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _attempt(self, call: FollowLog) -> _Attempt:
-        return self._runs.setdefault(call.run_id, {}).setdefault(call.attempt, _Attempt())
+        key = (call.attempt, call.index)
+        return self._runs.setdefault(call.run_id, {}).setdefault(key, _Attempt())
 
     def _is_grown_up(self) -> bool:
         now = asyncio.get_running_loop().time()

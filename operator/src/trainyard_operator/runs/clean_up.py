@@ -25,7 +25,7 @@ def after_the_end(run: Object, observed: Observed, *, now: datetime, settings: S
         late = now - run_status.seen_end(status) > LINGERING * 12
         return Plan(
             status=run_status.recorded(run, now=now),
-            effects=tuple(recording(run, observed.pod)),
+            effects=tuple(recording(run, observed.attempt)),
             delete=lingering if late else (),
             recheck_after=LINGERING if lingering else _clean_up_in(run, now=now),
             condition=run_status.CLEANED_UP,

@@ -65,6 +65,16 @@ def disruption_of(pod: Object, ended: Mapping[str, Any] | None = None) -> tuple[
     return None
 
 
+def told_at(pod: Object) -> datetime | None:
+    """Return when a pod was told to leave, by the control plane's clock; None if unknown."""
+    target = find(pod.get("status") or {}, "DisruptionTarget") or {}
+    is_target = target.get("status") == "True"
+    stamp = target.get("lastTransitionTime") if is_target else None
+    if stamp is None and "deletionTimestamp" in pod["metadata"]:
+        stamp = _deleted_at(pod)
+    return parse_time(stamp) if stamp else None
+
+
 def _said(message: str, by: Mapping[str, Any]) -> str:
     return f"{message}: {by['message']}" if by.get("message") else message
 

@@ -49,6 +49,16 @@ class RecallExperiment(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class Log:
+    """Which log: of what `main` of a pod prints, by attempt and completion index."""
+
+    namespace: str
+    run_id: str
+    attempt: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class FollowLog(Effect):
     """Ship what `main` of an attempt's pod prints, from now on.
 
@@ -56,6 +66,7 @@ class FollowLog(Effect):
         pod: Empty when there is none to read.
         pod_uid: Tells two pods of one name apart.
         cut: The pod's end left no time to read the last of it; the log shall say so.
+        index: The pod's completion index: each has a log of its own.
     """
 
     namespace: str
@@ -65,6 +76,12 @@ class FollowLog(Effect):
     pod: str
     pod_uid: str
     cut: bool = False
+    index: int = 0
+
+    @property
+    def log(self) -> Log:
+        """Return which log this is."""
+        return Log(self.namespace, self.run_id, self.attempt, self.index)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The Run kind: what wakes it, what decides, and who carries it out."""
 
 from trainyard_operator import names
-from trainyard_operator.engine.kind import Kind, labelled, owner_of
+from trainyard_operator.engine.kind import Kind, by_label, labelled, owner_of
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.metrics import FINISHED_RUNS
 from trainyard_operator.runs import status
@@ -16,6 +16,7 @@ KIND = Kind(
     plan=plan,
     performers=PERFORMERS,
     wakes={JOBS: owner_of("Run"), PODS: labelled(names.RUN)},
+    indexes={PODS: {names.RUN_UID: by_label(names.RUN_UID)}},
     is_settled=status.is_finished,
     refused=refused,
     ends=status.FINISHED,

@@ -75,6 +75,13 @@ QUEUED = Outcome(
     Fault.QUEUE,
 )
 
+TOO_LONG = Outcome(
+    "TimedOut",
+    "The Job reached its activeDeadlineSeconds ({seconds}), which is not the Run's spec.timeout but"
+    " was set by a policy or webhook of the cluster: ask who runs it for more time",
+    Fault.FINAL,
+)
+
 _START_FAILURES = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
 _NOT_IN_IMAGE = "spec.command[0] is not in the image (is it spelled right, and in $PATH?)"
 # What the runtime says of the program itself → the fix; whatever else it says is the node's.
@@ -117,7 +124,7 @@ def outcome_of(pod: Object) -> Outcome | None:
         return _of_source(pod, source)
     if (pod.get("status") or {}).get("phase") != "Failed":
         return None
-    return _outside(pod) or _of_foreign(pod) or LOST
+    return told_to_leave(pod) or _of_foreign(pod) or LOST
 
 
 def container_state(pod: Object, name: str) -> Mapping[str, Any] | None:
@@ -145,7 +152,7 @@ def commit_of(pod: Object) -> str:
 
 def _of_main(pod: Object, ended: Mapping[str, Any]) -> Outcome:
     code = int(ended.get("exitCode", 0))
-    judged = _outside(pod, ended) or (_failure(pod, ended, code) if code else DONE)
+    judged = told_to_leave(pod, ended) or (_failure(pod, ended, code) if code else DONE)
     return replace(
         judged,
         exit_code=code,
@@ -155,7 +162,8 @@ def _of_main(pod: Object, ended: Mapping[str, Any]) -> Outcome:
     )
 
 
-def _outside(pod: Object, ended: Mapping[str, Any] | None = None) -> Outcome | None:
+def told_to_leave(pod: Object, ended: Mapping[str, Any] | None = None) -> Outcome | None:
+    """Return the end of a pod that something outside of it ends, None if nothing does."""
     told = disruption_of(pod, ended)
     if told is None:
         return None
@@ -188,7 +196,7 @@ def _of_source(pod: Object, ended: Mapping[str, Any]) -> Outcome:
     fault = Fault.INFRASTRUCTURE if ours else Fault.USER
     failed = Outcome("SourceFailed", f"The code could not be fetched: {said}", fault)
     return replace(
-        _outside(pod, ended) or failed,
+        told_to_leave(pod, ended) or failed,
         exit_code=int(ended["exitCode"]),
         started=_time(ended, "startedAt"),
         finished=_time(ended, "finishedAt"),

@@ -10,6 +10,7 @@ from trainyard_operator import names
 from trainyard_operator.engine.conditions import parse_time
 from trainyard_operator.engine.plan import Effect, Object
 from trainyard_operator.runs import effects
+from trainyard_operator.runs.attempt import Attempt
 from trainyard_operator.runs.outcome import MAIN, container_state
 from trainyard_operator.runs.status import is_registering
 
@@ -32,7 +33,9 @@ def _milliseconds(text: str) -> int:
     return int(parse_time(text).timestamp() * 1000)
 
 
-def follow_log(run: Object, number: int, pod: Object | None) -> effects.FollowLog:
+def follow_log(
+    run: Object, number: int, pod: Object | None, *, index: int = 0
+) -> effects.FollowLog:
     """Return the call that ships the log of an attempt's pod."""
     return effects.FollowLog(
         namespace=run["metadata"]["namespace"],
@@ -41,12 +44,17 @@ def follow_log(run: Object, number: int, pod: Object | None) -> effects.FollowLo
         attempt=number,
         pod=pod["metadata"]["name"] if pod else "",
         pod_uid=pod["metadata"]["uid"] if pod else "",
+        index=index,
     )
 
 
-def follow_if_started(run: Object, number: int, pod: Object | None) -> tuple[Effect, ...]:
-    """Return the same if the pod has got as far as having a `main` that prints."""
-    return (follow_log(run, number, pod),) if pod and _has_started(pod) else ()
+def follow_started(run: Object, attempt: Attempt) -> tuple[Effect, ...]:
+    """Return the same of each pod that has got as far as having a `main` that prints."""
+    return tuple(
+        follow_log(run, attempt.number, pod, index=index)
+        for index, pod in attempt.pods.items()
+        if _has_started(pod)
+    )
 
 
 def _has_started(pod: Object) -> bool:
@@ -58,15 +66,20 @@ _CUT = frozenset({"PodLost", "Evicted", "Preempted"})
 _OUTCOMES = {"Succeeded": "FINISHED", "Failed": "FAILED", "Cancelled": "KILLED"}
 
 
-def recording(run: Object, pod: Object | None) -> Sequence[Effect]:
+def recording(run: Object, last: Attempt) -> Sequence[Effect]:
     """Return what makes the end of a Run known: logs archived, MLflow run closed, registered.
 
     Args:
-        pod: The last attempt's pod, if it is still there to be read.
+        last: The last attempt, with those of its pods that are still there to be read. The
+            earlier ones had as many.
     """
     status, spec, meta = run["status"], run["spec"], run["metadata"]
     attempts: Sequence[Mapping[str, Any]] = status.get("attempts") or []
-    logs = tuple(_last_of(run, entry, pod if entry is attempts[-1] else None) for entry in attempts)
+    logs = tuple(
+        _last_of(run, entry, index, last.pods.get(index) if entry is attempts[-1] else None)
+        for entry in attempts
+        for index in range(last.size)
+    )
     done = effects.FinishRun(
         namespace=meta["namespace"],
         run_id=names.run_id(run),
@@ -101,6 +114,9 @@ def _create_version(run: Object) -> effects.CreateVersion:
     )
 
 
-def _last_of(run: Object, entry: Mapping[str, Any], pod: Object | None) -> effects.FollowLog:
+def _last_of(
+    run: Object, entry: Mapping[str, Any], index: int, pod: Object | None
+) -> effects.FollowLog:
     started = pod if pod and _has_started(pod) else None
-    return replace(follow_log(run, entry["number"], started), cut=entry.get("reason") in _CUT)
+    call = follow_log(run, entry["number"], started, index=index)
+    return replace(call, cut=entry.get("reason") in _CUT)

@@ -5,7 +5,7 @@
         Suspended ──┤          ▼
                     └───── Retrying
 
-What to do in a situation is kinds/run.py's to decide; here is only how it is told.
+What to do in a situation is plan.py's to decide; here is only how it is told.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,14 @@ from trainyard_api.moment import rfc3339
 from trainyard_operator import names
 from trainyard_operator.engine.conditions import Condition, find, is_true, merge, parse_time
 from trainyard_operator.engine.plan import Object
+from trainyard_operator.runs.attempt import Attempt
 from trainyard_operator.runs.outcome import COMPLETED, Outcome, commit_of
 
 FINISHED = "Finished"
 SUCCEEDED = "Succeeded"
 RECORDED = "Recorded"
 CLEANED_UP = "CleanedUp"
-TIMED_OUT = "TimedOut"
+SUSPENDED = "Suspended"
 LISTED = 10
 _NOTHING = timedelta(0)
 REGISTERED = "Registered"
@@ -67,6 +68,12 @@ def current_attempt(status: Object) -> tuple[int, Mapping[str, Any] | None]:
     return (last["number"] + 1, None) if last.get("completionTime") else (last["number"], last)
 
 
+def last_attempt(status: Object) -> tuple[int, Mapping[str, Any] | None]:
+    """Return the number of the last attempt, and its entry; 1 and None if there was none."""
+    last = next(reversed(status.get("attempts") or ()), None)
+    return (last["number"], last) if last else (1, None)
+
+
 def waiting(
     run: Object, *, phase: str, reason: str, message: str, now: datetime, **fields: Any
 ) -> Object:
@@ -78,12 +85,10 @@ def waiting(
 def running(run: Object, attempt: int, *, pod: Object, started: str, now: datetime) -> Object:
     """Return the status of a Run whose program runs."""
     status = _status(run)
-    held: Mapping[str, Any] = next(
-        (a for a in status.get("attempts") or () if a["number"] == attempt), {}
-    )
+    held = _entry(status, attempt)
     entry = {
         "number": attempt,
-        "job": names.run_job(run["metadata"]["name"], attempt),
+        "job": _job_of(run, attempt),
         "pod": pod["metadata"]["name"],
         "startTime": started or rfc3339(now),
         "observedStartTime": _first_seen(held) or rfc3339(now),
@@ -99,32 +104,40 @@ def running(run: Object, attempt: int, *, pod: Object, started: str, now: dateti
     )
 
 
-def timed_out(run: Object, attempt: int, *, pod: Object, started: str, now: datetime) -> Object:
-    """Return the status of a Run whose program is to be stopped, because its time is over."""
-    status = running(run, attempt, pod=pod, started=started, now=now)
-    *others, entry = status["attempts"]
-    message = f"The program runs longer than spec.timeout ({run['spec']['timeout']})"
-    return {**status, "attempts": [*others, {**entry, "reason": TIMED_OUT, "message": message}]}
+def decided(run: Object, status: Object, attempt: Attempt, *, reason: str, message: str) -> Object:
+    """Return a status with the end of an attempt decided, which is not carried out yet.
+
+    It is written before the Job is deleted: one that is gone would else be taken for lost, if
+    the answer to its deletion was.
+    """
+    pod = attempt.first
+    entry = {
+        "number": attempt.number,
+        "job": _job_of(run, attempt.number),
+        **({"pod": pod["metadata"]["name"]} if pod else {}),
+        **_entry(status, attempt.number),
+        "reason": reason,
+        "message": message,
+    }
+    told = {"attempts": _listed(status, entry), "attemptCount": attempt.number}
+    # Now or never: the pod goes with its Job.
+    return {**status, **told, **(_seen(pod) if pod else {})}
 
 
-def is_timed_out(entry: Mapping[str, Any] | None) -> bool:
-    """Tell whether it was decided that the time of an attempt is over."""
-    return entry is not None and entry.get("reason") == TIMED_OUT
+def decision(entry: Mapping[str, Any] | None) -> str:
+    """Return the reason by which an attempt ends, as was decided; empty if nothing is."""
+    return str((entry or {}).get("reason") or "")
 
 
-def ended(
-    run: Object, attempt: int, outcome: Outcome, *, pod: Object | None, now: datetime
-) -> Object:
+def ended(run: Object, attempt: Attempt, outcome: Outcome, *, now: datetime) -> Object:
     """Return the status with an attempt ended; the Run may go on."""
-    status = _status(run)
-    held: Mapping[str, Any] = next(
-        (a for a in status.get("attempts") or () if a["number"] == attempt), {}
-    )
+    status, pod = _status(run), attempt.first
+    held = _entry(status, attempt.number)
     finished = outcome.finished or rfc3339(now)
     started = outcome.started or held.get("startTime") or finished
     entry: dict[str, Any] = {
-        "number": attempt,
-        "job": names.run_job(run["metadata"]["name"], attempt),
+        "number": attempt.number,
+        "job": _job_of(run, attempt.number),
         "startTime": started,
         "completionTime": finished,
         "observedCompletionTime": rfc3339(now),
@@ -142,7 +155,7 @@ def ended(
         "runID": names.run_id(run),
         **status,
         "attempts": _listed(status, entry),
-        "attemptCount": attempt,
+        "attemptCount": attempt.number,
         "startTime": status.get("startTime") or started,
         **(_seen(pod) if pod else {}),
     }
@@ -260,6 +273,15 @@ def without_wait(status: Object) -> Object:
 
 def _status(run: Object) -> Object:
     return without_wait(run.get("status") or {})
+
+
+def _job_of(run: Object, number: int) -> str:
+    return names.run_job(run["metadata"]["name"], number)
+
+
+def _entry(status: Object, number: int) -> Mapping[str, Any]:
+    listed: Sequence[Mapping[str, Any]] = status.get("attempts") or ()
+    return next((each for each in listed if each["number"] == number), {})
 
 
 def _listed(status: Object, entry: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

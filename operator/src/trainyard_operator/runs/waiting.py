@@ -23,6 +23,9 @@ DENIED_PATIENCE = timedelta(seconds=60)
 REGISTRY_PATIENCE = timedelta(seconds=20)
 CONFIG_PATIENCE = timedelta(seconds=30)
 UNKNOWN_PATIENCE = timedelta(minutes=5)
+# Of what no event of a pod or Job tells: Warning Events, patience.
+SHORTEST_LOOK = timedelta(seconds=5)
+LONGEST_LOOK = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,16 @@ ROOT_MESSAGE = (
     "The image runs as root, which Runs may not: set spec.podTemplate.runAsUser to a number"
     " above 0 (most images work with any), or build the image with a numeric USER"
 )
+
+
+def look_again(waited: timedelta, *, left: timedelta | None = None) -> timedelta:
+    """Return when to look again at what has waited for so long: a sixth of that, within bounds.
+
+    Args:
+        left: What is left of its patience, None if that is endless.
+    """
+    pause = min(max(waited / 6, SHORTEST_LOOK), LONGEST_LOOK)
+    return pause if left is None else min(pause, left)
 
 
 def waiting_of(pod: Object, warnings: Sequence[str]) -> Waiting:

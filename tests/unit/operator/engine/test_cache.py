@@ -121,6 +121,7 @@ def test_a_suspended_job_keeps_who_suspended_it() -> None:
     assert (cache.get(JOBS, "team", "r-a1") or {})["spec"] == {
         "suspend": True,
         "suspendedBy": "kueue",
+        "completions": 1,
     }
 
 

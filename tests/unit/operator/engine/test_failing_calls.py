@@ -50,6 +50,13 @@ def release(stage: Stage) -> None:
     stage.cluster.holds = False
 
 
+def take_back(stage: Stage) -> None:
+    """Suspend the Job, as a queue does that gives its place to another."""
+    job = stage.kube.find("Job")[0]
+    stage.kube.put({**job, "spec": {**job["spec"], "suspend": True}})
+    stage.kube.remove(stage.kube.find("Pod")[0])
+
+
 LIVE = {"holds": True}
 FINISHED = given.run(status={"phase": "Succeeded", "conditions": [given.condition("Finished")]})
 VERSION = given.model_version(source={"uri": "s3://models/digits"})
@@ -62,6 +69,10 @@ SCENARIOS = {
     "a Run that tries again": Scenario([given.run(retry={"userError": 1})], {1: 3}),
     "a Run that registers a model": Scenario([given.run(register={"model": "digits"})]),
     "a Run that times out": Scenario([given.run(timeout="5s")], cluster=LIVE),
+    "a Run that lacks a Secret": Scenario([given.run()], cluster={"lacks": True}),
+    "a Run whose place a queue takes back": Scenario(
+        [given.run(retry={"infrastructure": 0})], cluster=LIVE, acts={25: take_back, 40: release}
+    ),
     "a Run that is cancelled": Scenario(
         [given.run()], cluster=LIVE, acts={25: edit("Run", cancel=True)}
     ),
@@ -139,7 +150,7 @@ def settled(each: Object) -> Object:
 
 def made(stage: Stage) -> list[str]:
     """Return the Jobs that were ever made: one made twice trained twice."""
-    return sorted({w for w in stage.kube.writes if w.startswith("create Job")})
+    return sorted(each for each in stage.kube.made if each.startswith("Job/"))
 
 
 @pytest.mark.parametrize("error", [Unavailable, Conflict, Retry], ids=lambda e: e.__name__)

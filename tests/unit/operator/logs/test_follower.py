@@ -1,8 +1,10 @@
 """Logs reach the tracking service whole, once, in order, whatever breaks on the way."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -13,7 +15,7 @@ from trainyard_operator.logs import follower
 from trainyard_operator.logs.follower import CUT, Follower
 from trainyard_operator.logs.keeper import LogKeeper
 from trainyard_operator.logs.limits import Limits
-from trainyard_operator.runs.effects import FollowLog
+from trainyard_operator.runs.effects import FollowLog, Log
 
 CALL = FollowLog("team", "r", "f" * 32, 1, "r-a1-0-x", "uid")
 
@@ -225,6 +227,37 @@ async def test_who_waits_is_told_once_a_log_is_complete() -> None:
     assert keeper.is_complete(CALL)
     keeper.forget(CALL.run_id)
     await keeper.stop()
+
+
+class SinkByLog:
+    """The tracking service's spools of several logs."""
+
+    def __init__(self) -> None:
+        self.sinks: dict[tuple[int, int], FakeSink] = defaultdict(FakeSink)
+
+    async def log_offset(self, log: Log) -> tuple[int, str]:
+        return await self.sinks[log.attempt, log.index].log_offset()
+
+    async def append_log(self, log: Log, **told: Any) -> int:
+        return await self.sinks[log.attempt, log.index].append_log(**told)
+
+
+async def test_each_pod_of_an_attempt_has_a_log_of_its_own() -> None:
+    told: list[FollowLog] = []
+    pod, sink = FakePodLog([stamped("one")], [stamped("two")]), SinkByLog()
+    keeper = LogKeeper(pod, sink, is_over=lambda _: True, on_complete=told.append)  # type: ignore[arg-type]
+    other = replace(CALL, pod_uid="other", index=1)
+    keeper.follow(CALL)
+    keeper.follow(other)
+    assert not keeper.is_complete(replace(other, pod="", pod_uid=""))
+    async with asyncio.timeout(5):
+        while len(told) < 2:
+            await asyncio.sleep(0)
+
+    assert keeper.is_complete(CALL)
+    assert keeper.is_complete(other)
+    held = {place: sink.held for place, sink in sink.sinks.items()}
+    assert held == {(1, 0): b"one\n", (1, 1): b"two\n"}
 
 
 async def test_a_program_that_ends_at_once_is_read_once_and_never_followed() -> None:

@@ -6,6 +6,7 @@ import pytest
 from builders import given
 from builders.run_plans import LATER, attempt, finished, kinds_of, running_status
 from builders.stage import RUNNING, attempt_job, attempt_pod, condition_of, decide, ended
+from trainyard_operator.engine.plan import Object
 
 
 class TestRunning:
@@ -82,8 +83,13 @@ class TestQueueing:
         run = given.run(status=running_status(), retry={"infrastructure": 0})
         job = attempt_job(run)
         job["spec"]["suspend"] = True
-        told = decide(run, job=job, pod=attempt_pod(run, state=ended(143), deleting=True))
+        pod = attempt_pod(run, state=ended(143), deleting=True)
+        noted = decide(run, job=job, pod=pod)
+        run = given.run(status=noted.status, retry={"infrastructure": 0})
+        told = decide(run, job=job, pod=pod)
 
+        assert not noted.delete
+        assert told.status["attempts"][0]["exitCode"] == 143
         assert told.status["phase"] == "Retrying"
         assert told.status["attempts"][0]["reason"] == "Preempted"
         assert not any(told.status["retries"].values())
@@ -96,6 +102,16 @@ class TestQueueing:
         job["spec"]["suspend"] = True
 
         assert decide(run, job=job).status["attempts"][0]["reason"] == "Preempted"
+
+    def test_nor_is_it_lost_once_its_job_is_deleted(self) -> None:
+        run = given.run(status=running_status(), retry={"infrastructure": 0})
+        job = attempt_job(run)
+        job["spec"]["suspend"] = True
+        noted = decide(run, job=job)
+        told = decide(given.run(status=noted.status, retry={"infrastructure": 0}))
+
+        assert told.status["phase"] == "Retrying"
+        assert told.status["attempts"][0]["reason"] == "Preempted"
 
     def test_a_program_that_had_failed_by_itself_counts(self) -> None:
         run = given.run(status=running_status())
@@ -211,6 +227,33 @@ class TestEnding:
         failed = attempt_job(run, conditions=[{"type": "Failed", "status": "True"}])
 
         assert finished(decide(run, job=failed))["reason"] == "PodLost"
+
+    @pytest.mark.parametrize(
+        ("kind", "state"), [("FailureTarget", ended(143)), ("Failed", ended(143)), ("Failed", None)]
+    )
+    def test_a_deadline_of_the_job_is_no_loss_and_says_whose_it_is(
+        self, kind: str, state: Object | None
+    ) -> None:
+        run = given.run(status=running_status())
+        said = {"type": kind, "status": "True", "reason": "DeadlineExceeded"}
+        job = attempt_job(run, conditions=[said])
+        job["spec"]["activeDeadlineSeconds"] = 60
+        pod = attempt_pod(run, state=state, deleting=True) if state else None
+        told = decide(run, job=job, pod=pod)
+
+        assert finished(told)["reason"] == "TimedOut"
+        assert told.status["phase"] == "Failed"
+        assert "activeDeadlineSeconds (60)" in finished(told)["message"]
+        assert "policy" in finished(told)["message"]
+
+    def test_a_program_that_failed_before_the_jobs_deadline_failed_by_itself(self) -> None:
+        run = given.run(status=running_status())
+        said = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}
+        told = decide(
+            run, job=attempt_job(run, conditions=[said]), pod=attempt_pod(run, state=ended(3))
+        )
+
+        assert finished(told)["reason"] == "ExitCode"
 
     def test_only_the_last_ten_attempts_are_listed(self) -> None:
         at = "2026-11-24T12:00:00Z"

@@ -3,8 +3,8 @@
 from typing import Any
 
 from builders import given
-from builders.stage import RUNNING, Stage, World, attempt_job, attempt_pod, ended, waiting
-from fakes import FakeKube, FakeLogs
+from builders.stage import RUNNING, Scene, attempt_job, attempt_pod, ended, waiting
+from fakes import FakeLogs
 from trainyard_operator import names
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Object
@@ -28,26 +28,12 @@ def event(of: Object, reason: str, message: str, at: str = given.CREATED) -> Obj
     return {**body, **about, "reason": reason, "message": message, "lastTimestamp": at}
 
 
-class Scene:
-    """A world with a few objects in its caches."""
-
-    def __init__(self) -> None:
-        stage = Stage()
-        self.kube: FakeKube = stage.kube
-        self.world = World(stage.kube, stage.tracking)
-
-    def holds(self, resource: str, *seen: Object) -> "Scene":
-        for each in seen:
-            self.world.cache.remember(resource, each)
-        return self
-
-
 async def test_a_job_of_a_namesake_is_not_this_runs() -> None:
     run = given.run()
     other = given.run(metadata={"uid": "other"})
     scene = Scene().holds(JOBS, attempt_job(other))
 
-    assert (await observe(run, scene.world)).job is None
+    assert (await observe(run, scene.world)).attempt.job is None
 
 
 async def test_the_newest_pod_of_a_job_counts() -> None:
@@ -56,7 +42,7 @@ async def test_the_newest_pod_of_a_job_counts() -> None:
     new["metadata"] |= {"name": "newer", "uid": "n", "creationTimestamp": "2026-11-24T13:00:00Z"}
     observed = await observe(run, Scene().holds(JOBS, attempt_job(run)).holds(PODS, old, new).world)
 
-    assert (observed.pod or {})["metadata"]["name"] == "newer"
+    assert (observed.attempt.first or {})["metadata"]["name"] == "newer"
 
 
 async def test_a_missing_job_is_asked_for_before_its_pod_is_called_lost() -> None:
@@ -64,31 +50,35 @@ async def test_a_missing_job_is_asked_for_before_its_pod_is_called_lost() -> Non
     scene = Scene()
     scene.kube.put(attempt_job(run))
 
-    assert (await observe(run, scene.world)).job is not None
-    assert (await observe(run, Scene().world)).job is None
+    assert (await observe(run, scene.world)).attempt.job is not None
+    assert (await observe(run, Scene().world)).attempt.job is None
 
 
 async def test_the_pod_of_a_vanished_job_is_found_by_its_name() -> None:
     run = given.run(status=LISTED)
     scene = Scene().holds(PODS, attempt_pod(run, state=ended(0)))
 
-    assert (await observe(run, scene.world)).pod is not None
+    assert (await observe(run, scene.world)).attempt.first is not None
 
 
 async def test_a_finished_runs_pod_is_read_for_its_log() -> None:
     run = given.run(status=DONE)
     scene = Scene().holds(PODS, attempt_pod(run, state=ended(0)))
+    recorded = given.run(
+        status={**DONE, "conditions": [*DONE["conditions"], given.condition("Recorded")]}
+    )
 
-    assert (await observe(run, scene.world)).pod is not None
+    assert (await observe(run, scene.world)).attempt.first is not None
+    assert (await observe(recorded, scene.world)).attempt.first is None
 
 
 async def test_a_pod_of_an_earlier_attempt_that_still_runs_is_seen() -> None:
     run = given.run(status={"attempts": DONE["attempts"]})
     running = attempt_pod(run, state=RUNNING, phase="Running")
 
-    assert (await observe(run, Scene().holds(PODS, running).world)).lingering is not None
+    assert (await observe(run, Scene().holds(PODS, running).world)).lingering
     stopped = attempt_pod(run, state=ended(0), phase="Failed")
-    assert (await observe(run, Scene().holds(PODS, stopped).world)).lingering is None
+    assert (await observe(run, Scene().holds(PODS, stopped).world)).lingering == ()
 
 
 async def test_a_job_whose_pod_is_at_its_end_is_left_to_its_controller() -> None:

@@ -60,11 +60,11 @@ class TestStarting:
         at = "2026-11-24T12:00:00Z"
         run = given.run(status={"attempts": [attempt(completionTime=at, reason="PodLost")]})
         lingering = attempt_pod(run, state=RUNNING, phase="Running")
-        told = decide(run, lingering=lingering)
+        told = decide(run, lingering=(lingering,))
         given_up = attempt_pod(run, state=RUNNING, phase="Running", deleting=True)
 
         assert not told.create
-        assert decide(run, lingering=given_up).create
+        assert decide(run, lingering=(given_up,)).create
 
     def test_a_job_of_the_last_attempt_that_goes_on_is_deleted_first(self) -> None:
         at = "2026-11-24T12:00:00Z"
@@ -94,13 +94,45 @@ class TestWaiting:
         pod = attempt_pod(run, state=waiting("ErrImagePull", "manifest unknown"))
         first = decide(run, job=attempt_job(run), pod=pod)
         held = given.run(status=first.status)
+        noted = decide(held, job=attempt_job(run), pod=pod, after=LATER)
+        held = given.run(status=noted.status)
         told = decide(held, job=attempt_job(run), pod=pod, after=LATER)
 
         assert first.status["phase"] == "Pending"
+        assert not noted.delete
         assert finished(told)["reason"] == "ImagePullFailed"
         assert told.status["phase"] == "Failed"
         assert [each.name for each in told.delete] == ["r-a1"]
         assert kinds_of(told.events) == ["Event"]
+
+    def test_what_was_decided_so_is_not_lost_once_its_job_is_gone(self) -> None:
+        run = given.run(retry={"infrastructure": 3})
+        pod = attempt_pod(run, state=waiting("ErrImagePull", "manifest unknown"))
+        first = decide(run, job=attempt_job(run), pod=pod)
+        held = given.run(status=first.status)
+        noted = decide(held, job=attempt_job(run), pod=pod, after=LATER)
+        told = decide(given.run(status=noted.status), after=LATER)
+
+        assert finished(told)["reason"] == "ImagePullFailed"
+        assert (told.status["phase"], told.create) == ("Failed", ())
+
+    def test_it_is_looked_at_less_and_less_often_but_not_later_than_its_patience_ends(
+        self,
+    ) -> None:
+        run = given.run()
+        pod = attempt_pod(run)
+        pod["metadata"]["creationTimestamp"] = "2026-11-24T13:00:00Z"
+        missing = waiting("CreateContainerConfigError", 'secret "s" not found')
+        stuck = attempt_pod(run, state=missing)
+
+        assert decide(run, job=attempt_job(run), pod=pod).recheck_after == timedelta(seconds=5)
+        late = decide(run, job=attempt_job(run), pod=pod, after=timedelta(minutes=2))
+        assert late.recheck_after == timedelta(seconds=20)
+        taken = attempt_pod(run, startTime="2026-11-24T13:01:30Z")
+        fresh = decide(run, job=attempt_job(run), pod=taken, after=timedelta(minutes=2))
+        assert fresh.recheck_after == timedelta(seconds=5)
+        last = decide(run, job=attempt_job(run), pod=stuck, after=timedelta(minutes=2))
+        assert last.recheck_after == timedelta(seconds=30)
 
     def test_patience_begins_when_it_is_first_seen_not_with_the_pod(self) -> None:
         run = given.run()
@@ -129,7 +161,8 @@ class TestWaiting:
         bare = attempt_pod(run, state=waiting("ImagePullBackOff", 'Back-off pulling image "a:b"'))
         first = decide(run, job=job, pod=denied)
         then = decide(given.run(status=first.status), job=job, pod=bare, after=LATER / 2)
-        last = decide(given.run(status=then.status), job=job, pod=denied, after=LATER)
+        noted = decide(given.run(status=then.status), job=job, pod=denied, after=LATER)
+        last = decide(given.run(status=noted.status), job=job, pod=denied, after=LATER)
 
         assert finished(last)["reason"] == "ImagePullFailed"
         assert finished(last)["status"] == "True"

@@ -57,12 +57,36 @@ class TestSuspending:
 
     def test_a_running_program_is_stopped(self) -> None:
         run = given.run(suspend=True, status=running_status())
-        told = decide(
-            run, job=attempt_job(run), pod=attempt_pod(run, state=RUNNING, phase="Running")
-        )
+        pod = attempt_pod(run, state=RUNNING, phase="Running")
+        noted = decide(run, job=attempt_job(run), pod=pod)
+        run = given.run(suspend=True, status=noted.status)
+        told = decide(run, job=attempt_job(run), pod=pod)
 
-        assert finished(told)["reason"] == "Suspending"
+        assert finished(noted)["reason"] == finished(told)["reason"] == "Suspending"
+        assert not noted.delete
         assert told.delete
+
+    def test_a_run_that_is_resumed_meanwhile_has_suspended_it_and_goes_on(self) -> None:
+        run = given.run(suspend=True, status=running_status(), retry={"infrastructure": 0})
+        pod = attempt_pod(run, state=RUNNING, phase="Running")
+        noted = decide(run, job=attempt_job(run), pod=pod)
+        resumed = given.run(status=noted.status, retry={"infrastructure": 0})
+        stopping = decide(resumed, job=attempt_job(run), pod=pod)
+        ended_pod = attempt_pod(run, state=ended(143), deleting=True)
+        told = decide(resumed, pod=ended_pod)
+        next_one = decide(given.run(status=told.status))
+
+        assert [each.name for each in stopping.delete] == ["r-a1"]
+        assert told.status["attempts"][0]["reason"] == "Suspended"
+        assert finished(told)["reason"] == "Pending"
+        assert next_one.create[-1]["metadata"]["name"] == "r-a2"
+
+    def test_a_program_that_never_started_is_deleted_at_once(self) -> None:
+        run = given.run(suspend=True)
+        told = decide(run, job=attempt_job(run), pod=attempt_pod(run))
+
+        assert told.delete
+        assert "attempts" not in told.status
 
     def test_a_program_that_left_with_0_because_it_was_told_to_is_suspended(self) -> None:
         run = given.run(suspend=True, status=running_status())

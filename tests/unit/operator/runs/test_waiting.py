@@ -8,7 +8,14 @@ from builders import given
 from builders.stage import attempt_pod, waiting
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.runs.scheduling import explain_unschedulable
-from trainyard_operator.runs.waiting import PENDING, STARTING, Waiting, blocked_of, waiting_of
+from trainyard_operator.runs.waiting import (
+    PENDING,
+    STARTING,
+    Waiting,
+    blocked_of,
+    look_again,
+    waiting_of,
+)
 
 RUN = given.run()
 NEVER = None
@@ -274,3 +281,26 @@ def test_what_is_short_is_named_with_the_nodes_that_have_it(name: str) -> None:
     requests, nodes, said = SHORT[name]
 
     assert explain_unschedulable(asking(**requests), nodes) == said
+
+
+@pytest.mark.parametrize(
+    ("waited", "left", "pause"),
+    [
+        (-3600, None, 5),
+        (0, None, 5),
+        (30, None, 5),
+        (60, None, 10),
+        (180, None, 30),
+        (360, None, 60),
+        (1_000_000, None, 60),
+        (1_000_000, 12, 12),
+        (0, 3, 3),
+        (30, 100, 5),
+    ],
+)
+def test_what_waits_is_looked_at_less_and_less_often(
+    waited: float, left: float | None, pause: float
+) -> None:
+    patience = None if left is None else timedelta(seconds=left)
+
+    assert look_again(timedelta(seconds=waited), left=patience) == timedelta(seconds=pause)

@@ -55,6 +55,7 @@ def _routes() -> list[Route]:
         Route(f"{run}/finish", runs.finish, methods=["POST"]),
         Route(f"{run}/summary", runs.summary, methods=["GET"]),
         Route(log, logs.Log),
+        Route(f"{log}/{{index:int}}", logs.Log),
         Route(f"{_IN}/audit", runs.audit, methods=["POST"]),
         Route(blob, blobs.Blob),
         Route(f"{model}/files/{{path:path}}", models.file, methods=["GET"]),

@@ -15,7 +15,7 @@ _LARGEST_APPEND = 32 << 20
 
 
 class Log(HTTPEndpoint):
-    """One attempt's log."""
+    """The log of an attempt's pod."""
 
     async def head(self, request: Request) -> Response:
         ref = await _ref(request)
@@ -56,7 +56,8 @@ async def _ref(request: Request) -> LogRef:
     namespace = request.path_params["namespace"]
     run_id = checked(RUN_ID, request, "run_id")
     root = await run_in_threadpool(artifact_root, namespace, run_id)
-    return LogRef(namespace, run_id, request.path_params["attempt"], root)
+    place = request.path_params
+    return LogRef(namespace, run_id, place["attempt"], root, place.get("index", 0))
 
 
 async def _body(request: Request) -> bytes:

@@ -64,7 +64,7 @@ async def finish(request: Request) -> Response:
         )
         found = recording.finish(run_id, namespace, ending)
         services.ledger.close(run_id)
-        return {**found, "logs": {str(log.attempt): log.artifact for log in logs}}
+        return {**found, "logs": {log.name: log.artifact for log in logs}}
 
     return JSONResponse(await run_in_threadpool(work))
 

@@ -59,6 +59,8 @@ PRIVATE_ROWS = (
     row("GET", f"{_IN}/runs/{{}}/summary", "get runs", own_record),
     row("HEAD PATCH", f"{_IN}/runs/{{}}/logs/{{}}", _OPERATOR),
     row("GET", f"{_IN}/runs/{{}}/logs/{{}}", "get runs", own_record),
+    row("HEAD PATCH", f"{_IN}/runs/{{}}/logs/{{}}/{{}}", _OPERATOR),
+    row("GET", f"{_IN}/runs/{{}}/logs/{{}}/{{}}", "get runs", own_record),
     row("POST", f"{_IN}/audit", _OPERATOR),
     row(
         "HEAD GET",
