@@ -164,9 +164,8 @@ def _logged_model(namespace: str, model_id: str) -> Source:
     return Source(f"models:/{model_id}", model.source_run_id, key)
 
 
-@lru_cache(maxsize=50_000)
 def artifact_root(namespace: str, run_id: str) -> str:
-    """Give the key below which the artifacts of a run are: it never changes.
+    """Give the key below which the artifacts of a run are: another one for each attempt.
 
     Raises:
         NotFound: no such run in the namespace.
@@ -180,11 +179,16 @@ def artifact_root(namespace: str, run_id: str) -> str:
     return artifact_key(namespace, found.artifact_uri)
 
 
+known_artifact_root = lru_cache(maxsize=50_000)(artifact_root)
+"""The same without asking the database each time; to be cleared when an attempt begins."""
+
+
 def _run_in(path: str) -> str | None:
     segments = path.strip("/").split("/")
     if segments[:1] == ["workspaces"]:
         segments = segments[2:]
-    is_run = len(segments) > 2 and segments[2] == "artifacts" and len(segments[1]) == 32
+    # Attempts after the first have a folder of their own between.
+    is_run = "artifacts" in segments[2:4] and len(segments[1]) == 32
     return segments[1] if is_run else None
 
 

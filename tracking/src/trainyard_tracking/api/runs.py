@@ -12,14 +12,15 @@ from starlette.responses import JSONResponse, Response
 
 from trainyard_tracking import recording
 from trainyard_tracking.api.bodies import RUN_ID, FinishBody, RunBody, checked, read
+from trainyard_tracking.attempts import Attempt
 from trainyard_tracking.errors import Refused
 from trainyard_tracking.ledger import Entry
 from trainyard_tracking.recording import Ending, RunRequest
-from trainyard_tracking.sources import artifact_root
+from trainyard_tracking.sources import artifact_root, known_artifact_root
 
 
 async def put(request: Request) -> Response:
-    """Record a Run under its own id."""
+    """Record a Run under its own id, with nothing in it of an earlier attempt."""
     body: RunBody = await read(request, RunBody)
     wanted = RunRequest(
         run_id=checked(RUN_ID, request, "run_id"),
@@ -28,11 +29,15 @@ async def put(request: Request) -> Response:
         experiment=body.experiment,
         tags=body.tags,
         start_time=body.start_time,
+        parameters=body.texts(),
+        attempt=Attempt(body.attempt, body.previous.status, body.previous.end_time),
     )
     ledger = request.app.state.services.ledger
 
     def work() -> recording.Recorded:
         made = recording.record(wanted)
+        if made.is_moved:
+            known_artifact_root.cache_clear()
         ledger.open(Entry(made.run_id, wanted.namespace, wanted.name, made.experiment_id))
         return made
 
