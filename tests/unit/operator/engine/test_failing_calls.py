@@ -50,6 +50,11 @@ def release(stage: Stage) -> None:
     stage.cluster.holds = False
 
 
+def lose_records(stage: Stage) -> None:
+    stage.tracking.runs.clear()
+    release(stage)
+
+
 LIVE = {"holds": True}
 FINISHED = given.run(status={"phase": "Succeeded", "conditions": [given.condition("Finished")]})
 VERSION = given.model_version(source={"uri": "s3://models/digits"})
@@ -70,6 +75,9 @@ SCENARIOS = {
         [given.run()],
         cluster=LIVE,
         acts={25: edit("Run", suspend=True), 45: edit("Run", suspend=False), 46: release},
+    ),
+    "a Run whose record is lost while it runs": Scenario(
+        [given.run(ttlSecondsAfterFinished=3)], cluster=LIVE, acts={25: lose_records}
     ),
     "a Run that is cleaned up": Scenario([given.run(ttlSecondsAfterFinished=3)]),
     "a version that is published": Scenario([given.model(), VERSION]),
@@ -137,6 +145,12 @@ def settled(each: Object) -> Object:
     return each
 
 
+def records(stage: Stage) -> Any:
+    """Return what is on record: of which attempt each MLflow run is, and those that made room."""
+    held = {run_id: (run["attempt"], run["status"]) for run_id, run in stage.tracking.runs.items()}
+    return held, sorted(stage.tracking.earlier)
+
+
 def made(stage: Stage) -> list[str]:
     """Return the Jobs that were ever made: one made twice trained twice."""
     return sorted({w for w in stage.kube.writes if w.startswith("create Job")})
@@ -156,6 +170,7 @@ async def test_any_call_may_fail_once(name: str, moment: str, error: type[Operat
 
         assert end(stage) == end(wanted), f"call {number}, {call}, {moment}"
         assert made(stage) == made(wanted), f"call {number}, {call}, {moment}"
+        assert records(stage) == records(wanted), f"call {number}, {call}, {moment}"
 
 
 @pytest.mark.parametrize("moment", ["refused", "lost"])
@@ -170,3 +185,4 @@ async def test_calls_may_fail_for_long_enough_to_be_told(name: str, moment: str)
 
         assert end(stage) == end(wanted), f"from call {number}, {call}, {moment}"
         assert made(stage) == made(wanted), f"from call {number}, {call}, {moment}"
+        assert records(stage) == records(wanted), f"from call {number}, {call}, {moment}"
