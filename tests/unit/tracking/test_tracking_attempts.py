@@ -1,6 +1,10 @@
 """Each attempt of a Run begins with a clean MLflow run; what the one before logged is below it."""
 
 import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,6 +13,7 @@ from builders.tracking import OPERATOR, SCIENTIST, bearer, run_token
 from trainyard_api.attempts import ATTEMPT_OF_TAG, ATTEMPT_TAG, attempt_run_id
 from trainyard_tracking.errors import Unavailable
 
+PROGRAM = Path(__file__).parents[2] / "on_cluster/attempt_program.py"
 V2 = "/api/2.0/mlflow"
 API = "/api/trainyard/v1/namespaces/team"
 FILES = "/api/2.0/mlflow-artifacts/artifacts/"
@@ -278,3 +283,61 @@ def test_files_of_the_earlier_attempt_are_the_programs_to_list(run: Run) -> None
     for number in (1, 2):
         found = run.get(f"{V2}/artifacts/list?run_id={run.earlier(number)}").json()["files"]
         assert [one["path"] for one in found] == ["weights"]
+
+
+def test_an_unmodified_program_goes_on_from_the_checkpoint_of_the_attempt_before(run: Run) -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", "/tmp"),
+        "MLFLOW_TRACKING_URI": run.world.url,
+        "MLFLOW_TRACKING_TOKEN": run_token(run.id, "fit"),
+        "MLFLOW_RUN_ID": run.id,
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "GIT_PYTHON_REFRESH": "quiet",
+    }
+    codes, said = [], ""
+    for attempt in (1, 2):
+        run.begin(attempt)
+        told = {"TRAINYARD_ATTEMPT": str(attempt)}
+        told |= {"TRAINYARD_PREVIOUS_RUN_ID": run.earlier()} if attempt > 1 else {}
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", str(PROGRAM)],
+            env=environment | told,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        codes.append(done.returncode)
+        said += done.stderr
+    first, clean = run.shown(run.earlier()), run.shown()
+
+    assert codes == [1, 0], said
+    assert pairs(first, "metrics") == {"score": 102}
+    assert pairs(clean, "metrics") == {"score": 205}
+    assert pairs(first, "params")["begun"] != pairs(clean, "params")["begun"]
+    assert [pairs(each, "tags")["ended"] for each in (first, clean)] == ["no", "yes"]
+
+
+def test_a_run_whose_record_is_gone_is_recorded_anew_with_its_log(run: Run) -> None:
+    from mlflow.server.handlers import _get_tracking_store  # noqa: PLC0415  # reads its environment
+    from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag  # noqa: PLC0415  # the same
+
+    at = {**bearer(OPERATOR), "Upload-Offset": "0"}
+    log = f"{API}/runs/{run.id}/logs/2"
+    run.begin(2)
+    run.world.client.patch(log, content=b"one\n", headers=at)
+    with _get_tracking_store().ManagedSessionMaker(read_only=False) as session:
+        session.query(SqlTag).filter_by(run_uuid=run.id).delete()
+        session.query(SqlRun).filter_by(run_uuid=run.id).delete()
+    body = {"status": "FAILED", "endTime": 5, "logs": [1, 2]}
+    where = f"{API}/runs/{run.id}/finish"
+    gone = run.world.client.post(where, json=body, headers=bearer(OPERATOR))
+    run.begin(2)
+    logs = run.finish(**body)["logs"]
+
+    assert gone.status_code == 404
+    assert logs == {"1": "logs/attempt-1.log", "2": "logs/attempt-2.log"}
+    assert run.get(log).text == "one\n"
+    assert run.shown()["info"]["status"] == "FAILED"

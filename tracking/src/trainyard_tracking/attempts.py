@@ -167,9 +167,15 @@ def _end_children(session: Any, run_id: str, child: Any) -> None:
 
 def _clean(session: Any, run: Any, attempt: Attempt, *, name: str, tags: Mapping[str, str]) -> None:
     before, own, _ = run.artifact_uri.rpartition(f"/{run.run_uuid}")
-    run.artifact_uri = append_to_uri_path(before + own, f"a{attempt.number}", "artifacts")
+    run.artifact_uri = artifacts_of(before + own, attempt.number)
     run.name, run.status, run.start_time, run.end_time = name, RUNNING, _now(), None
     _tag(session, run.run_uuid, first_tags(name, attempt.number, tags))
+
+
+def artifacts_of(folder: str, number: int) -> str:
+    """Return where an attempt's artifacts are, below the folder of its Run."""
+    parts = ("artifacts",) if number == 1 else (f"a{number}", "artifacts")
+    return str(append_to_uri_path(folder, *parts))
 
 
 def first_tags(name: str, number: int, tags: Mapping[str, str]) -> dict[str, str]:

@@ -57,12 +57,12 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Where a run is recorded; `is_moved` if an earlier attempt's record has just made room."""
+    """Where a run is recorded; `is_clean` if this call made it so."""
 
     run_id: str
     experiment_id: str
     artifact_uri: str
-    is_moved: bool = False
+    is_clean: bool = False
 
 
 @contextmanager
@@ -121,7 +121,8 @@ def record(request: RunRequest) -> Recorded:
         Conflict: the id is taken by a run of another namespace.
     """
     place = _place(request.namespace, request.experiment)
-    uri = append_to_uri_path(place.root, request.run_id, "artifacts")
+    folder = append_to_uri_path(place.root, request.run_id)
+    uri = attempts.artifacts_of(folder, request.attempt.number)
     with _workspace(request.namespace) as store:
         try:
             with store.ManagedSessionMaker(read_only=False) as session:
@@ -130,7 +131,7 @@ def record(request: RunRequest) -> Recorded:
             if not isinstance(exc.__cause__, IntegrityError):
                 raise
             return _recorded_before(request, exc)
-    return Recorded(request.run_id, place.experiment_id, uri)
+    return Recorded(request.run_id, place.experiment_id, uri, is_clean=True)
 
 
 def _recorded_before(request: RunRequest, exc: Exception) -> Recorded:
@@ -142,7 +143,7 @@ def _recorded_before(request: RunRequest, exc: Exception) -> Recorded:
     if request.attempt.number == 1 or not _begin(request):
         return found
     fresh = find(request.run_id, request.namespace)
-    return replace(fresh or found, is_moved=True)
+    return replace(fresh or found, is_clean=True)
 
 
 def _begin(request: RunRequest) -> bool:

@@ -156,6 +156,25 @@ def made(stage: Stage) -> list[str]:
     return sorted({w for w in stage.kube.writes if w.startswith("create Job")})
 
 
+async def test_a_run_whose_record_is_lost_is_recorded_and_cleaned_up_all_the_same() -> None:
+    scenario = SCENARIOS["a Run whose record is lost while it runs"]
+    stage = await play(scenario, at=(0, ""), error=Unavailable("APIServerUnavailable", "down"))
+    (run,) = stage.kube.find("Run")
+
+    assert is_true(run["status"], "Recorded")
+    assert [each["status"] for each in stage.tracking.runs.values()] == ["FINISHED"]
+    assert not stage.kube.find("Job")
+
+
+async def test_the_record_of_a_run_that_tries_again_is_of_its_last_attempt() -> None:
+    scenario = SCENARIOS["a Run that tries again"]
+    stage = await play(scenario, at=(0, ""), error=Unavailable("APIServerUnavailable", "down"))
+    ((run_id, record),) = stage.tracking.runs.items()
+
+    assert record["attempt"] == 2
+    assert stage.tracking.earlier[run_id, 1]["status"] == "FAILED"
+
+
 @pytest.mark.parametrize("error", [Unavailable, Conflict, Retry], ids=lambda e: e.__name__)
 @pytest.mark.parametrize("moment", ["refused", "lost"])
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -16,7 +16,7 @@ from trainyard_tracking.attempts import Attempt
 from trainyard_tracking.errors import Refused
 from trainyard_tracking.ledger import Entry
 from trainyard_tracking.recording import Ending, RunRequest
-from trainyard_tracking.sources import artifact_root, known_artifact_root
+from trainyard_tracking.sources import artifact_root, forget_artifact_root
 
 
 async def put(request: Request) -> Response:
@@ -36,8 +36,10 @@ async def put(request: Request) -> Response:
 
     def work() -> recording.Recorded:
         made = recording.record(wanted)
-        if made.is_moved:
-            known_artifact_root.cache_clear()
+        if made.is_clean:
+            # What is remembered is of an earlier attempt, or of a database that was lost.
+            forget_artifact_root(wanted.namespace, made.run_id)
+            ledger.forget(made.run_id)
         ledger.open(Entry(made.run_id, wanted.namespace, wanted.name, made.experiment_id))
         return made
 
