@@ -320,6 +320,40 @@ def test_an_unmodified_program_goes_on_from_the_checkpoint_of_the_attempt_before
     assert [pairs(each, "tags")["ended"] for each in (first, clean)] == ["no", "yes"]
 
 
+def test_a_record_that_somebody_deleted_is_no_obstacle_to_the_next_attempt(run: Run) -> None:
+    headers = {**bearer(SCIENTIST), "X-MLFLOW-WORKSPACE": "team"}
+    run.log(1)
+    where = f"{V2}/runs/delete"
+    done = run.world.client.post(where, json={"run_id": run.id}, headers=headers)
+    run.begin(2)
+    run.log(2)
+
+    assert done.status_code == 200
+    assert run.shown(run.earlier())["info"]["lifecycle_stage"] == "deleted"
+    assert run.curve() == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_its"),
+    [
+        ("7/{run}/artifacts/model/MLmodel", True),
+        ("7/{run}/a2/artifacts/model/MLmodel", True),
+        ("7/{run}/a2/artifacts/other/MLmodel", False),
+        ("7/{run}/b2/artifacts/model/MLmodel", False),
+        ("7/{run}/a2/model/MLmodel", False),
+    ],
+)
+def test_a_file_of_a_version_is_known_in_whichever_attempt_it_was_logged(
+    path: str, *, is_its: bool
+) -> None:
+    from trainyard_tracking.registry.annotations import is_file_of  # noqa: PLC0415  # reads MLflow
+
+    source = {"mlflowRun": {"id": "a" * 32, "artifactPath": "model"}}
+    version = {"metadata": {}, "spec": {"source": source}}
+
+    assert is_file_of(version, path.format(run="a" * 32)) is is_its
+
+
 def test_a_run_whose_record_is_gone_is_recorded_anew_with_its_log(run: Run) -> None:
     from mlflow.server.handlers import _get_tracking_store  # noqa: PLC0415  # reads its environment
     from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag  # noqa: PLC0415  # the same
@@ -334,10 +368,12 @@ def test_a_run_whose_record_is_gone_is_recorded_anew_with_its_log(run: Run) -> N
     body = {"status": "FAILED", "endTime": 5, "logs": [1, 2]}
     where = f"{API}/runs/{run.id}/finish"
     gone = run.world.client.post(where, json=body, headers=bearer(OPERATOR))
+    active = run.world.client.get(f"{API}/runs?state=active", headers=bearer(OPERATOR)).json()
     run.begin(2)
     logs = run.finish(**body)["logs"]
 
     assert gone.status_code == 404
+    assert run.id not in [one["runID"] for one in active["runs"]]
     assert logs == {"1": "logs/attempt-1.log", "2": "logs/attempt-2.log"}
     assert run.get(log).text == "one\n"
     assert run.shown()["info"]["status"] == "FAILED"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mlflow.entities import LifecycleStage
 from mlflow.entities.entity_type import EntityAssociationType
 from mlflow.store.tracking.dbmodels.models import (
     SqlAssessments,
@@ -92,7 +93,7 @@ def begin(
     run = mine.populate_existing().one()
     held = session.query(SqlTag.value).filter_by(run_uuid=run_id, key=ATTEMPT_TAG).first()
     # A release before this one kept no number.
-    last = int(held.value) if held else attempt.number - 1
+    last = int(held.value) if held and held.value.isdecimal() else attempt.number - 1
     if last >= attempt.number:
         return False
     child = _child(run, last, attempt, name=name)
@@ -122,6 +123,7 @@ def _child(run: Any, number: int, attempt: Attempt, *, name: str) -> Any:
         start_time=run.start_time,
         end_time=max(ended, run.start_time),
         lifecycle_stage=run.lifecycle_stage,
+        deleted_time=run.deleted_time,
     )
 
 
@@ -169,6 +171,8 @@ def _clean(session: Any, run: Any, attempt: Attempt, *, name: str, tags: Mapping
     before, own, _ = run.artifact_uri.rpartition(f"/{run.run_uuid}")
     run.artifact_uri = artifacts_of(before + own, attempt.number)
     run.name, run.status, run.start_time, run.end_time = name, RUNNING, _now(), None
+    # Somebody may have deleted the earlier attempt's; nothing can be logged to a deleted run.
+    run.lifecycle_stage, run.deleted_time = LifecycleStage.ACTIVE, None
     _tag(session, run.run_uuid, first_tags(name, attempt.number, tags))
 
 

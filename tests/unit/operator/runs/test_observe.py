@@ -8,6 +8,7 @@ from builders.stage import RUNNING, Stage, World, attempt_job, attempt_pod, ende
 from fakes import FakeKube, FakeLogs
 from trainyard_operator import names
 from trainyard_operator.engine import sweep
+from trainyard_operator.engine.errors import NotFound
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.engine.shell import Shell
@@ -158,6 +159,8 @@ class FakeSpool:
 
     async def finish_run(self, namespace: str, run_id: str, body: Object) -> Object:
         assert (namespace, body["status"]) == ("team", "KILLED")
+        if run_id == "deleted":
+            raise NotFound("NotFound", "no such run")
         self.killed.append(run_id)
         return {}
 
@@ -167,13 +170,14 @@ async def test_the_sweep_kills_records_whose_run_and_log_are_gone_and_no_other()
     shell = Shell({RUNS: RUN}, scene.world)
     run = given.run()
     scene.holds(RUNS, run)
-    spool: Any = FakeSpool("gone", "printing", names.run_id(run))
+    spool: Any = FakeSpool("deleted", "gone", "printing", names.run_id(run))
     kube: Any = scene.kube
     logs = FakeLogs()
     logs.following = [FollowLog("team", "r", "printing", 1, "p", "u")]
     await kill_orphans(shell.world.cache, kube, spool, logs, ["team"])
 
-    assert spool.killed == logs.forgotten == ["gone"]
+    assert spool.killed == ["gone"]
+    assert logs.forgotten == ["deleted", "gone"]
 
 
 async def test_the_sweep_drops_what_a_watch_did_not_report() -> None:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from trainyard_tracking import recording
 from trainyard_tracking.api.bodies import RUN_ID, FinishBody, RunBody, checked, read
 from trainyard_tracking.attempts import Attempt
-from trainyard_tracking.errors import Refused
+from trainyard_tracking.errors import NotFound, Refused
 from trainyard_tracking.ledger import Entry
 from trainyard_tracking.recording import Ending, RunRequest
 from trainyard_tracking.sources import artifact_root, forget_artifact_root
@@ -66,9 +66,15 @@ async def finish(request: Request) -> Response:
     services = request.app.state.services
 
     def work() -> dict[str, Any]:
-        logs = services.logs.archive_all(
-            namespace, run_id, artifact_root(namespace, run_id), named=body.logs
-        )
+        try:
+            root = artifact_root(namespace, run_id)
+        except NotFound:
+            entry = services.ledger.find(run_id)
+            if entry and entry.namespace == namespace:
+                # Gone for good: it is not to be listed as active for ever.
+                services.ledger.close(run_id)
+            raise
+        logs = services.logs.archive_all(namespace, run_id, root, named=body.logs)
         found = recording.finish(run_id, namespace, ending)
         services.ledger.close(run_id)
         return {**found, "logs": {str(log.attempt): log.artifact for log in logs}}
