@@ -4,6 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,25 @@ def test_models_and_data_sets_of_the_earlier_attempt_move_too(run: Run) -> None:
     assert "dataset_inputs" not in clean.get("inputs", {})
     shown = run.get(f"{V2}/logged-models/{model}").json()["model"]["info"]
     assert shown["source_run_id"] == run.earlier()
+
+
+def test_traces_of_the_earlier_attempt_stay_its_own(run: Run) -> None:
+    trace = {"trace_id": f"tr-{run.id}", "request_time": "2026-11-24T12:00:00Z", "state": "OK"}
+    run.post("traces", {"trace": {"trace_info": trace}}, version="3.0")
+    run.begin(2)
+    found = run.get(f"/api/3.0/mlflow/traces/{trace['trace_id']}").json()["trace"]["trace_info"]
+
+    assert found["trace_metadata"]["mlflow.sourceRun"] == run.earlier()
+
+
+def test_many_calls_for_one_attempt_move_its_record_once(run: Run) -> None:
+    run.log(1)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(run.begin, [2] * 16))
+
+    assert answers == answers[:1] * 16
+    assert run.curve(run.earlier()) == [1, 2, 3]
+    assert run.curve() == []
 
 
 def test_runs_below_the_earlier_attempt_stay_below_it_and_end(run: Run) -> None:

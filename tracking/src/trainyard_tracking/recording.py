@@ -140,10 +140,10 @@ def _recorded_before(request: RunRequest, exc: Exception) -> Recorded:
         # Not the run's id, then: the experiment was deleted for good in this moment.
         _places.pop((request.namespace, request.experiment), None)
         raise Conflict(f"Experiment {request.experiment} has just been deleted") from exc
-    if request.attempt.number == 1 or not _begin(request):
+    if request.attempt.number == 1:
         return found
-    fresh = find(request.run_id, request.namespace)
-    return replace(fresh or found, is_clean=True)
+    is_clean = _begin(request)
+    return replace(find(request.run_id, request.namespace) or found, is_clean=is_clean)
 
 
 def _begin(request: RunRequest) -> bool:
