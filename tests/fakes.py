@@ -264,11 +264,16 @@ def _address(ref: Ref) -> Address:
 
 
 class FakeTracking:
-    """The tracking service: MLflow runs by id, and what they were finished with."""
+    """The tracking service: MLflow runs by id, and what they were finished with.
+
+    Attributes:
+        earlier: How attempts ended whose record made room for the next, by run and number.
+    """
 
     def __init__(self, faults: Faults | None = None) -> None:
         self.faults = faults or Faults()
         self.runs: dict[str, Object] = {}
+        self.earlier: dict[tuple[str, int], Mapping[str, Any]] = {}
         self.archived: set[tuple[str, int]] = set()
         self.audited: list[Mapping[str, Any]] = []
         self.down: Exception | None = None
@@ -276,11 +281,17 @@ class FakeTracking:
 
     async def put_run(self, namespace: str, run_id: str, body: Mapping[str, Any]) -> Object:
         with self._answering("put_run"):
-            self.runs.setdefault(run_id, {"namespace": namespace, **body, "status": "RUNNING"})
+            held = self.runs.get(run_id)
+            if held is None or held["attempt"] < body["attempt"]:
+                if held is not None:
+                    self.earlier[run_id, held["attempt"]] = body["previous"]
+                self.runs[run_id] = {"namespace": namespace, **body, "status": "RUNNING"}
             return {"runID": run_id, "experimentID": "7"}
 
     async def finish_run(self, namespace: str, run_id: str, body: Mapping[str, Any]) -> Object:
         with self._answering("finish_run"):
+            if run_id not in self.runs:
+                raise NotFound("NotFound", f"Run {run_id} is not recorded")
             self.runs[run_id] = {**self.runs[run_id], "namespace": namespace, **body}
             self.archived |= {(run_id, attempt) for attempt in body["logs"]}
             return {

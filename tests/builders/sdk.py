@@ -225,6 +225,15 @@ class _Handler(BaseHTTPRequestHandler):
     def mlflow_run(self) -> None:
         self.give({"run": self.cluster.mlflow_runs[self.query["run_id"][0]]})
 
+    def experiment(self) -> None:
+        self.give({"experiment": {"experiment_id": "1"}})
+
+    def search(self) -> None:
+        """Find runs that lack a tag: the one filter that is asked for."""
+        (without,) = re.findall("tags.`(.+)` IS NULL", json.loads(self.body)["filter"])
+        runs = self.cluster.mlflow_runs.values()
+        self.give({"runs": [run for run in runs if without not in str(run["data"].get("tags"))]})
+
     def echo(self, route: str) -> None:
         said = {"route": route, "method": self.command, "headers": dict(self.headers)}
         said["body"] = base64.b64encode(self.body).decode()
@@ -250,6 +259,8 @@ _ROUTES = [
     ),
     (rf"{SERVICE}/api/trainyard/v1/namespaces/[^/]+/runs/([^/]+)/summary", _Handler.summary),
     (rf"{SERVICE}/api/2.0/mlflow/runs/get", _Handler.mlflow_run),
+    (rf"{SERVICE}/api/2.0/mlflow/runs/search", _Handler.search),
+    (rf"{SERVICE}/api/2.0/mlflow/experiments/get-by-name", _Handler.experiment),
     (rf"{SERVICE}(/.*)", _Handler.echo),
     (r"/api/v1/namespaces/[^/]+/services/http:([^/]+):80/proxy(/.*)", _Handler.infer),
 ]

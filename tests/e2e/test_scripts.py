@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from on_cluster.records import Mlflow, metrics_of
 from on_cluster.runs import (
     Kubectl,
-    Object,
     command,
     condition,
     script_run,
@@ -72,47 +72,9 @@ def test_an_unmodified_script_succeeds(runs: Kubectl, name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def mlflow(kube: Kubectl) -> Iterator["Mlflow"]:
+def mlflow(kube: Kubectl) -> Iterator[Mlflow]:
     with Client(kubeconfig=str(kubeconfig()), namespace=kube.namespace) as client:
         yield Mlflow(client)
-
-
-class Mlflow:
-    """What MLflow has of the namespace, for somebody with a login."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-
-    def experiment(self, name: str) -> str:
-        """Return the id of an experiment."""
-        route = f"experiments/get-by-name?experiment_name={name}"
-        found = self._ask(route)["experiment"]
-        return str(found["experiment_id"])
-
-    def run(self, run_id: str) -> Object:
-        """Return one run."""
-        found: Object = self._ask(f"runs/get?run_id={run_id}")["run"]
-        return found
-
-    def runs(self, experiment: str, wanted: str) -> list[Object]:
-        """Return the runs of an experiment that the filter *wanted* matches."""
-        body = {"experiment_ids": [self.experiment(experiment)], "filter": wanted}
-        found: list[Object] = self._ask("runs/search", body).get("runs", [])
-        return found
-
-    def children(self, run: Object) -> list[Object]:
-        """Return the runs below a Run, in its experiment."""
-        parent = run["status"]["runID"]
-        return self.runs("e2e", f"tags.mlflow.parentRunId = '{parent}'")
-
-    def _ask(self, route: str, body: Object | None = None) -> Object:
-        return self.client.tracking.mlflow(
-            route, namespace=self.client.namespace, what=f"ask {route}", body=body
-        )
-
-
-def metrics_of(run: Object) -> dict[str, float]:
-    return {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
 
 
 def test_metrics_of_another_experiments_name_land_in_the_runs_own(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from builders.sdk import FakeCluster, condition, finished, model_object, run_object
 from trainyard.cli import app
+from trainyard_api.attempts import ATTEMPT_OF_TAG
 from typer.testing import CliRunner, Result
 
 
@@ -212,6 +213,23 @@ def test_compare_lines_runs_up(kubeconfig: Path, cluster: FakeCluster) -> None:
 
     assert ["acc", "0.5", "0.9", "*"] in [line.split() for line in table.stdout.splitlines()]
     assert data["metrics"]["acc"]["best"] == ["deep"]
+
+
+def test_an_earlier_attempt_is_not_compared_with_the_runs_of_an_experiment(
+    kubeconfig: Path, cluster: FakeCluster
+) -> None:
+    for name, value, tags in (
+        ("other", 0.4, []),
+        ("fit", 0.5, []),
+        ("fit-a1", 0.9, [{"key": ATTEMPT_OF_TAG, "value": "b" * 32}]),
+    ):
+        cluster.mlflow_runs[name] = {
+            "info": {"run_id": name, "run_name": name, "status": "FINISHED"},
+            "data": {"metrics": [{"key": "acc", "value": value}], "tags": tags},
+        }
+    data = json.loads(call("compare", "-e", "digits", "-o", "json").stdout)
+
+    assert data["metrics"]["acc"]["best"] == ["fit"]
 
 
 def test_a_rollback_without_a_past_says_how_to_choose(

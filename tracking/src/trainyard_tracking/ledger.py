@@ -71,6 +71,10 @@ class Ledger:
                 connection.execute(_TABLE.insert().values(**_row(entry)))
             return self._keep(entry)
 
+    def forget(self, run_id: str) -> None:
+        """Look into the database again for a Run."""
+        self._entries.pop(run_id, None)
+
     def close(self, run_id: str) -> None:
         """Note that a Run has finished; the first time counts."""
         with self._lock:

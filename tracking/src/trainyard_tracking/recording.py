@@ -8,10 +8,10 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mlflow.entities import LifecycleStage, Param, RunStatus, SourceType
+from mlflow.entities import LifecycleStage, RunStatus, SourceType
 from mlflow.exceptions import MlflowException
 from mlflow.server.handlers import _get_tracking_store
 from mlflow.store.tracking.dbmodels.models import (
@@ -19,16 +19,16 @@ from mlflow.store.tracking.dbmodels.models import (
     SqlLatestMetric,
     SqlLoggedModel,
     SqlMetric,
-    SqlParam,
     SqlRun,
     SqlTag,
 )
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from mlflow.utils.uri import append_to_uri_path
 from mlflow.utils.workspace_context import ServerWorkspaceContext
 from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 
+from trainyard_tracking import attempts
+from trainyard_tracking.attempts import Attempt
 from trainyard_tracking.errors import Conflict, NotFound
 from trainyard_tracking.headline import headline
 
@@ -43,7 +43,7 @@ _LOG_MODEL_HISTORY = "mlflow.log-model.history"
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What a Run wants recorded; times are in milliseconds since 1970."""
+    """What a Run wants recorded, and for which attempt; times are in milliseconds since 1970."""
 
     run_id: str
     namespace: str
@@ -51,15 +51,18 @@ class RunRequest:
     experiment: str
     tags: Mapping[str, str]
     start_time: int
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    attempt: Attempt = field(default_factory=Attempt)
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Where a run is recorded."""
+    """Where a run is recorded; `is_clean` if this call made it so."""
 
     run_id: str
     experiment_id: str
     artifact_uri: str
+    is_clean: bool = False
 
 
 @contextmanager
@@ -112,13 +115,14 @@ def _experiment(namespace: str, name: str) -> Any:
 
 
 def record(request: RunRequest) -> Recorded:
-    """Make the run with the given id; if it is there, say where.
+    """Make the run with the given id; if it is there, say where, clean for the attempt asked for.
 
     Raises:
         Conflict: the id is taken by a run of another namespace.
     """
     place = _place(request.namespace, request.experiment)
-    uri = append_to_uri_path(place.root, request.run_id, "artifacts")
+    folder = append_to_uri_path(place.root, request.run_id)
+    uri = attempts.artifacts_of(folder, request.attempt.number)
     with _workspace(request.namespace) as store:
         try:
             with store.ManagedSessionMaker(read_only=False) as session:
@@ -127,7 +131,7 @@ def record(request: RunRequest) -> Recorded:
             if not isinstance(exc.__cause__, IntegrityError):
                 raise
             return _recorded_before(request, exc)
-    return Recorded(request.run_id, place.experiment_id, uri)
+    return Recorded(request.run_id, place.experiment_id, uri, is_clean=True)
 
 
 def _recorded_before(request: RunRequest, exc: Exception) -> Recorded:
@@ -136,7 +140,25 @@ def _recorded_before(request: RunRequest, exc: Exception) -> Recorded:
         # Not the run's id, then: the experiment was deleted for good in this moment.
         _places.pop((request.namespace, request.experiment), None)
         raise Conflict(f"Experiment {request.experiment} has just been deleted") from exc
-    return found
+    if request.attempt.number == 1:
+        return found
+    is_clean = _begin(request)
+    return replace(find(request.run_id, request.namespace) or found, is_clean=is_clean)
+
+
+def _begin(request: RunRequest) -> bool:
+    with (
+        _workspace(request.namespace) as store,
+        store.ManagedSessionMaker(read_only=False) as session,
+    ):
+        return attempts.begin(
+            session,
+            request.run_id,
+            request.attempt,
+            name=request.name,
+            tags=request.tags,
+            parameters=request.parameters,
+        )
 
 
 def _new_run(request: RunRequest, experiment: str, uri: str) -> Any:
@@ -154,7 +176,7 @@ def _new_run(request: RunRequest, experiment: str, uri: str) -> Any:
         source_version="",
         lifecycle_stage=LifecycleStage.ACTIVE,
     )
-    tags = {MLFLOW_RUN_NAME: request.name, **request.tags}
+    tags = attempts.first_tags(request.name, request.attempt.number, request.tags)
     run.tags = [SqlTag(key=key, value=value) for key, value in tags.items()]
     return run
 
@@ -198,13 +220,13 @@ def finish(run_id: str, namespace: str, ending: Ending) -> dict[str, Any]:
         raise NotFound(f"Run {run_id} is not recorded in namespace {namespace}")
     with _workspace(namespace) as store, store.ManagedSessionMaker(read_only=False) as session:
         _end(session, run_id, ending)
-        _log_missing_parameters(session, run_id, ending.parameters)
+        attempts.add_missing_parameters(session, run_id, ending.parameters)
     return outcome(run_id, namespace)
 
 
 def _end(session: Any, run_id: str, ending: Ending) -> None:
     running = RunStatus.to_string(RunStatus.RUNNING)
-    children = _children(session, run_id)
+    children = attempts.children(session, run_id)
     own = session.query(SqlRun).filter(SqlRun.run_uuid == run_id)
     own.update({"status": ending.status, "end_time": ending.end_time}, synchronize_session=False)
     session.query(SqlRun).filter(SqlRun.run_uuid.in_(children), SqlRun.status == running).update(
@@ -212,34 +234,10 @@ def _end(session: Any, run_id: str, ending: Ending) -> None:
     )
 
 
-def _log_missing_parameters(session: Any, run_id: str, parameters: Mapping[str, str]) -> None:
-    if not parameters:
-        return
-    logged = {key for (key,) in session.query(SqlParam.key).filter_by(run_uuid=run_id)}
-    session.add_all(
-        SqlParam(run_uuid=run_id, key=param.key, value=param.value)
-        for param in (Param(key, value) for key, value in parameters.items())
-        if param.key not in logged
-    )
-
-
-def _children(session: Any, run_id: str) -> list[str]:
-    """List all descendants of a run."""
-    found: list[str] = []
-    level = [run_id]
-    while level:
-        rows = session.query(SqlTag.run_uuid).filter(
-            SqlTag.key == MLFLOW_PARENT_RUN_ID, SqlTag.value.in_(level)
-        )
-        level = [child for (child,) in rows if child not in found and child != run_id]
-        found += level
-    return found
-
-
 def descendants(run_id: str, namespace: str) -> list[str]:
-    """List the ids of the runs below a run."""
+    """List the ids of the runs below a run, without those of earlier attempts."""
     with _workspace(namespace) as store, store.ManagedSessionMaker(read_only=True) as session:
-        return _children(session, run_id)
+        return attempts.children(session, run_id)
 
 
 def outcome(run_id: str, namespace: str) -> dict[str, Any]:
@@ -248,7 +246,7 @@ def outcome(run_id: str, namespace: str) -> dict[str, Any]:
         row = session.query(SqlRun.experiment_id).filter_by(run_uuid=run_id).one()
         metrics = _metrics(session, run_id)
         first = _first_logged(session, run_id)
-        models = _models(session, [run_id, *_children(session, run_id)])
+        models = _models(session, [run_id, *attempts.children(session, run_id)])
         models += _older_models(session, run_id)
     return {
         "metrics": metrics,

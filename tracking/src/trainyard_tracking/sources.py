@@ -5,7 +5,6 @@ Only files in this service's own artifact store, in the version's own namespace.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -20,6 +19,7 @@ from trainyard_tracking.objects import Entry, Objects
 from trainyard_tracking.recording import find, outcome
 
 _DEEPEST = 5
+_MOST_ROOTS = 50_000
 
 
 class Resources(Protocol):
@@ -164,9 +164,8 @@ def _logged_model(namespace: str, model_id: str) -> Source:
     return Source(f"models:/{model_id}", model.source_run_id, key)
 
 
-@lru_cache(maxsize=50_000)
 def artifact_root(namespace: str, run_id: str) -> str:
-    """Give the key below which the artifacts of a run are: it never changes.
+    """Give the key below which the artifacts of a run are: another one for each attempt.
 
     Raises:
         NotFound: no such run in the namespace.
@@ -180,11 +179,30 @@ def artifact_root(namespace: str, run_id: str) -> str:
     return artifact_key(namespace, found.artifact_uri)
 
 
+_roots: dict[tuple[str, str], str] = {}
+
+
+def known_artifact_root(namespace: str, run_id: str) -> str:
+    """Give the same without asking the database each time."""
+    known = _roots.get((namespace, run_id))
+    if known is None:
+        if len(_roots) >= _MOST_ROOTS:
+            _roots.clear()
+        known = _roots[namespace, run_id] = artifact_root(namespace, run_id)
+    return known
+
+
+def forget_artifact_root(namespace: str, run_id: str) -> None:
+    """Ask the database again: a run is recorded, or an attempt of it begins."""
+    _roots.pop((namespace, run_id), None)
+
+
 def _run_in(path: str) -> str | None:
     segments = path.strip("/").split("/")
     if segments[:1] == ["workspaces"]:
         segments = segments[2:]
-    is_run = len(segments) > 2 and segments[2] == "artifacts" and len(segments[1]) == 32
+    # Attempts after the first have a folder of their own between.
+    is_run = "artifacts" in segments[2:4] and len(segments[1]) == 32
     return segments[1] if is_run else None
 
 

@@ -19,12 +19,13 @@ _REGISTERED = "Registered"
 
 @dataclass(frozen=True, slots=True)
 class RecordRun(Effect):
-    """Make the MLflow run of a Run (idempotent PUT).
+    """Make the MLflow run of a Run, clean for an attempt that begins (idempotent PUT).
 
     Its answer is not folded: it comes before the first status write, which it must not cause.
 
     Attributes:
         start_time: Milliseconds since 1970.
+        previous: How the attempt before ended: {status, endTime}; empty for the first.
     """
 
     namespace: str
@@ -34,6 +35,8 @@ class RecordRun(Effect):
     parameters: Mapping[str, Any]
     tags: Mapping[str, str]
     start_time: int
+    attempt: int = 1
+    previous: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class FinishRun(Effect):
         logs: Of all attempts, the last one last. Nothing is closed before they are shipped.
         outcome: FINISHED, FAILED or KILLED.
         end_time: Milliseconds since 1970.
+        anew: Makes the MLflow run again if there is none any more: its database was lost.
     """
 
     condition: str = field(default="Recorded", kw_only=True)
@@ -102,6 +106,7 @@ class FinishRun(Effect):
     end_time: int
     parameters: Mapping[str, Any]
     logs: tuple[FollowLog, ...] = ()
+    anew: RecordRun | None = None
 
     def fold(self, status: Object, answer: Mapping[str, Any]) -> Object:
         """Keep at most 20 metrics, the headline one, and where the last log is."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainyard_api import contract
+from trainyard_api.attempts import attempt_run_id
 
 from trainyard_operator import names
 from trainyard_operator.engine.plan import Object
@@ -56,13 +57,16 @@ def _recording(run: Object, settings: Settings) -> dict[str, str]:
 
 
 def _about(run: Object, attempt: int) -> dict[str, str]:
-    return {
+    about = {
         "TRAINYARD_RUN": run["metadata"]["name"],
         # Not MLFLOW_RUN_ID, which every process of a program would resume.
         "TRAINYARD_RUN_ID": names.run_id(run),
         "TRAINYARD_NAMESPACE": run["metadata"]["namespace"],
         "TRAINYARD_ATTEMPT": str(attempt),
     }
+    if attempt > 1:
+        about["TRAINYARD_PREVIOUS_RUN_ID"] = attempt_run_id(names.run_id(run), attempt - 1)
+    return about
 
 
 def _parameters(spec: Mapping[str, Any]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from trainyard_operator import names
 from trainyard_operator.engine.cache import Cache
+from trainyard_operator.engine.errors import NotFound
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.names import RUNS
 from trainyard_operator.tools import Logs
@@ -40,5 +41,9 @@ async def _all_namespaces(kube: Kube) -> tuple[str, ...]:
 async def _kill(tracking: TrackingClient, namespace: str, run_id: str) -> None:
     now = int(datetime.now(UTC).timestamp() * 1000)
     body = {"status": "KILLED", "endTime": now, "parameters": {}}
-    await tracking.finish_run(namespace, run_id, body)
+    try:
+        await tracking.finish_run(namespace, run_id, body)
+    except NotFound:
+        # Somebody deleted it for good. There is nothing to finish, but others to look at.
+        return
     _log.info("an MLflow run without its Run was closed", extra={"run_id": run_id})

@@ -9,7 +9,7 @@ from datetime import timedelta
 from trainyard_api.names import next_version
 
 from trainyard_operator import names
-from trainyard_operator.engine.errors import NameTaken, Retry
+from trainyard_operator.engine.errors import NameTaken, NotFound, Retry, Terminal
 from trainyard_operator.engine.performing import Answer, Performers
 from trainyard_operator.engine.world import World
 from trainyard_operator.names import MODEL_VERSIONS, MODELS
@@ -28,6 +28,8 @@ async def _record_run(call: effects.RecordRun, tools: Tools, _: Mapping[str, Ans
         "parameters": dict(call.parameters),
         "tags": dict(call.tags),
         "startTime": call.start_time,
+        "attempt": call.attempt,
+        "previous": dict(call.previous),
     }
     answer = await tools.tracking.put_run(call.namespace, call.run_id, body)
     tools.experiments[call.run_id] = str(answer.get("experimentID") or "")
@@ -57,14 +59,35 @@ async def _finish_run(call: effects.FinishRun, tools: Tools, _: Mapping[str, Ans
         "parameters": dict(call.parameters),
         "logs": [log.attempt for log in call.logs],
     }
-    answer = await tools.tracking.finish_run(call.namespace, call.run_id, body)
+    answer = await _finish(call, body, tools)
     # Not before: until all logs are archived, the step is made again.
     tools.logs.forget(call.run_id)
     return answer
 
 
+async def _finish(call: effects.FinishRun, body: Answer, tools: Tools) -> Answer:
+    """Close the MLflow run; one that is gone, with its database say, is made anew first."""
+    try:
+        return await tools.tracking.finish_run(call.namespace, call.run_id, body)
+    except NotFound:
+        if call.anew is None:
+            raise
+    await _record_run(call.anew, tools, {})
+    try:
+        return await tools.tracking.finish_run(call.namespace, call.run_id, body)
+    except NotFound as exc:
+        raise Terminal("TrackingRefused", exc.message) from exc
+
+
 async def _ask_models(call: effects.AskModels, tools: Tools, _: Mapping[str, Answer]) -> Answer:
-    return await tools.tracking.summary(call.namespace, call.run_id)
+    try:
+        return await tools.tracking.summary(call.namespace, call.run_id)
+    except NotFound as exc:
+        raise Terminal(
+            "NoModelLogged",
+            f"MLflow run {call.run_id} is gone, and with it which models it logged: register one"
+            " that another Run logged",
+        ) from exc
 
 
 async def _create_version(

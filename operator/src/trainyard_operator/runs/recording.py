@@ -10,14 +10,15 @@ from trainyard_operator import names
 from trainyard_operator.engine.conditions import parse_time
 from trainyard_operator.engine.plan import Effect, Object
 from trainyard_operator.runs import effects
+from trainyard_operator.runs import status as run_status
 from trainyard_operator.runs.attempt import Attempt
 from trainyard_operator.runs.outcome import MAIN, container_state
-from trainyard_operator.runs.status import is_registering
 
 
-def record_run(run: Object) -> Effect:
-    """Return the call that makes the Run's MLflow run."""
-    spec, meta = run["spec"], run["metadata"]
+def record_run(run: Object) -> effects.RecordRun:
+    """Return the call that makes the Run's MLflow run, clean for the attempt that is next."""
+    spec, meta, status = run["spec"], run["metadata"], run.get("status") or {}
+    number, _ = run_status.current_attempt(status)
     return effects.RecordRun(
         namespace=meta["namespace"],
         run_id=names.run_id(run),
@@ -26,7 +27,20 @@ def record_run(run: Object) -> Effect:
         parameters=spec.get("parameters") or {},
         tags={"trainyard.run": meta["name"], "trainyard.namespace": meta["namespace"]},
         start_time=_milliseconds(meta["creationTimestamp"]),
+        attempt=number,
+        previous=_previous(status),
     )
+
+
+def _previous(status: Object) -> Mapping[str, Any]:
+    attempts: Sequence[Mapping[str, Any]] = status.get("attempts") or ({},)
+    last = attempts[-1]
+    if not last.get("completionTime"):
+        return {}
+    return {
+        "status": "KILLED" if last.get("reason") in _STOPPED else "FAILED",
+        "endTime": _milliseconds(last["completionTime"]),
+    }
 
 
 def _milliseconds(text: str) -> int:
@@ -63,6 +77,7 @@ def _has_started(pod: Object) -> bool:
 
 # Ends that leave no time to read the last of the log.
 _CUT = frozenset({"PodLost", "Evicted", "Preempted"})
+_STOPPED = _CUT | {"Suspended"}
 _OUTCOMES = {"Succeeded": "FINISHED", "Failed": "FAILED", "Cancelled": "KILLED"}
 
 
@@ -80,6 +95,9 @@ def recording(run: Object, last: Attempt) -> Sequence[Effect]:
         for entry in attempts
         for index in range(last.size)
     )
+    # Of the last attempt, should it have to be made anew: none follows.
+    number = attempts[-1]["number"] if attempts else 1
+    record = replace(record_run(run), condition="Recorded", attempt=number)
     done = effects.FinishRun(
         namespace=meta["namespace"],
         run_id=names.run_id(run),
@@ -87,12 +105,11 @@ def recording(run: Object, last: Attempt) -> Sequence[Effect]:
         end_time=_milliseconds(status["completionTime"]),
         parameters=spec.get("parameters") or {},
         logs=logs,
+        anew=record,
     )
     # A Run that never started has no MLflow run yet: it gets one, so that its end is on record.
-    first: tuple[Effect, ...] = (
-        () if attempts else (replace(record_run(run), condition="Recorded"),)
-    )
-    return [*first, done, *((_create_version(run),) if is_registering(run) else ())]
+    first: tuple[Effect, ...] = () if attempts else (record,)
+    return [*first, done, *((_create_version(run),) if run_status.is_registering(run) else ())]
 
 
 def registering(run: Object) -> Sequence[Effect]:

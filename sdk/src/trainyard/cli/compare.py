@@ -105,6 +105,8 @@ def _result(client: "Client", name: str) -> "Result":
 def _of_experiment(client: "Client", name: str, last: int) -> "list[Result]":
     from urllib.parse import quote  # noqa: PLC0415  # not for --help
 
+    from trainyard_api.attempts import ATTEMPT_OF_TAG  # noqa: PLC0415
+
     from trainyard.comparing import result_of  # noqa: PLC0415
 
     found = client.tracking.mlflow(
@@ -118,6 +120,8 @@ def _of_experiment(client: "Client", name: str, last: int) -> "list[Result]":
         what=f"list the runs of experiment {name}",
         body={
             "experiment_ids": [found["experiment"]["experiment_id"]],
+            # Of a Run that tried again, the attempt that counts.
+            "filter": f"tags.`{ATTEMPT_OF_TAG}` IS NULL",
             "max_results": last,
             "order_by": ["attributes.start_time DESC"],
         },

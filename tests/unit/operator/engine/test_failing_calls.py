@@ -57,6 +57,11 @@ def take_back(stage: Stage) -> None:
     stage.kube.remove(stage.kube.find("Pod")[0])
 
 
+def lose_records(stage: Stage) -> None:
+    stage.tracking.runs.clear()
+    release(stage)
+
+
 LIVE = {"holds": True}
 FINISHED = given.run(status={"phase": "Succeeded", "conditions": [given.condition("Finished")]})
 VERSION = given.model_version(source={"uri": "s3://models/digits"})
@@ -81,6 +86,9 @@ SCENARIOS = {
         [given.run()],
         cluster=LIVE,
         acts={25: edit("Run", suspend=True), 45: edit("Run", suspend=False), 46: release},
+    ),
+    "a Run whose record is lost while it runs": Scenario(
+        [given.run(ttlSecondsAfterFinished=3)], cluster=LIVE, acts={25: lose_records}
     ),
     "a Run that is cleaned up": Scenario([given.run(ttlSecondsAfterFinished=3)]),
     "a version that is published": Scenario([given.model(), VERSION]),
@@ -148,9 +156,34 @@ def settled(each: Object) -> Object:
     return each
 
 
+def records(stage: Stage) -> Any:
+    """Return what is on record: of which attempt each MLflow run is, and those that made room."""
+    held = {run_id: (run["attempt"], run["status"]) for run_id, run in stage.tracking.runs.items()}
+    return held, sorted(stage.tracking.earlier)
+
+
 def made(stage: Stage) -> list[str]:
     """Return the Jobs that were ever made: one made twice trained twice."""
     return sorted(each for each in stage.kube.made if each.startswith("Job/"))
+
+
+async def test_a_run_whose_record_is_lost_is_recorded_and_cleaned_up_all_the_same() -> None:
+    scenario = SCENARIOS["a Run whose record is lost while it runs"]
+    stage = await play(scenario, at=(0, ""), error=Unavailable("APIServerUnavailable", "down"))
+    (run,) = stage.kube.find("Run")
+
+    assert is_true(run["status"], "Recorded")
+    assert [each["status"] for each in stage.tracking.runs.values()] == ["FINISHED"]
+    assert not stage.kube.find("Job")
+
+
+async def test_the_record_of_a_run_that_tries_again_is_of_its_last_attempt() -> None:
+    scenario = SCENARIOS["a Run that tries again"]
+    stage = await play(scenario, at=(0, ""), error=Unavailable("APIServerUnavailable", "down"))
+    ((run_id, record),) = stage.tracking.runs.items()
+
+    assert record["attempt"] == 2
+    assert stage.tracking.earlier[run_id, 1]["status"] == "FAILED"
 
 
 @pytest.mark.parametrize("error", [Unavailable, Conflict, Retry], ids=lambda e: e.__name__)
@@ -167,6 +200,7 @@ async def test_any_call_may_fail_once(name: str, moment: str, error: type[Operat
 
         assert end(stage) == end(wanted), f"call {number}, {call}, {moment}"
         assert made(stage) == made(wanted), f"call {number}, {call}, {moment}"
+        assert records(stage) == records(wanted), f"call {number}, {call}, {moment}"
 
 
 @pytest.mark.parametrize("moment", ["refused", "lost"])
@@ -181,3 +215,4 @@ async def test_calls_may_fail_for_long_enough_to_be_told(name: str, moment: str)
 
         assert end(stage) == end(wanted), f"from call {number}, {call}, {moment}"
         assert made(stage) == made(wanted), f"from call {number}, {call}, {moment}"
+        assert records(stage) == records(wanted), f"from call {number}, {call}, {moment}"

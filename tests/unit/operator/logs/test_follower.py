@@ -207,6 +207,14 @@ async def test_a_log_that_is_archived_already_takes_no_note_and_is_complete() ->
     assert await ship(FakePodLog(), sink, call=lost) == b"one\n"
 
 
+async def test_a_log_of_a_run_that_is_on_record_no_more_is_not_sent_for_ever() -> None:
+    sink = FakeSink()
+    sink.failures = [NotFound("NotFound", "no such run")] * 2
+
+    assert await ship(FakePodLog([stamped("one")]), sink) == b""
+    assert len(sink.failures) == 1
+
+
 async def test_an_attempt_without_a_pod_has_a_complete_log() -> None:
     nothing = FollowLog("team", "r", "f" * 32, 1, "", "")
 

@@ -6,6 +6,7 @@ from builders import given
 from builders.stage import RUNNING, Scene, attempt_job, attempt_pod, ended, waiting
 from fakes import FakeLogs
 from trainyard_operator import names
+from trainyard_operator.engine.errors import NotFound
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.engine.shell import Shell
@@ -146,6 +147,8 @@ class FakeSpool:
 
     async def finish_run(self, namespace: str, run_id: str, body: Object) -> Object:
         assert (namespace, body["status"]) == ("team", "KILLED")
+        if run_id == "deleted":
+            raise NotFound("NotFound", "no such run")
         self.killed.append(run_id)
         return {}
 
@@ -155,10 +158,11 @@ async def test_the_sweep_kills_records_whose_run_and_log_are_gone_and_no_other()
     shell = Shell({RUNS: RUN}, scene.world)
     run = given.run()
     scene.holds(RUNS, run)
-    spool: Any = FakeSpool("gone", "printing", names.run_id(run))
+    spool: Any = FakeSpool("deleted", "gone", "printing", names.run_id(run))
     kube: Any = scene.kube
     logs = FakeLogs()
     logs.following = [FollowLog("team", "r", "printing", 1, "p", "u")]
     await kill_orphans(shell.world.cache, kube, spool, logs, ["team"])
 
-    assert spool.killed == logs.forgotten == ["gone"]
+    assert spool.killed == ["gone"]
+    assert logs.forgotten == ["deleted", "gone"]

@@ -3,7 +3,7 @@
 import pytest
 from builders import given
 from builders.stage import Stage
-from trainyard_operator.engine.errors import Retry, Terminal
+from trainyard_operator.engine.errors import NotFound, Retry, Terminal
 from trainyard_operator.engine.performing import perform
 from trainyard_operator.engine.plan import Effect, Object, Ref
 from trainyard_operator.kinds import KINDS
@@ -86,3 +86,48 @@ async def test_a_log_that_is_still_read_is_waited_for_in_the_same_words() -> Non
         await perform(done, PERFORMERS, life.reconciler.tools, {})
 
     assert raised.value.reason == "Recording"
+
+
+class TestARecordThatIsGone:
+    RECORD = runs_effects.RecordRun("team", "id", "r", "digits", {"depth": 3}, {}, 0, attempt=2)
+    FINISH = runs_effects.FinishRun("team", "id", "FAILED", 0, {}, anew=RECORD)
+
+    async def test_it_is_made_anew_and_finished(self) -> None:
+        stage = Stage()
+        await perform(self.FINISH, PERFORMERS, stage.process().reconciler.tools, {})
+
+        assert stage.tracking.runs["id"]["status"] == "FAILED"
+        assert stage.tracking.runs["id"]["attempt"] == 2
+
+    async def test_one_that_is_there_is_not_made_again(self) -> None:
+        stage = Stage()
+        stage.tracking.runs["id"] = {}
+        await perform(self.FINISH, PERFORMERS, stage.process().reconciler.tools, {})
+
+        assert stage.faults.calls == ["tracking finish_run"]
+
+    async def test_one_that_cannot_be_made_anew_is_told_and_not_tried_for_ever(self) -> None:
+        stage = Stage()
+
+        async def forget(*_: object) -> Object:
+            return {}
+
+        stage.tracking.put_run = forget  # type: ignore[method-assign]
+        with pytest.raises(Terminal) as raised:
+            await perform(self.FINISH, PERFORMERS, stage.process().reconciler.tools, {})
+
+        assert raised.value.reason == "TrackingRefused"
+
+    async def test_its_models_are_not_asked_for_for_ever(self) -> None:
+        life = Stage().process()
+
+        async def summary(*_: object) -> Object:
+            raise NotFound("NotFound", "no such run")
+
+        life.reconciler.tools.tracking.summary = summary
+        with pytest.raises(Terminal) as raised:
+            await perform(
+                runs_effects.AskModels("team", "id"), PERFORMERS, life.reconciler.tools, {}
+            )
+
+        assert raised.value.reason == "NoModelLogged"

@@ -9,6 +9,7 @@ import pytest
 from builders import given
 from builders.stage import KEY, SETTINGS
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from trainyard_api.attempts import attempt_run_id
 from trainyard_operator import names
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.plan import Object
@@ -90,6 +91,15 @@ class TestMain:
         assert seen["MLFLOW_EXPERIMENT_NAME"] == "digits"
         assert seen["TRAINYARD_PARAM_LEARNING_RATE"] == "0.1"
         assert seen["MLFLOW_TRACKING_TOKEN"]["secretKeyRef"]["name"].startswith("r-")
+
+    @pytest.mark.parametrize("attempt", [1, 2])
+    def test_it_is_told_where_the_attempt_before_is_on_record(self, attempt: int) -> None:
+        made = run_job(given.run(), attempt, settings=SETTINGS)
+        seen = env(made["spec"]["template"]["spec"]["containers"][0])
+        before = attempt_run_id(seen["TRAINYARD_RUN_ID"], 1) if attempt == 2 else None
+
+        assert seen["TRAINYARD_ATTEMPT"] == str(attempt)
+        assert seen.get("TRAINYARD_PREVIOUS_RUN_ID") == before
 
     def test_a_parameter_arrives_as_it_is_written(self) -> None:
         made = main(parameters={"cost": "$(HOME) $$5 $x"})

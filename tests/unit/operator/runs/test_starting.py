@@ -7,6 +7,7 @@ from builders import given
 from builders.run_plans import LATER, attempt, finished, kinds_of
 from builders.stage import RUNNING, SETTINGS, attempt_job, attempt_pod, decide, waiting
 from trainyard_operator.engine.errors import Terminal
+from trainyard_operator.runs import effects
 from trainyard_operator.runs.kind import KIND
 from trainyard_operator.runs.observe import Observed
 from trainyard_operator.runs.plan import plan
@@ -19,6 +20,24 @@ class TestStarting:
         assert kinds_of(told.effects) == ["RecordRun"]
         assert [each["kind"] for each in told.create] == ["Secret", "Job"]
         assert told.create[1]["metadata"]["name"] == "r-a1"
+
+    def test_its_record_is_of_the_first_attempt(self) -> None:
+        asked = decide(given.run()).effects[0]
+
+        assert isinstance(asked, effects.RecordRun)
+        assert (asked.attempt, asked.previous) == (1, {})
+
+    @pytest.mark.parametrize(
+        ("reason", "word"),
+        [("ExitCode", "FAILED"), ("PodLost", "KILLED"), ("Suspended", "KILLED")],
+    )
+    def test_the_next_attempt_asks_for_a_clean_record(self, reason: str, word: str) -> None:
+        ended = attempt(3, completionTime="2026-11-24T12:00:00Z", reason=reason)
+        asked = decide(given.run(status={"phase": "Retrying", "attempts": [ended]})).effects[0]
+
+        assert isinstance(asked, effects.RecordRun)
+        assert asked.attempt == 4
+        assert asked.previous == {"status": word, "endTime": 1_795_521_600_000}
 
     def test_it_says_nothing_in_its_first_moments(self) -> None:
         young = given.run(metadata={"creationTimestamp": "2026-11-24T12:59:59Z"})

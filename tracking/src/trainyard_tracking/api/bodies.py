@@ -16,27 +16,38 @@ class _Body(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
 
 
-class RunBody(_Body):
-    """A Run to record; `start_time` is in milliseconds since 1970."""
-
-    name: str
-    experiment: str
+class _WithParameters(_Body):
     parameters: dict[str, Any] = {}
-    tags: dict[str, str] = {}
-    start_time: int
-
-
-class FinishBody(_Body):
-    """How a Run ended; `end_time` is in milliseconds since 1970, `logs` are attempts' numbers."""
-
-    status: Literal["FINISHED", "FAILED", "KILLED"]
-    end_time: int
-    parameters: dict[str, Any] = {}
-    logs: list[Annotated[int, Field(ge=0)]] = []
 
     def texts(self) -> dict[str, str]:
         """Write the parameters as MLflow keeps them."""
         return {key: _text(value) for key, value in self.parameters.items()}
+
+
+class PreviousBody(_Body):
+    """How the attempt before ended; `end_time` is in milliseconds since 1970."""
+
+    status: Literal["FINISHED", "FAILED", "KILLED"] = "FAILED"
+    end_time: int | None = None
+
+
+class RunBody(_WithParameters):
+    """A Run to record, for an attempt; `start_time` is in milliseconds since 1970."""
+
+    name: str
+    experiment: str
+    tags: dict[str, str] = {}
+    start_time: int
+    attempt: Annotated[int, Field(ge=1)] = 1
+    previous: PreviousBody = PreviousBody()
+
+
+class FinishBody(_WithParameters):
+    """How a Run ended; `end_time` is in milliseconds since 1970, `logs` are attempts' numbers."""
+
+    status: Literal["FINISHED", "FAILED", "KILLED"]
+    end_time: int
+    logs: list[Annotated[int, Field(ge=0)]] = []
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,7 @@ from trainyard_api.contract import LOG_PLACE_HEADER, UPLOAD_OFFSET_HEADER
 from trainyard_tracking.api.bodies import RUN_ID, checked
 from trainyard_tracking.errors import Refused, TooLarge
 from trainyard_tracking.logs import LogRef, LogState, WrongOffset
-from trainyard_tracking.sources import artifact_root
+from trainyard_tracking.sources import known_artifact_root
 
 _LARGEST_APPEND = 32 << 20
 
@@ -55,7 +55,7 @@ class Log(HTTPEndpoint):
 async def _ref(request: Request) -> LogRef:
     namespace = request.path_params["namespace"]
     run_id = checked(RUN_ID, request, "run_id")
-    root = await run_in_threadpool(artifact_root, namespace, run_id)
+    root = await run_in_threadpool(known_artifact_root, namespace, run_id)
     place = request.path_params
     return LogRef(namespace, run_id, place["attempt"], root, place.get("index", 0))
 

@@ -12,14 +12,15 @@ from starlette.responses import JSONResponse, Response
 
 from trainyard_tracking import recording
 from trainyard_tracking.api.bodies import RUN_ID, FinishBody, RunBody, checked, read
-from trainyard_tracking.errors import Refused
+from trainyard_tracking.attempts import Attempt
+from trainyard_tracking.errors import NotFound, Refused
 from trainyard_tracking.ledger import Entry
 from trainyard_tracking.recording import Ending, RunRequest
-from trainyard_tracking.sources import artifact_root
+from trainyard_tracking.sources import artifact_root, forget_artifact_root
 
 
 async def put(request: Request) -> Response:
-    """Record a Run under its own id."""
+    """Record a Run under its own id, with nothing in it of an earlier attempt."""
     body: RunBody = await read(request, RunBody)
     wanted = RunRequest(
         run_id=checked(RUN_ID, request, "run_id"),
@@ -28,11 +29,17 @@ async def put(request: Request) -> Response:
         experiment=body.experiment,
         tags=body.tags,
         start_time=body.start_time,
+        parameters=body.texts(),
+        attempt=Attempt(body.attempt, body.previous.status, body.previous.end_time),
     )
     ledger = request.app.state.services.ledger
 
     def work() -> recording.Recorded:
         made = recording.record(wanted)
+        if made.is_clean:
+            # What is remembered is of an earlier attempt, or of a database that was lost.
+            forget_artifact_root(wanted.namespace, made.run_id)
+            ledger.forget(made.run_id)
         ledger.open(Entry(made.run_id, wanted.namespace, wanted.name, made.experiment_id))
         return made
 
@@ -59,9 +66,15 @@ async def finish(request: Request) -> Response:
     services = request.app.state.services
 
     def work() -> dict[str, Any]:
-        logs = services.logs.archive_all(
-            namespace, run_id, artifact_root(namespace, run_id), named=body.logs
-        )
+        try:
+            root = artifact_root(namespace, run_id)
+        except NotFound:
+            entry = services.ledger.find(run_id)
+            if entry and entry.namespace == namespace:
+                # Gone for good: it is not to be listed as active for ever.
+                services.ledger.close(run_id)
+            raise
+        logs = services.logs.archive_all(namespace, run_id, root, named=body.logs)
         found = recording.finish(run_id, namespace, ending)
         services.ledger.close(run_id)
         return {**found, "logs": {log.name: log.artifact for log in logs}}

@@ -1,7 +1,8 @@
 """What the code of a Run may do with files, told by their paths in the artifact store.
 
-`[workspaces/<namespace>/]<experiment>/` then `<run>/artifacts/…`, `models/<model>/…` or
-`traces/<trace>/…`. A path that could mean another one after decoding is refused.
+`[workspaces/<namespace>/]<experiment>/` then `<run>/artifacts/…` (`<run>/a<N>/artifacts/…` of a
+later attempt), `models/<model>/…` or `traces/<trace>/…`. A path that could mean another one after
+decoding is refused.
 """
 
 from trainyard_tracking.auth.call import Call, Reply

@@ -9,6 +9,7 @@ takes one call; it may change it, answer it, or raise `Forbidden`.
 from typing import Any
 
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from trainyard_api.attempts import ATTEMPT_OF_TAG, ATTEMPT_TAG
 from trainyard_api.contract import GROUP
 
 from trainyard_tracking.auth.call import Body, Call, Reply, with_snake_keys
@@ -191,6 +192,8 @@ def check_tags(tags: list[Body], who: RunIdentity, own: Ownership) -> None:
         key = str(tag.get("key", ""))
         if key.startswith(f"{GROUP}/"):
             raise Forbidden(f"Tags under {GROUP}/ are the platform's: use another name than {key}")
+        if key in {ATTEMPT_TAG, ATTEMPT_OF_TAG}:
+            raise Forbidden(f"Tag {key} tells attempts of a Run apart: use another name")
         if key == MLFLOW_PARENT_RUN_ID:
             require_run(str(tag.get("value", "")), who, own)
 

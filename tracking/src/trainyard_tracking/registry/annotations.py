@@ -4,6 +4,7 @@ Kept as annotations at creation; versions that were made otherwise have none, an
 the status answer as far as they can. Pure.
 """
 
+import re
 from dataclasses import dataclass
 
 from trainyard_api.contract import GROUP
@@ -14,6 +15,7 @@ _SOURCE = f"{GROUP}/mlflow-source"
 _RUN_ID = f"{GROUP}/mlflow-run-id"
 _RUN_LINK = f"{GROUP}/mlflow-run-link"
 _MODEL_ID = f"{GROUP}/mlflow-model-id"
+_ATTEMPT = re.compile("a[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,12 @@ def run_link_of(version: Object) -> str | None:
 def is_file_of(version: Object, path: str) -> bool:
     """Tell whether a path in the artifact store, without the workspace, is below the source.
 
-    `<experiment>/models/<model>/…` or `<experiment>/<run>/artifacts/<path>/…`.
+    `<experiment>/models/<model>/…` or `<experiment>/<run>/artifacts/<path>/…`, where attempts of a
+    Run after the first have a folder between.
     """
     segments = path.split("/")
+    if len(segments) > 3 and segments[3] == "artifacts" and _ATTEMPT.fullmatch(segments[2]):
+        del segments[2]
     if len(segments) < 3:
         return False
     if segments[1] == "models":
