@@ -7,8 +7,8 @@ from trainyard_operator.engine.kind import Kind, labelled, owner_of
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.engine.world import World
+from trainyard_operator.finalizers.performers import PERFORMERS
 from trainyard_operator.names import MODEL_VERSIONS, MODELS, RUNS
-from trainyard_operator.versions.performers import PERFORMERS
 from trainyard_operator.versions.plan import PUBLISHED, is_settled, observe, plan
 
 
@@ -29,8 +29,10 @@ def _of_model(model: Object, world: World) -> Iterable[str]:
 
 
 def _is_open(version: Object) -> bool:
-    phase = (version.get("status") or {}).get("phase")
-    return "deletionTimestamp" in version["metadata"] or phase not in {"Ready", "Rejected"}
+    meta, phase = version["metadata"], (version.get("status") or {}).get("phase")
+    # One with an owner waits for its Model to be held (plan._hold).
+    waits = "deletionTimestamp" in meta or meta.get("ownerReferences")
+    return bool(waits) or phase not in {"Ready", "Rejected"}
 
 
 KIND = Kind(
