@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from trainyard_operator.engine.cache import Cache
@@ -38,6 +38,10 @@ class ClusterWorld:
     ) -> Sequence[Object]:
         """Return watched objects of a namespace."""
         return self.cache.list(resource, namespace, owner=owner, labels=labels)
+
+    def all(self, resource: str) -> Iterable[Object]:
+        """Return the watched objects of every namespace."""
+        return self.cache.all(resource)
 
     def now(self) -> datetime:
         """Return the time."""

@@ -3,6 +3,7 @@
 import pytest
 from builders import given
 from builders.stage import Stage
+from trainyard_operator.deployments import effects as deployments_effects
 from trainyard_operator.engine.errors import Retry, Terminal
 from trainyard_operator.engine.performing import perform
 from trainyard_operator.engine.plan import Effect, Object, Ref
@@ -17,7 +18,7 @@ PERFORMERS = {call: who for kind in KINDS.values() for call, who in kind.perform
 def test_every_call_has_a_performer() -> None:
     described = {
         each
-        for module in (finalizers_effects, models_effects, runs_effects)
+        for module in (deployments_effects, finalizers_effects, models_effects, runs_effects)
         for each in vars(module).values()
         if isinstance(each, type) and issubclass(each, Effect) and each is not Effect
     }
