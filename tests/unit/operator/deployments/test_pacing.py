@@ -118,6 +118,15 @@ def test_whose_turn_it_is(other: Object, free: bool) -> None:
     assert pacing.is_free([PRESENT, other]) is free
 
 
+def test_it_says_that_it_is_at_it_until_something_is_asked_for() -> None:
+    target = Target(1, digest(1))
+    asked = edited(resources=LARGER)
+
+    assert pacing.marked(wanted(), RESOURCE, target, present=paced()) == pacing.in_turn(wanted())
+    again = pacing.marked(wanted(asked), asked, target, present=paced())
+    assert again == wanted(asked)
+
+
 def test_one_that_waits_keeps_its_template_and_its_token() -> None:
     present = child(RESOURCE, 1, ready=2, annotations={})
 
