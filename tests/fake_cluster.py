@@ -85,6 +85,7 @@ class FakeCluster:
             "replicas": wanted,
             "updatedReplicas": wanted,
             "readyReplicas": ready,
+            "conditions": [given.condition("Progressing", reason="NewReplicaSetAvailable")],
         }
         if child.get("status") == status:
             return

@@ -5,7 +5,7 @@ from typing import Any
 
 from trainyard_api.moment import rfc3339
 from trainyard_operator import names
-from trainyard_operator.deployments import children
+from trainyard_operator.deployments import children, pacing
 from trainyard_operator.deployments import plan as kind
 from trainyard_operator.deployments.following import Followed
 from trainyard_operator.deployments.rollout import Target
@@ -41,9 +41,9 @@ def version(number: int, **status: Any) -> Object:
 
 
 def child(of: Object, number: int, *, ready: int = 0, age: float = 60, **metadata: Any) -> Object:
-    made = children.serving_deployment(
-        of, Target(number, digest(number)), runtime=RUNTIME, settings=SETTINGS
-    )
+    target = Target(number, digest(number))
+    bare = children.serving_deployment(of, target, runtime=RUNTIME, settings=SETTINGS)
+    made = pacing.marked(bare, of, target, present=None)
     replicas = made["spec"]["replicas"]
     meta = {
         **made["metadata"],

@@ -125,8 +125,15 @@ def model(
     status: Object | None = None,
     **spec: Any,
 ) -> Object:
-    """Return a Model."""
-    return thing(contract.API_VERSION, "Model", name, metadata=metadata, spec=spec, status=status)
+    """Return a Model that the operator holds until its versions are gone."""
+    return thing(
+        contract.API_VERSION,
+        "Model",
+        name,
+        metadata={"finalizers": [contract.VERSIONS_FINALIZER], **(metadata or {})},
+        spec=spec,
+        status=status,
+    )
 
 
 def stage(name: str, promotion: str = "approval", *requires: Object) -> Object:

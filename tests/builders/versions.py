@@ -31,8 +31,7 @@ MODEL = given.model(spec={})
 
 
 def version(number: int = 1, **more: Any) -> Object:
-    metadata = {"ownerReferences": [given.owner(MODEL)], **more.pop("metadata", {})}
-    return given.model_version(version=number, metadata=metadata, **more)
+    return given.model_version(version=number, **more)
 
 
 def ended(name: str, code: int = 0, message: object = None, ago: float = 60) -> Object:

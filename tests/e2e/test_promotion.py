@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -184,3 +185,34 @@ def test_a_pin_holds_until_it_is_taken_out(versions: Kubectl) -> None:
     unpin = json.dumps([{"op": "remove", "path": "/spec/aliases/staging"}])
     versions("patch", "model", "m", "--type=json", "-p", unpin)
     held(versions, "staging", 6)
+
+
+def test_a_model_takes_its_versions_along_and_a_backup_brings_them_back(kube: Kubectl) -> None:
+    kube.apply(model("saved", stage("live", "automatic", threshold=0.1)))
+    train(kube, "saved", [0.6])
+    of_it = "trainyard.dev/model=saved"
+    saved = [kube.get("model", "saved"), *kube.list("modelversions", of_it)]
+    kube("delete", "model", "saved", "--timeout=60s")
+    assert kube.list("modelversions", of_it) == []
+
+    kube.apply(*map(as_a_backup_has_it, reversed(saved)))
+
+    restored = kube.wait("model", "saved", lambda seen: versions_of(seen) == 1)
+    kept = kube.get("modelversion", "saved-1")
+    assert restored["metadata"]["uid"] != saved[0]["metadata"]["uid"]
+    assert "ownerReferences" not in kept["metadata"]
+    # The garbage collector looks for owners within seconds.
+    time.sleep(5)
+    assert kube.get("modelversion", "saved-1")["metadata"]["uid"] == kept["metadata"]["uid"]
+
+
+def versions_of(seen: Object) -> int | None:
+    number: int | None = seen.get("status", {}).get("versions")
+    return number
+
+
+def as_a_backup_has_it(resource: Object) -> Object:
+    """Return a resource with its metadata and spec, but for what names one life of it."""
+    kept = ("name", "labels", "annotations", "finalizers", "ownerReferences")
+    metadata = {key: value for key, value in resource["metadata"].items() if key in kept}
+    return {**{key: resource[key] for key in ("apiVersion", "kind", "spec")}, "metadata": metadata}

@@ -1,12 +1,16 @@
 """Serving: a rolling update under constant load fails no request."""
 
 import json
+import time
+from pathlib import Path
 
 import pytest
 from on_cluster.models import deployment, model, stage, train
-from on_cluster.runs import Kubectl, Object, status_of
+from on_cluster.runs import Kubectl, Object, command, status_of
+from trainyard_cluster.tools import helm
 
 REQUESTS = 10_000
+CHART = Path(__file__).parents[2] / "charts" / "trainyard"
 # One client per connection, each on its own beat; a connection that the server closes is reopened.
 LOAD = """
 import asyncio, json, sys, time
@@ -124,3 +128,54 @@ def test_replicas_follow_the_scale_subresource(served: Kubectl) -> None:
     served("scale", "mdep/rolling", "--replicas=1")
 
     served.wait("mdep", "rolling", lambda seen: seen["status"].get("replicas") == 1)
+
+
+def set_group(kube: Kubectl, group: int) -> None:
+    """Upgrade the operator to a setting that shapes the pods of model servers."""
+    upgrade = ("upgrade", "trainyard", str(CHART), "-n", "trainyard-system")
+    settings = ("--reset-then-reuse-values", "--set", f"runs.fsGroup={group}")
+    command(kube.environment, str(helm()), *upgrade, *settings)
+
+
+def group_of(child: Object) -> int | None:
+    group: int | None = child["spec"]["template"]["spec"]["securityContext"].get("fsGroup")
+    return group
+
+
+def is_restarting(child: Object) -> bool:
+    """Tell whether a child has pods of an old template, or will have."""
+    status = child.get("status", {})
+    seen = status.get("observedGeneration", 0) >= child["metadata"]["generation"]
+    return not seen or status.get("replicas") != status.get("updatedReplicas")
+
+
+def watch_restarts(kube: Kubectl, group: int, *, seconds: float = 150) -> list[list[str]]:
+    """Return who was restarting together, each time that it changed, until all have a group."""
+    together: list[list[str]] = [[]]
+    deadline = time.monotonic() + seconds
+    while True:
+        children = kube.list("deployments.apps", "trainyard.dev/deployment")
+        now = [child["metadata"]["name"] for child in children if is_restarting(child)]
+        if now != together[-1]:
+            together.append(now)
+        if not now and {group_of(child) for child in children} == {group}:
+            return together
+        assert time.monotonic() < deadline, f"restarted so far: {together}"
+        time.sleep(0.1)
+
+
+def test_an_upgrade_restarts_one_model_server_after_the_other(served: Kubectl) -> None:
+    served.apply(deployment("beside", model={"name": "m", "version": 1}))
+    served.wait("mdep", "beside", lambda seen: status_of(seen, "Available") == "True")
+    children = served.list("deployments.apps", "trainyard.dev/deployment")
+    assert len(children) == 2
+    try:
+        set_group(served, 10002)
+        together = watch_restarts(served, 10002)
+    finally:
+        set_group(served, group_of(children[0]) or 10001)
+
+    assert sorted(each for now in together for each in now) == sorted(
+        child["metadata"]["name"] for child in children
+    )
+    assert max(map(len, together)) == 1

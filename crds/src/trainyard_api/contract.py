@@ -32,6 +32,8 @@ PROMOTER_MANAGER: Final = "trainyard-promoter"
 
 RETIRE_FINALIZER: Final = f"{GROUP}/retire"
 """On every ModelVersion, until its number is retired in its Model's status."""
+VERSIONS_FINALIZER: Final = f"{GROUP}/versions"
+"""On every Model, until its versions are gone."""
 
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 COMPONENT_LABEL: Final = "app.kubernetes.io/component"

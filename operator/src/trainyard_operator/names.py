@@ -33,6 +33,7 @@ DIGEST = f"{contract.GROUP}/digest"
 BY_MODEL = "spec.model"
 
 RETIRE_FINALIZER = contract.RETIRE_FINALIZER
+VERSIONS_FINALIZER = contract.VERSIONS_FINALIZER
 
 
 _LABEL_LIMIT = 63

@@ -1,5 +1,6 @@
 """What performers work with."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -27,10 +28,15 @@ class Logs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What performers work with."""
+    """What performers work with.
+
+    Attributes:
+        turn: Held while a model server is told to restart in turn.
+    """
 
     kube: Kube
     world: World
     tracking: TrackingClient
     logs: Logs
     experiments: dict[str, str] = field(default_factory=dict)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)

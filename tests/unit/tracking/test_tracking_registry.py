@@ -2,6 +2,7 @@
 
 from builders.tracking import SCIENTIST
 from builders.tracking_registry import NAMES, ROOT, Registry, error
+from trainyard_tracking.registry import writes
 
 
 def test_a_model_is_a_resource_written_with_the_callers_own_token(world, registry):
@@ -70,7 +71,7 @@ def test_a_version_is_held_until_its_number_is_retired(world, registry):
 
     made = world.kube.objects[f"{ROOT}/modelversions/{registry.name}-1"]
     assert made["metadata"]["finalizers"] == ["trainyard.dev/retire"]
-    assert made["metadata"]["ownerReferences"][0]["kind"] == "Model"
+    assert "ownerReferences" not in made["metadata"]
     assert made["spec"]["tags"] == {"a": "b"}
 
 
@@ -89,9 +90,37 @@ def test_deleting_a_model_takes_its_versions_along(world, registry):
 
     registry.call("DELETE", "registered-models/delete", name=registry.name)
 
-    assert f"{ROOT}/models/{registry.name}" not in world.kube.objects
+    held = world.kube.objects[f"{ROOT}/models/{registry.name}"]
+    assert held["metadata"]["finalizers"] == ["trainyard.dev/versions"]
+    assert "deletionTimestamp" in held["metadata"]
+    assert error(registry.call("GET", "registered-models/get", name=registry.name)) == (
+        "RESOURCE_DOES_NOT_EXIST"
+    )
     going = world.kube.objects[f"{ROOT}/modelversions/{registry.name}-1"]
     assert "deletionTimestamp" in going["metadata"]
+
+
+def test_a_name_is_free_once_the_deleted_model_is_gone(world, registry, monkeypatch):
+    registry.call("DELETE", "registered-models/delete", name=registry.name)
+    waited = []
+
+    def let_go(seconds):
+        waited.append(seconds)
+        if len(waited) == 2:
+            del world.kube.objects[f"{ROOT}/models/{registry.name}"]
+
+    monkeypatch.setattr(writes, "pause", let_go)
+
+    assert registry.create().status_code == 200
+    assert len(waited) == 2
+    assert "deletionTimestamp" not in registry.stored()["metadata"]
+
+
+def test_a_name_that_does_not_become_free_is_not_waited_for_for_ever(registry, monkeypatch):
+    registry.call("DELETE", "registered-models/delete", name=registry.name)
+    monkeypatch.setattr(writes, "pause", lambda _: None)
+
+    assert "not gone yet" in registry.create().json()["message"]
 
 
 def test_tags_and_descriptions_are_the_resources(registry):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from trainyard_operator import names
+from trainyard_operator.deployments.performers import PERFORMERS
 from trainyard_operator.deployments.plan import observe, plan
 from trainyard_operator.deployments.status import PROGRESSING
 from trainyard_operator.engine.kind import Kind, by_label, labelled, owner_of
@@ -34,6 +35,7 @@ KIND = Kind(
     condition=PROGRESSING,
     observe=observe,
     plan=plan,
+    performers=PERFORMERS,
     wakes={
         MODELS: _of_model,
         MODEL_VERSIONS: _of_version,

@@ -12,9 +12,11 @@ from typing import Any
 from trainyard_api.conditions import ServingReason
 
 from trainyard_operator import names, tokens
-from trainyard_operator.deployments import children, following, rollout
+from trainyard_operator.deployments import children, following, pacing, rollout
 from trainyard_operator.deployments import status as serving_status
+from trainyard_operator.deployments.effects import Restart
 from trainyard_operator.deployments.following import Followed, Order
+from trainyard_operator.deployments.pacing import Change
 from trainyard_operator.deployments.pods import failure_of, tried_since, unrest_of
 from trainyard_operator.deployments.rollout import Child, Rejected, Rollout, Target
 from trainyard_operator.engine import objects
@@ -26,6 +28,8 @@ from trainyard_operator.engine.world import World
 from trainyard_operator.names import MODEL_VERSIONS, MODELS
 from trainyard_operator.settings import Settings
 
+# How often a child that must restart asks whether it is its turn.
+_TURN = timedelta(seconds=10)
 _LONG_AFTER = parse_time("9999-01-01T00:00:00+00:00")
 
 
@@ -38,6 +42,16 @@ class Observed:
     pods: tuple[Object, ...] = ()
     service: Object | None = None
     budgets: tuple[Object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """A child that must be, the token that it mounts, and the present child if it must wait."""
+
+    target: Target
+    wanted: Object
+    secret: Object
+    waits: Object | None
 
 
 async def observe(resource: Object, world: World) -> Observed:
@@ -138,6 +152,8 @@ def _carry_out(
     unrest = unrest_of(_pods(decided.stable, observed))
     conditions = serving_status.tell(order, decided, ready=ready, unrest=unrest)
     service = children.serving_service(resource)
+    sought = tuple(_sought(resource, observed, order, decided, settings=settings))
+    restarts = tuple(_restart(sought, observed))
     # Made once if nobody has the name yet; kept as described only when it is known to be ours.
     known = observed.service is not None
     return Plan(
@@ -145,53 +161,70 @@ def _carry_out(
         apply=(
             *((service,) if known else ()),
             children.disruption_budget(resource),
-            *_apply(resource, order, decided, settings=settings),
+            *_apply(sought),
         ),
         create=(
             *(() if known else (service,)),
-            *_secrets(resource, observed, order, decided, now=now, settings=settings),
+            *_secrets(sought, observed, now=now),
         ),
         delete=tuple(_delete(resource, observed, decided, settings)),
+        effects=restarts,
         events=tuple(_events(resource, order, decided)),
-        recheck_after=_sooner(decided.recheck_after, observed.pods),
+        recheck_after=_sooner(decided.recheck_after, observed.pods, waits=bool(restarts)),
     )
 
 
-def _sooner(recheck: timedelta | None, pods: tuple[Object, ...]) -> timedelta | None:
-    """Return when to look again: soon while a pod may turn out to lack its token."""
-    if not any(tokens.may_be_missing(pod, now=_LONG_AFTER) for pod in pods):
-        return recheck
-    return min(recheck or tokens.MOUNTING, tokens.MOUNTING)
+def _sooner(
+    recheck: timedelta | None, pods: tuple[Object, ...], *, waits: bool
+) -> timedelta | None:
+    """Return when to look again: soon for a turn, and while a pod may lack its token."""
+    unsure = any(tokens.may_be_missing(pod, now=_LONG_AFTER) for pod in pods)
+    times = (recheck, _TURN if waits else None, tokens.MOUNTING if unsure else None)
+    return min((time for time in times if time is not None), default=None)
 
 
-def _secrets(
-    resource: Object,
-    observed: Observed,
-    order: Order,
-    decided: Rollout,
-    *,
-    now: datetime,
-    settings: Settings,
-) -> Iterator[Object]:
-    """Yield the tokens that no child mounts yet, and those that its pods may wait for."""
+def _sought(
+    resource: Object, observed: Observed, order: Order, decided: Rollout, *, settings: Settings
+) -> Iterator[_Sought]:
     if order.runtime is None:
         return
+    present = {child["metadata"]["name"]: child for child in observed.children}
     for target in decided.keep:
+        child = children.serving_deployment(
+            resource, target, runtime=order.runtime, settings=settings
+        )
+        held = present.get(child["metadata"]["name"])
+        wanted = pacing.marked(child, resource, target, present=held)
         secret = children.serving_secret(resource, target.digest, settings=settings)
-        made = any(children.mounts(child, secret) for child in observed.children)
-        pods = _pods(target, observed)
-        if not made or any(tokens.may_be_missing(pod, now=now) for pod in pods):
-            yield secret
+        waits = held if pacing.decide(wanted, held) is Change.IN_TURN else None
+        yield _Sought(target, wanted, secret, waits)
 
 
-def _apply(
-    resource: Object, order: Order, decided: Rollout, *, settings: Settings
-) -> Iterator[Object]:
-    runtime = order.runtime
-    if runtime is None:
-        return
-    for target in decided.keep:
-        yield children.serving_deployment(resource, target, runtime=runtime, settings=settings)
+def _secrets(sought: Iterable[_Sought], observed: Observed, *, now: datetime) -> Iterator[Object]:
+    """Yield the tokens that no child mounts yet, and those that its pods may wait for."""
+    for each in sought:
+        pods = _pods(each.target, observed)
+        lacks = any(tokens.may_be_missing(pod, now=now) for pod in pods)
+        if each.waits is None and (lacks or not _is_mounted(each.secret, observed)):
+            yield each.secret
+
+
+def _is_mounted(secret: Object, observed: Observed) -> bool:
+    return any(children.mounts(child, secret) for child in observed.children)
+
+
+def _apply(sought: Iterable[_Sought]) -> Iterator[Object]:
+    for each in sought:
+        scaled = pacing.meanwhile(each.wanted, each.waits) if each.waits else each.wanted
+        if scaled is not None:
+            yield scaled
+
+
+def _restart(sought: Iterable[_Sought], observed: Observed) -> Iterator[Restart]:
+    for each in sought:
+        if each.waits is not None:
+            secret = None if _is_mounted(each.secret, observed) else each.secret
+            yield Restart(pacing.in_turn(each.wanted), secret)
 
 
 def _delete(

@@ -30,6 +30,7 @@ class ClusterWorld:
         self.get = cache.get
         self.list = cache.list
         self.count = cache.count
+        self.all = cache.all
         self._kube = kube
         self._nodes: _Shared[Sequence[Object]] = _Shared(_NODES_AGE)
         self._events: dict[str, _Shared[Mapping[str, Sequence[str]]]] = {}

@@ -7,8 +7,9 @@ resources; everything else goes through here. Every object that a write returns 
 Rights it needs (the chart's ClusterRole says the same):
     trainyard.dev   experiments runs models modelversions modeldeployments   get list watch
                     …/status of these                                        get patch
-                    …/finalizers of these                                    update
+                    …/finalizers of these but models                         update
                     models, modelversions                                    create patch
+                    modelversions                                            delete
                     runs                                                     operate
     batch           jobs                              get list watch create delete
     apps            deployments                       get list watch create patch delete

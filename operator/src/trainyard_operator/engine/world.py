@@ -7,7 +7,7 @@ Resources are named by their plural, which tells apps/v1 Deployments ("deploymen
 ("modeldeployments").
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -61,6 +61,9 @@ class World(Protocol):
 
     def count(self, resource: str, namespace: str, *, by: tuple[str, str]) -> int:
         """Return how many watched objects an index finds, without reading them."""
+
+    def all(self, resource: str) -> Iterable[Object]:
+        """Return the watched objects of every namespace: rarely, for they may be many."""
 
     def now(self) -> datetime:
         """Return the time, for deciding whether an explanation is due; plan() is given its own."""

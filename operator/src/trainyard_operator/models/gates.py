@@ -2,6 +2,7 @@
 
 Pure: figures in, refusals out. It knows nothing of pointers, who asked, or when (promotion.py
 does), and it reads metrics as the strings that statuses hold, because NaN has no JSON number.
+NaN and infinity are what a training that diverged logs: neither passes any gate.
 
 Figures are compared as decimals, so that 0.96 is exactly 0.01 better than 0.95.
 """
@@ -87,10 +88,11 @@ def _figure(figures: Figures, metric: str) -> Decimal | Failure:
             f"{metric} was not logged for version {figures.version} (metrics it has: {had})",
         )
     value = parse_figure(text)
-    if value is None or value.is_nan():
+    if value is None or not value.is_finite():
+        what = "infinite" if value is not None and value.is_infinite() else "not a number"
         return Failure(
             RefusalReason.METRIC_NOT_A_NUMBER,
-            f"{metric} of version {figures.version} is {text}, not a number",
+            f"{metric} of version {figures.version} is {text}, {what}: no gate takes it",
         )
     return value
 
@@ -143,8 +145,6 @@ def _against_incumbent(
 
 
 def _is_better(figure: Decimal, held: Decimal, *, requirement: Requirement) -> bool:
-    # Infinity less infinity is no number, and equal figures are never better.
-    if figure == held:
-        return False
     gain = held - figure if requirement.goal == MINIMIZE else figure - held
+    # Equal figures are never better, whatever the margin.
     return gain >= requirement.margin and gain > 0

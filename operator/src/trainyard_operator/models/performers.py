@@ -8,6 +8,7 @@ from trainyard_operator.engine import objects
 from trainyard_operator.engine.errors import Conflict, Retry, Terminal
 from trainyard_operator.engine.performing import Answer, Performers
 from trainyard_operator.engine.plan import Object, Ref
+from trainyard_operator.finalizers.performers import PERFORMERS as FINALIZERS
 from trainyard_operator.models import effects
 from trainyard_operator.tools import Tools
 
@@ -38,4 +39,4 @@ async def _audit(call: effects.Audit, tools: Tools, _: Mapping[str, Answer]) -> 
     return {}
 
 
-PERFORMERS: Performers = {effects.SetAlias: _set_alias, effects.Audit: _audit}
+PERFORMERS: Performers = {**FINALIZERS, effects.SetAlias: _set_alias, effects.Audit: _audit}

@@ -14,8 +14,9 @@ from trainyard_api.moment import rfc3339
 
 from trainyard_operator import names
 from trainyard_operator.engine.conditions import Condition, merge
-from trainyard_operator.engine.plan import Effect, Event, Object, Plan
+from trainyard_operator.engine.plan import Effect, Event, Object, Plan, Ref
 from trainyard_operator.engine.world import World
+from trainyard_operator.finalizers.effects import Hold, ReleaseFinalizer
 from trainyard_operator.models import audit, pointers, promotion
 from trainyard_operator.models.effects import SetAlias
 from trainyard_operator.models.pointers import Holding, Move, Pointers, Refusal, Registry
@@ -43,10 +44,10 @@ async def observe(resource: Object, world: World) -> Observed:
 
 
 def plan(resource: Object, observed: Observed, /, *, now: datetime, settings: Settings) -> Plan:
-    """Decide every pointer of the Model."""
+    """Decide every pointer of the Model; of one that is being deleted, take its versions along."""
     del settings
     if "deletionTimestamp" in resource["metadata"]:
-        return Plan(status=resource.get("status") or {})
+        return _go(resource, observed)
     registry = read_registry(resource, observed.versions)
     decided = pointers.decide(registry, now=now)
     promotions = {p.stage: p for p in promotion.decide(registry)}
@@ -58,14 +59,34 @@ def plan(resource: Object, observed: Observed, /, *, now: datetime, settings: Se
     }
     told = _ready(resource, registry, decided, promotions)
     status = merge(resource, audit.owe(status, decided.moves), told, now=now)
-    promoted = tuple(_promote(resource, registry, promotions))
-    if not promoted and status == resource.get("status"):
+    effects = (*_hold(resource), *_promote(resource, registry, promotions))
+    if not effects and status == resource.get("status"):
         return audit.pay(resource, decided.history, now=now) or Plan(status=status)
     return Plan(
         status=status,
-        effects=promoted,
+        effects=effects,
         events=tuple(_events(registry, decided, holdings)),
     )
+
+
+def _hold(resource: Object) -> Iterator[Effect]:
+    if names.VERSIONS_FINALIZER not in (resource["metadata"].get("finalizers") or ()):
+        yield Hold(Ref.of(resource), names.VERSIONS_FINALIZER)
+
+
+def _go(resource: Object, observed: Observed) -> Plan:
+    """Delete the versions, then let the Model go.
+
+    As long as we hold it no other Model has its name, so versions of that name are its own.
+    """
+    status = resource.get("status") or {}
+    if names.VERSIONS_FINALIZER not in (resource["metadata"].get("finalizers") or ()):
+        return Plan(status=status)
+    if not observed.versions:
+        release = ReleaseFinalizer(Ref.of(resource), names.VERSIONS_FINALIZER)
+        return Plan(status=status, effects=(release,))
+    staying = (v for v in observed.versions if "deletionTimestamp" not in v["metadata"])
+    return Plan(status=status, delete=tuple(Ref.of(v) for v in staying))
 
 
 def _with_candidate(holding: Holding, automatic: Promotion | None) -> Holding:

@@ -7,8 +7,8 @@ from trainyard_operator.engine.kind import Kind, by_label, labelled, owner_of
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.engine.world import World
+from trainyard_operator.finalizers.performers import PERFORMERS
 from trainyard_operator.names import MODEL_VERSIONS, MODELS, RUNS
-from trainyard_operator.versions.performers import PERFORMERS
 from trainyard_operator.versions.plan import PUBLISHED, is_settled, observe, plan
 
 _OPEN = "open, of run"
@@ -39,8 +39,10 @@ def _open_of_model(version: Object) -> Iterable[str]:
 
 def _is_open(version: Object) -> bool:
     """Tell whether a Run or Model may still change it: most versions are done for good."""
-    phase = (version.get("status") or {}).get("phase")
-    return "deletionTimestamp" in version["metadata"] or phase not in {"Ready", "Rejected"}
+    meta, phase = version["metadata"], (version.get("status") or {}).get("phase")
+    # One with an owner waits for its Model to be held (plan._hold).
+    waits = "deletionTimestamp" in meta or meta.get("ownerReferences")
+    return bool(waits) or phase not in {"Ready", "Rejected"}
 
 
 KIND = Kind(

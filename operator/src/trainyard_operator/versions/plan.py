@@ -5,6 +5,9 @@
 
 Ready and Rejected are final: a version's source never changes. A version that is being deleted
 stays until its number stands in its Model's status.retired, so that no number is used twice.
+It is its Model's by name, and has no owner: a backup brings a Model back with another UID, and
+the garbage collector would delete what the old one owned. Its Model takes it along, in
+models/plan.py.
 """
 
 from collections.abc import Mapping
@@ -21,13 +24,13 @@ from trainyard_operator.engine.errors import NotFound, Retry
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Event, Object, Plan, Ref
 from trainyard_operator.engine.world import World
+from trainyard_operator.finalizers.effects import Hold, ReleaseFinalizer
 from trainyard_operator.names import MODELS, RUNS
 from trainyard_operator.numbers import Retired, is_retired
 from trainyard_operator.settings import Settings
 from trainyard_operator.tokens import may_be_missing, version_token
 from trainyard_operator.versions import attempts
 from trainyard_operator.versions.attempts import Attempt
-from trainyard_operator.versions.effects import HoldVersion, ReleaseFinalizer
 from trainyard_operator.versions.job import publishing_job, publishing_secret
 from trainyard_operator.versions.published import choose_metrics, judge, read_result
 
@@ -146,6 +149,13 @@ def plan(resource: Object, observed: Observed, /, *, now: datetime, settings: Se
     status = dict(resource.get("status") or {})
     if "deletionTimestamp" in resource["metadata"]:
         return _retire(resource, observed, status)
+    step = _step(resource, observed, status, now=now, settings=settings)
+    return replace(step, effects=_hold(resource, observed.model))
+
+
+def _step(
+    resource: Object, observed: Observed, status: Object, *, now: datetime, settings: Settings
+) -> Plan:
     if status.get("phase") == "Rejected" and not _is_tried_again(resource, status):
         return Plan(status=status)
     if is_true(status, PUBLISHED):
@@ -190,8 +200,7 @@ def _publish(
     number = int(resource["spec"]["version"])
     if is_retired(_retired(model), number):
         message = f"version {number} was deleted, and a number is never used again: take the next"
-        rejected = _rejected(resource, status, PublishedReason.NUMBER_USED, message, now=now)
-        return replace(rejected, effects=_hold(resource, model))
+        return _rejected(resource, status, PublishedReason.NUMBER_USED, message, now=now)
     blocked = _source_problem(resource, observed)
     if blocked is not None:
         reason, message = blocked
@@ -236,13 +245,11 @@ def _go_on(
 ) -> Plan:
     told = Condition(PUBLISHED, "False", PublishedReason.PUBLISHING, step.message)
     merged = merge(resource, {**status, "phase": "Publishing"}, told, now=now)
-    hold = _hold(resource, model)
     token = version_token(resource, key=settings.signing_key)
     secret = publishing_secret(resource, token=token)
     if not step.start:
         return Plan(
             status=merged,
-            effects=hold,
             # A pod that does not start may wait for a token that somebody deleted.
             create=(secret,) if any(may_be_missing(p, now=now) for p in observed.pods) else (),
             recheck_after=step.recheck_after or _REFRESH,
@@ -257,20 +264,33 @@ def _go_on(
     )
     return Plan(
         status=merged,
-        effects=hold,
         create=(secret, job),
         recheck_after=_REFRESH,
     )
 
 
-def _hold(resource: Object, model: Object) -> tuple[HoldVersion, ...]:
-    """Make sure that the version goes with its Model, and not before its number is retired."""
+def _hold(resource: Object, model: Object | None) -> tuple[Hold, ...]:
+    """Make sure that the version stays until its number is retired, and has no Model as owner.
+
+    Earlier operators made Models owners. A reference that holds is taken off once the Model
+    cannot go without us, so that at no moment nobody would delete its versions.
+    """
     meta = resource["metadata"]
-    owners = [o["uid"] for o in meta.get("ownerReferences") or ()]
-    finalizers = meta.get("finalizers") or ()
-    if model["metadata"]["uid"] in owners and names.RETIRE_FINALIZER in finalizers:
+    kept = None if model is None or _is_held(model) else model["metadata"]["uid"]
+    owners = (o for o in meta.get("ownerReferences") or () if _is_model(o))
+    disown = tuple(o["uid"] for o in owners if o["uid"] != kept)
+    if names.RETIRE_FINALIZER in (meta.get("finalizers") or ()) and not disown:
         return ()
-    return (HoldVersion(Ref.of(resource), objects.owner_reference(model, "Model")),)
+    return (Hold(Ref.of(resource), names.RETIRE_FINALIZER, disown),)
+
+
+def _is_held(model: Object) -> bool:
+    meta = model["metadata"]
+    return names.VERSIONS_FINALIZER in (meta.get("finalizers") or ())
+
+
+def _is_model(owner: Object) -> bool:
+    return (owner["apiVersion"], owner["kind"]) == (objects.API_VERSION, "Model")
 
 
 def _take(
@@ -294,7 +314,6 @@ def _take(
     done = _published(resource, observed, published, now=now, settings=settings)
     return Plan(
         status=done.status,
-        effects=_hold(resource, observed.model) if observed.model else (),
         events=(event,),
         recheck_after=done.recheck_after,
     )
@@ -325,7 +344,6 @@ def _published(
     running = observed.summary.get("status") == "RUNNING"
     return Plan(
         status=merge(resource, status, told, fitness, now=now),
-        effects=_hold(resource, observed.model) if observed.model else (),
         recheck_after=_REFRESH if running and _is_young(resource, now) else None,
     )
 

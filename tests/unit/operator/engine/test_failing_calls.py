@@ -97,6 +97,9 @@ SCENARIOS = {
     "a version that is deleted": Scenario(
         [given.model(), VERSION], acts={25: remove("ModelVersion")}
     ),
+    "a model that is deleted": Scenario(
+        [given.model(metadata={"finalizers": []}), VERSION], acts={25: remove("Model")}
+    ),
     "a deployment that is rolled out": Scenario([SERVED, PUBLISHED, given.model_deployment()]),
     "a deployment that is rejected": Scenario(
         [SERVED, PUBLISHED, given.model_deployment()], cluster={"breaks": True}

@@ -23,7 +23,6 @@ def failure(
     [
         pytest.param(at_least("accuracy", "0.9"), "0.91", None, id="above a threshold"),
         pytest.param(at_least("accuracy", "0.9"), "0.9", None, id="at a threshold"),
-        pytest.param(at_least("accuracy", "0.9"), "inf", None, id="infinitely good"),
         pytest.param(at_most("accuracy", "0.2"), "0.2", None, id="at an upper threshold"),
         pytest.param(at_most("accuracy", "0.2"), "-1e-3", None, id="below an upper threshold"),
         pytest.param(better_than("production"), "0.96", "0.95", id="better than the incumbent"),
@@ -59,8 +58,12 @@ def test_a_gate_lets_pass(requirement: Requirement, figure: str, incumbent: str 
             id="above an upper threshold",
         ),
         pytest.param(
-            at_least("accuracy", "0.9"), "-inf", None,
-            RefusalReason.BELOW_THRESHOLD, ["-Infinity"], id="infinitely bad",
+            at_least("accuracy", "0.9"), "inf", None,
+            RefusalReason.METRIC_NOT_A_NUMBER, ["inf", "infinite"], id="infinitely good",
+        ),
+        pytest.param(
+            at_most("accuracy", "0.9"), "-Infinity", None,
+            RefusalReason.METRIC_NOT_A_NUMBER, ["-Infinity", "infinite"], id="infinitely low",
         ),
         pytest.param(
             at_least("accuracy", "0.9"), "nan", None,
@@ -97,7 +100,12 @@ def test_a_gate_lets_pass(requirement: Requirement, figure: str, incumbent: str 
         ),
         pytest.param(
             better_than("production"), "inf", "inf",
-            RefusalReason.NOT_BETTER, ["Infinity"], id="two infinities",
+            RefusalReason.METRIC_NOT_A_NUMBER, ["version 2", "infinite"], id="two infinities",
+        ),
+        pytest.param(
+            better_than("production"), "0.96", "inf",
+            RefusalReason.INCUMBENT_NOT_COMPARABLE, ["version 1", "infinite"],
+            id="an infinite incumbent",
         ),
         pytest.param(
             better_than("production"), "0.96", None,

@@ -228,11 +228,13 @@ class TestDeletion:
 
         assert told.status["retiredVersions"] == [2]
 
-    def test_a_model_being_deleted_is_left_alone(self) -> None:
+    def test_pointers_of_a_model_being_deleted_are_left_alone(self) -> None:
         resource = model(aliases={"champion": 1})
         resource["metadata"]["deletionTimestamp"] = given.CREATED
 
-        assert plan(resource, version(1)) == Plan(status={})
+        told = plan(resource, version(1))
+
+        assert (told.status, told.effects) == ({}, ())
 
     def test_numbers_are_counted(self) -> None:
         told = plan(model(), version(1), version(3))

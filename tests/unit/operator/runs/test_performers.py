@@ -3,13 +3,14 @@
 import pytest
 from builders import given
 from builders.stage import Stage
+from trainyard_operator.deployments import effects as deployments_effects
 from trainyard_operator.engine.errors import NotFound, Retry, Terminal
 from trainyard_operator.engine.performing import perform
 from trainyard_operator.engine.plan import Effect, Object, Ref
+from trainyard_operator.finalizers import effects as finalizers_effects
 from trainyard_operator.kinds import KINDS
 from trainyard_operator.models import effects as models_effects
 from trainyard_operator.runs import effects as runs_effects
-from trainyard_operator.versions import effects as versions_effects
 
 PERFORMERS = {call: who for kind in KINDS.values() for call, who in kind.performers.items()}
 
@@ -17,7 +18,7 @@ PERFORMERS = {call: who for kind in KINDS.values() for call, who in kind.perform
 def test_every_call_has_a_performer() -> None:
     described = {
         each
-        for module in (models_effects, runs_effects, versions_effects)
+        for module in (deployments_effects, finalizers_effects, models_effects, runs_effects)
         for each in vars(module).values()
         if isinstance(each, type) and issubclass(each, Effect) and each is not Effect
     }
@@ -71,7 +72,7 @@ async def test_a_finalizer_is_released_once() -> None:
     held = stage.add(given.run(metadata={"finalizers": ["x/y"]}))
     ref = Ref.of(held)
     for _ in range(2):
-        release = versions_effects.ReleaseFinalizer(ref, "x/y")
+        release = finalizers_effects.ReleaseFinalizer(ref, "x/y")
         await perform(release, PERFORMERS, tools, {})
     assert stage.kube.find("Run")[0]["metadata"]["finalizers"] == []
     assert len(stage.kube.writes) == 1

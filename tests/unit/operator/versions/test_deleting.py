@@ -4,7 +4,7 @@ import pytest
 from builders import given
 from builders.versions import observed, plan, version
 from trainyard_operator.engine.plan import Object
-from trainyard_operator.versions.effects import ReleaseFinalizer
+from trainyard_operator.finalizers.effects import ReleaseFinalizer
 
 
 def deleting() -> Object:

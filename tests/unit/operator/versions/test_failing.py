@@ -8,9 +8,9 @@ from builders.registry import NOW
 from builders.versions import attempt, condition, ended, observed, plan, version
 from trainyard_api.moment import rfc3339
 from trainyard_operator.engine.plan import Object, Plan
+from trainyard_operator.finalizers.effects import Hold
 from trainyard_operator.versions import attempts
 from trainyard_operator.versions import plan as kind
-from trainyard_operator.versions.effects import HoldVersion
 
 
 def test_a_format_that_is_not_allowed_is_final_at_once() -> None:
@@ -145,7 +145,7 @@ def test_a_spent_number_is_refused() -> None:
     told = plan(given.model_version(metadata={"finalizers": []}), observed(model=spent))
 
     assert condition(told)["reason"] == "NumberUsed"
-    assert [type(e) for e in told.effects] == [HoldVersion]
+    assert [type(e) for e in told.effects] == [Hold]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from builders import given
 from builders.registry import NOW
 from builders.versions import (
     FETCHED,
-    MODEL,
     RESULT,
     attempt,
     condition,
@@ -19,7 +18,6 @@ from builders.versions import (
     version,
 )
 from trainyard_operator.engine.plan import Plan
-from trainyard_operator.versions.effects import HoldVersion
 
 
 class TestPublishing:
@@ -119,13 +117,6 @@ class TestPublishing:
         told = plan(resource, observed(attempt(resource, main=[ended("publish", message=result)])))
 
         assert json.loads(told.status["signature"]) == {"manifest": given.DIGEST}
-
-    def test_one_applied_by_hand_is_tied_to_its_model(self) -> None:
-        resource = given.model_version(metadata={"finalizers": []})
-        (hold,) = plan(resource, observed()).effects
-
-        assert isinstance(hold, HoldVersion)
-        assert hold.owner["uid"] == MODEL["metadata"]["uid"]
 
 
 class TestWaiting:

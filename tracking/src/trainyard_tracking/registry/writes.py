@@ -1,5 +1,6 @@
 """Writes Models and ModelVersions through to the API server, and into the cache at once."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from trainyard_api.contract import (
     MODEL_VERSIONS,
     MODELS,
     RETIRE_FINALIZER,
+    VERSIONS_FINALIZER,
 )
 from trainyard_api.names import model_version_name, next_version, resource_name
 
@@ -21,6 +23,10 @@ from trainyard_tracking.registry.resources import Resources, is_going, model_tit
 from trainyard_tracking.watching import Cache
 
 _TRIES = 20
+# How long, and how often, a name is waited for whose Model the operator is letting go.
+_GOING_TRIES = 40
+_LOOK_EVERY = 0.25
+pause = time.sleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +51,19 @@ class Writes:
         slug = resource_name(name)
         spec: Object = {"name": name} if slug != name else {}
         spec |= _noted(description, tags)
-        body = {"kind": "Model", "metadata": {"name": slug, "namespace": namespace}, "spec": spec}
-        try:
-            return self._create(self.resources.models, MODELS, namespace, body)
-        except KubeError as exc:
-            if exc.reason == "AlreadyExists" or exc.status == 409:
-                raise failures.model_exists(name) from exc
-            raise failures.from_kube(exc) from exc
+        meta = {"name": slug, "namespace": namespace, "finalizers": [VERSIONS_FINALIZER]}
+        body = {"kind": "Model", "metadata": meta, "spec": spec}
+        for _ in range(_GOING_TRIES):
+            try:
+                return self._create(self.resources.models, MODELS, namespace, body)
+            except KubeError as exc:
+                if exc.status != 409:
+                    raise failures.from_kube(exc) from exc
+                if not self._is_going(namespace, slug):
+                    raise failures.model_exists(name) from exc
+            # To MLflow it is gone, but its versions have to go first.
+            pause(_LOOK_EVERY)
+        raise failures.refused(f"The deleted model {name} is not gone yet: try again in a moment")
 
     def create_version(self, model: Object, new: NewVersion) -> Object:
         """Take the next number that is free by creating its name."""
@@ -138,6 +150,17 @@ class Writes:
         cache.put(made)
         return cache.get(namespace, made["metadata"]["name"]) or made
 
+    def _is_going(self, namespace: str, name: str) -> bool:
+        """Tell whether the Model of a name is being deleted, or is gone by now."""
+        try:
+            return is_going(self.resources.kube.get(resource_path(MODELS, namespace, name)))
+        except KubeDown as exc:
+            raise failures.from_kube(exc) from exc
+        except KubeError as exc:
+            if exc.status == 404:
+                return True
+            raise failures.from_kube(exc) from exc
+
     def _next_number(self, model: Object) -> int:
         metadata = model["metadata"]
         known = self.resources.versions.within(metadata["namespace"])
@@ -163,14 +186,6 @@ def _noted(description: str | None, tags: Mapping[str, str]) -> Object:
 
 def _version(model: Object, number: int, new: NewVersion) -> Object:
     slug = model["metadata"]["name"]
-    owner = {
-        "apiVersion": API_VERSION,
-        "kind": "Model",
-        "name": slug,
-        "uid": model["metadata"].get("uid", ""),
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
     return {
         "kind": "ModelVersion",
         "metadata": {
@@ -179,7 +194,6 @@ def _version(model: Object, number: int, new: NewVersion) -> Object:
             "labels": {MODEL_LABEL: slug},
             "annotations": new.origin.annotations(),
             "finalizers": [RETIRE_FINALIZER],
-            "ownerReferences": [owner],
         },
         "spec": {
             "model": slug,
