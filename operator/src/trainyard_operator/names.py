@@ -6,6 +6,7 @@ characters (the CRDs say so), so every name made here fits a label and a DNS nam
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from trainyard_api import contract
 
@@ -34,6 +35,16 @@ BY_MODEL = "spec.model"
 
 RETIRE_FINALIZER = contract.RETIRE_FINALIZER
 VERSIONS_FINALIZER = contract.VERSIONS_FINALIZER
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The address of a log: of what `main` of a pod prints, by attempt and completion index."""
+
+    namespace: str
+    run_id: str
+    attempt: int
+    index: int
 
 
 _LABEL_LIMIT = 63

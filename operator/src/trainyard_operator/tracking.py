@@ -31,7 +31,7 @@ from trainyard_operator.engine.errors import (
     Unavailable,
 )
 from trainyard_operator.metrics import TRACKING_REQUESTS
-from trainyard_operator.runs.effects import Log
+from trainyard_operator.names import Log
 
 Json = Mapping[str, Any]
 

@@ -11,7 +11,7 @@ from trainyard_operator import tracking
 from trainyard_operator.engine import connections
 from trainyard_operator.engine.breaker import Breaker
 from trainyard_operator.engine.errors import Unavailable
-from trainyard_operator.runs.effects import Log
+from trainyard_operator.names import Log
 from trainyard_operator.tracking import TrackingClient
 
 

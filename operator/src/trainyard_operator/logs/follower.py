@@ -15,7 +15,8 @@ from trainyard_operator.logs.limits import Limits
 from trainyard_operator.logs.lines import Lines
 from trainyard_operator.logs.spool import Spool
 from trainyard_operator.metrics import LOG_BYTES
-from trainyard_operator.runs.effects import FollowLog, Log
+from trainyard_operator.names import Log
+from trainyard_operator.runs.effects import FollowLog
 
 GIVE_UP_READS = 2
 """Reads without a byte after which a log is given up: a node that serves none, say."""

@@ -52,16 +52,6 @@ class RecallExperiment(Effect):
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
-    """Which log: of what `main` of a pod prints, by attempt and completion index."""
-
-    namespace: str
-    run_id: str
-    attempt: int
-    index: int
-
-
-@dataclass(frozen=True, slots=True)
 class FollowLog(Effect):
     """Ship what `main` of an attempt's pod prints, from now on.
 
@@ -82,9 +72,9 @@ class FollowLog(Effect):
     index: int = 0
 
     @property
-    def log(self) -> Log:
+    def log(self) -> names.Log:
         """Return which log this is."""
-        return Log(self.namespace, self.run_id, self.attempt, self.index)
+        return names.Log(self.namespace, self.run_id, self.attempt, self.index)
 
 
 @dataclass(frozen=True, slots=True)

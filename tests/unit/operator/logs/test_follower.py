@@ -15,7 +15,8 @@ from trainyard_operator.logs import follower
 from trainyard_operator.logs.follower import CUT, Follower
 from trainyard_operator.logs.keeper import LogKeeper
 from trainyard_operator.logs.limits import Limits
-from trainyard_operator.runs.effects import FollowLog, Log
+from trainyard_operator.names import Log
+from trainyard_operator.runs.effects import FollowLog
 
 CALL = FollowLog("team", "r", "f" * 32, 1, "r-a1-0-x", "uid")
 
