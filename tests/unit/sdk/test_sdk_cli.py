@@ -54,6 +54,7 @@ def test_a_run_is_followed_to_its_end(
     assert done.exit_code == 0
     assert done.stdout == "hello\n"
     assert "job-x7k2p: Succeeded, acc=0.9" in done.stderr
+    assert "trainyard ui job-x7k2p -n dev\n" in done.stderr
 
 
 def test_describe_leads_with_the_verdict_and_ends_with_the_spec(
@@ -65,6 +66,13 @@ def test_describe_leads_with_the_verdict_and_ends_with_the_spec(
     assert said.index("Failed: ExitCode") < said.index("trainyard rerun bad")
     assert said.index("trainyard rerun bad") < said.index("Succeeded=False")
     assert said.index("Succeeded=False") < said.index("Spec:")
+    assert "trainyard ui run/bad\n" in said
+
+
+def test_describe_names_no_page_that_is_not_there(kubeconfig: Path, cluster: FakeCluster) -> None:
+    cluster.put("runs", run_object("fresh"))
+
+    assert "trainyard ui" not in call("describe", "run", "fresh").stdout
 
 
 def test_models_show_which_mlflow_name_they_stand_for(

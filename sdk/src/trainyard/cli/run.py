@@ -163,7 +163,7 @@ def follow_to_end(client: "Client", run: "Run") -> int:
 
     sink = LiveLog()
     name = run.metadata.name
-    where = f" -n {run.metadata.namespace}" if run.metadata.namespace != "default" else ""
+    where = elsewhere(run)
     try:
         finished = follow(client, run, sink)
     except KeyboardInterrupt:
@@ -180,6 +180,11 @@ def follow_to_end(client: "Client", run: "Run") -> int:
     sum_up(finished)
     sys.stdout.flush()
     return exit_code(finished) or (1 if unregistered(finished) else 0)
+
+
+def elsewhere(run: "Run") -> str:
+    """Return the option that a command about *run* needs in a namespace of its own."""
+    return f" -n {run.metadata.namespace}" if run.metadata.namespace != "default" else ""
 
 
 def recorded(client: "Client", run: "Run") -> "Run":
@@ -231,6 +236,8 @@ def sum_up(run: "Run") -> None:
     note(", ".join(fact for fact in facts if fact), style="green" if verdict.good else "red")
     if not verdict.good:
         note(f"{verdict.reason}: {verdict.message}")
+    if status.run_id:
+        note(f"  look at it     trainyard ui {run.metadata.name}{elsewhere(run)}", style="dim")
     if (why := unregistered(run)) and run.spec.register_ is not None:
         model = run.spec.register_.model
         note(f"Not registered as {model}: {why}", style="red")

@@ -102,6 +102,7 @@ class TestMain:
 
         assert (seen["HOME"], seen["DATA"]) == ("/data", "x")
         assert seen["USER"] == "trainyard"
+        assert seen["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] == "true"
         assert seen["MLFLOW_RUN_ID"] == given.run_id("r")
         assert len({each["name"] for each in made["env"]}) == len(made["env"])
 
