@@ -210,6 +210,18 @@ def test_what_is_off_stays_off(world, path):
     assert "switched off" in answer.json()["message"]
 
 
+def test_namespaces_of_the_system_are_no_workspaces(world):
+    for name in ("team", "default", "kube-system", "kube-public", "yard"):
+        world.kube.write(f"/api/v1/namespaces/{name}", {"metadata": {"name": name}})
+    world.sync()
+
+    answer = world.client.get("/api/3.0/mlflow/workspaces", headers=bearer(OPERATOR))
+
+    names = {one["name"] for one in answer.json()["workspaces"]}
+    assert {"team", "default"} <= names
+    assert not names & {"kube-system", "kube-public", "yard"}
+
+
 def test_urls_signed_for_the_object_store_are_not_offered(world):
     answer = world.client.get("/api/3.0/mlflow/server-info", headers=bearer(SCIENTIST))
 

@@ -1,9 +1,9 @@
 """The rule of every route of MLflow 3.17. Rows only.
 
 Parts of MLflow that would run code, hold secrets of third parties or call out are off for all:
-gateway, jobs, assistant, MCP, webhooks, scorers' invocation; what the UI asks of them by itself is
-told that there is nothing. Off are also URLs signed for the object store, which no pod and no laptop can
-reach.
+gateway, jobs, assistant, MCP, webhooks, scorers' invocation. The UI, which asks of them by itself,
+is told that there is nothing. Off are also URLs signed for the object store, which no pod and no
+laptop can reach.
 """
 
 from trainyard_tracking.auth.artifact_scope import (
