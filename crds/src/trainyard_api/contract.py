@@ -41,6 +41,9 @@ MODEL_LABEL: Final = f"{GROUP}/model"
 MODEL_VERSION_LABEL: Final = f"{GROUP}/model-version"
 DEPLOYMENT_LABEL: Final = f"{GROUP}/deployment"
 
+CREATED_BY_ANNOTATION: Final = f"{GROUP}/created-by"
+"""Who made a Run, as the SDK was told by the cluster; MLflow shows it, nothing trusts it."""
+
 MANAGED_BY: Final = "trainyard"
 COMPONENT_RUN: Final = "run"
 COMPONENT_PUBLISHING: Final = "publishing"

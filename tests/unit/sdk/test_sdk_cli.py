@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders.sdk import FakeCluster, condition, finished, model_object, run_object
+from builders.sdk import USER, FakeCluster, condition, finished, model_object, run_object
 from trainyard.cli import app
 from typer.testing import CliRunner, Result
 
@@ -197,6 +197,24 @@ def test_a_rerun_changes_parameters_only(kubeconfig: Path, cluster: FakeCluster)
     assert done.stdout == "one-x7k2p\n"
     assert spec["parameters"] == {"depth": 9, "fast": True}
     assert spec["command"] == ["python", "train.py"]
+
+
+def test_a_run_says_who_made_it(kubeconfig: Path, cluster: FakeCluster) -> None:
+    cluster.put("runs", finished("one"))
+    call("rerun", "one", "-d")
+
+    annotations = cluster.objects["runs", "one-x7k2p"]["metadata"]["annotations"]
+    assert annotations == {"trainyard.dev/created-by": USER}
+
+
+def test_who_may_not_ask_for_their_own_name_still_runs(
+    kubeconfig: Path, cluster: FakeCluster
+) -> None:
+    cluster.put("runs", finished("one"))
+    cluster.forbidden = {"/apis/authentication.k8s.io/"}
+    call("rerun", "one", "-d")
+
+    assert "annotations" not in cluster.objects["runs", "one-x7k2p"]["metadata"]
 
 
 def test_cancel_is_for_runs_that_go_on(kubeconfig: Path, cluster: FakeCluster) -> None:

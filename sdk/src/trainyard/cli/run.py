@@ -125,7 +125,13 @@ def _run_there(client: "Client", folder: Path, options: "RunOptions", *, detach:
 
 def _submit(client: "Client", folder: Path, options: "RunOptions") -> "Run":
     from trainyard.packing import human_size, pack  # noqa: PLC0415  # not for --help
-    from trainyard.submission import archive_run, name_prefix, rehearse, upload  # noqa: PLC0415
+    from trainyard.submission import (  # noqa: PLC0415
+        archive_run,
+        create,
+        name_prefix,
+        rehearse,
+        upload,
+    )
 
     rehearse(client, options, folder)
     archive = pack(folder)
@@ -134,7 +140,7 @@ def _submit(client: "Client", folder: Path, options: "RunOptions") -> "Run":
         fresh = upload(client, archive, sent=sent)
     size = human_size(archive.size)
     note(f"{'Uploaded' if fresh else 'Already there:'} {archive.files} files, {size}", style="dim")
-    created = client.create(archive_run(options, archive.digest, prefix=name_prefix(folder)))
+    created = create(client, archive_run(options, archive.digest, prefix=name_prefix(folder)))
     note(f"Created Run {created.metadata.name} in namespace {created.metadata.namespace}")
     return created
 
