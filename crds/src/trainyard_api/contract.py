@@ -6,6 +6,8 @@ alone needs belongs here.
 
 from typing import Final
 
+RELEASE: Final = "0.1.0"
+"""Of all parts: images hold their code, not the package that says so too."""
 GROUP: Final = "trainyard.dev"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
