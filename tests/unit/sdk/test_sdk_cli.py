@@ -85,6 +85,16 @@ def test_models_show_which_mlflow_name_they_stand_for(
     assert "Churn Model" in call("models").stdout
 
 
+def test_what_stays_behind_is_told(kubeconfig: Path, tmp_path: Path) -> None:
+    folder = job(tmp_path / "job")
+    (folder / ".gitignore").write_text("*.csv")
+    for number in range(7):
+        (folder / f"{number}.csv").write_text("")
+    said = call("run", str(folder), "-d").stderr
+
+    assert "as .gitignore says: 0.csv, 1.csv, 2.csv, 3.csv, 4.csv and 2 more\n" in said
+
+
 def test_a_detached_run_prints_its_name_alone(kubeconfig: Path, tmp_path: Path) -> None:
     done = call("run", str(job(tmp_path / "job")), "-d", "--", "python", "-c", "print(1)")
 

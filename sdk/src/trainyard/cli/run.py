@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trainyard.packing import Archive
     from trainyard.submission import RunOptions
 
+_NAMED = 5
 _RECORD_SECONDS = 10
 # What passes by itself, so that it is worth a moment's waiting.
 _STILL_REGISTERING = frozenset(
@@ -149,11 +150,15 @@ def _tell(archive: "Archive") -> None:
     from trainyard.packing import human_size  # noqa: PLC0415  # not for --help
 
     if archive.skipped:
-        names = ", ".join(archive.skipped[:5])
+        names = ", ".join(archive.skipped[:_NAMED])
         note(
             f"Left out, as links that lead outside, nowhere or in a circle: {names}",
             style="yellow",
         )
+    if archive.ignored:
+        more = len(archive.ignored) - _NAMED
+        names = ", ".join(archive.ignored[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+        note(f"Left out, as .gitignore says: {names}", style="dim")
     if archive.is_large:
         largest = ", ".join(f"{name} ({human_size(size)})" for name, size in archive.largest)
         note(
