@@ -36,6 +36,7 @@ class FakeCluster:
         self.blobs: dict[str, bytes] = {}
         self.logged_models: dict[str, list[dict[str, Any]]] = {}
         self.mlflow_runs: dict[str, dict[str, Any]] = {}
+        self.mlflow_experiments: dict[str, str] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.forbidden: set[str] = set()
         self.version = 0
@@ -225,14 +226,19 @@ class _Handler(BaseHTTPRequestHandler):
     def mlflow_run(self) -> None:
         self.give({"run": self.cluster.mlflow_runs[self.query["run_id"][0]]})
 
-    def experiment(self) -> None:
-        self.give({"experiment": {"experiment_id": "1"}})
-
     def search(self) -> None:
         """Find runs that lack a tag: the one filter that is asked for."""
         (without,) = re.findall("tags.`(.+)` IS NULL", json.loads(self.body)["filter"])
         runs = self.cluster.mlflow_runs.values()
         self.give({"runs": [run for run in runs if without not in str(run["data"].get("tags"))]})
+
+    def mlflow_experiment(self) -> None:
+        name = self.query["experiment_name"][0]
+        if name in self.cluster.mlflow_experiments:
+            self.give({"experiment": {"experiment_id": self.cluster.mlflow_experiments[name]}})
+        else:
+            said = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no experiment"}
+            self.give(said, 404)
 
     def echo(self, route: str) -> None:
         said = {"route": route, "method": self.command, "headers": dict(self.headers)}
@@ -260,7 +266,7 @@ _ROUTES = [
     (rf"{SERVICE}/api/trainyard/v1/namespaces/[^/]+/runs/([^/]+)/summary", _Handler.summary),
     (rf"{SERVICE}/api/2.0/mlflow/runs/get", _Handler.mlflow_run),
     (rf"{SERVICE}/api/2.0/mlflow/runs/search", _Handler.search),
-    (rf"{SERVICE}/api/2.0/mlflow/experiments/get-by-name", _Handler.experiment),
+    (rf"{SERVICE}/api/2.0/mlflow/experiments/get-by-name", _Handler.mlflow_experiment),
     (rf"{SERVICE}(/.*)", _Handler.echo),
     (r"/api/v1/namespaces/[^/]+/services/http:([^/]+):80/proxy(/.*)", _Handler.infer),
 ]

@@ -6,6 +6,8 @@ alone needs belongs here.
 
 from typing import Final
 
+RELEASE: Final = "0.1.0"
+"""Of all parts: images hold their code, not the package that says so too."""
 GROUP: Final = "trainyard.dev"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
@@ -42,6 +44,9 @@ ATTEMPT_LABEL: Final = f"{GROUP}/attempt"
 MODEL_LABEL: Final = f"{GROUP}/model"
 MODEL_VERSION_LABEL: Final = f"{GROUP}/model-version"
 DEPLOYMENT_LABEL: Final = f"{GROUP}/deployment"
+
+CREATED_BY_ANNOTATION: Final = f"{GROUP}/created-by"
+"""Who made a Run, as the SDK was told by the cluster; MLflow shows it, nothing trusts it."""
 
 MANAGED_BY: Final = "trainyard"
 COMPONENT_RUN: Final = "run"

@@ -30,12 +30,8 @@ class Ignore:
         self._read(folder, folder / ".gitignore")
 
     def leaves_out(self, path: Path) -> bool:
-        """Tell whether *path* stays behind. The folders above it were asked before."""
-        if path.name in ALWAYS_LEFT_OUT:
-            return True
+        """Tell whether rules leave *path* behind. The folders above it were asked before."""
         is_folder = path.is_dir() and not path.is_symlink()
-        if is_folder and (path / "pyvenv.cfg").exists():
-            return True
         for above in path.parents:
             spec = self._specs.get(above)
             if spec is None:
@@ -57,6 +53,11 @@ class Ignore:
         ]
         if lines:
             self._specs[folder] = GitIgnoreSpec.from_lines(lines)
+
+
+def is_clutter(path: Path) -> bool:
+    """Tell whether *path* is never part of a program, whatever the rules say."""
+    return path.name in ALWAYS_LEFT_OUT or (path / "pyvenv.cfg").is_file()
 
 
 def _up_to_repository(folder: Path) -> Iterator[Path]:

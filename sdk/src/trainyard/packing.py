@@ -8,12 +8,12 @@ import hashlib
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from trainyard.errors import InvalidInput
-from trainyard.ignoring import Ignore
+from trainyard.ignoring import Ignore, is_clutter
 
 WARN_BYTES = 20 * 1024**2
 LIMIT_BYTES = 500 * 1024**2
@@ -30,7 +30,8 @@ class Archive:
     files: int
     unpacked: int
     largest: tuple[tuple[str, int], ...] = ()
-    skipped: tuple[str, ...] = field(default=())
+    skipped: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
     @property
     def is_large(self) -> bool:
@@ -43,7 +44,7 @@ def pack(folder: Path, *, limit: int = LIMIT_BYTES) -> Archive:
     Order, times, owners and permissions are fixed, so the digest depends on
     names, contents and the executable bit alone. A link to a file or folder
     inside is packed as what it leads to; links that lead outside, nowhere or
-    round in a circle are named in `skipped`.
+    round in a circle are named in `skipped`, what .gitignore left behind in `ignored`.
 
     Raises:
         InvalidInput: *folder* is no folder, holds nothing to pack, or more than *limit* bytes.
@@ -52,7 +53,10 @@ def pack(folder: Path, *, limit: int = LIMIT_BYTES) -> Archive:
     if not root.is_dir():
         raise InvalidInput(f"{folder} is not a folder", fix="Name the folder that holds the script")
     skipped: list[str] = []
-    files = sorted(_files(root, skipped), key=lambda file: file.relative_to(root).as_posix())
+    ignored: list[str] = []
+    files = sorted(
+        _files(root, skipped, ignored), key=lambda file: file.relative_to(root).as_posix()
+    )
     if not files:
         raise InvalidInput(f"{folder} holds no file to pack", fix="Check its .gitignore")
     sizes = {file.relative_to(root).as_posix(): file.stat().st_size for file in files}
@@ -62,9 +66,8 @@ def pack(folder: Path, *, limit: int = LIMIT_BYTES) -> Archive:
     content: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # the archive owns it
     _write(content, root, files)
     size, digest = _measure(content)
-    return Archive(
-        content, digest, size, len(files), sum(sizes.values()), largest, tuple(sorted(skipped))
-    )
+    left = (tuple(sorted(skipped)), tuple(sorted(ignored)))
+    return Archive(content, digest, size, len(files), sum(sizes.values()), largest, *left)
 
 
 def human_size(count: int) -> str:
@@ -77,14 +80,18 @@ def human_size(count: int) -> str:
     return f"{size:.1f} GiB"
 
 
-def _files(root: Path, skipped: list[str]) -> Iterator[Path]:
+def _files(root: Path, skipped: list[str], ignored: list[str]) -> Iterator[Path]:
     ignore = Ignore(root)
     waiting = [root]
     while waiting:
         folder = waiting.pop()
         ignore.enter(folder)
         for path in folder.iterdir():
+            if is_clutter(path):
+                continue
             if ignore.leaves_out(path):
+                name = path.relative_to(root).as_posix()
+                ignored.append(f"{name}/" if path.is_dir() else name)
                 continue
             if path.is_symlink() and not _leads_inside(path, root):
                 skipped.append(path.relative_to(root).as_posix())

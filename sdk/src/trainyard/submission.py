@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trainyard_api.contract import CREATED_BY_ANNOTATION
 from trainyard_api.run import Run
 
 from trainyard.client import Client
+from trainyard.errors import TrainyardError
 from trainyard.kinds import validated
 from trainyard.packing import Archive, pack
 from trainyard.parameters import Parameter
@@ -125,6 +128,16 @@ def upload(client: Client, archive: Archive, *, sent: Callable[[int], None] | No
     return True
 
 
+def create(client: Client, made: Run) -> Run:
+    """Create a Run that says by whom, for MLflow to show."""
+    # Whoever may not ask the cluster for their own name stays unnamed.
+    with suppress(TrainyardError):
+        annotations = {**made.metadata.annotations, CREATED_BY_ANNOTATION: client.username}
+        metadata = made.metadata.model_copy(update={"annotations": annotations})
+        made = made.model_copy(update={"metadata": metadata})
+    return client.create(made)
+
+
 def run(
     folder: str | Path,
     command: list[str] | None = None,
@@ -150,4 +163,4 @@ def run(
     archive = pack(place)
     with archive.content:
         upload(client, archive)
-    return client.create(archive_run(chosen, archive.digest, prefix=name_prefix(place)))
+    return create(client, archive_run(chosen, archive.digest, prefix=name_prefix(place)))

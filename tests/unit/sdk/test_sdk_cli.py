@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders.sdk import FakeCluster, condition, finished, model_object, run_object
+from builders.sdk import USER, FakeCluster, condition, finished, model_object, run_object
 from trainyard.cli import app
 from trainyard_api.attempts import ATTEMPT_OF_TAG
 from typer.testing import CliRunner, Result
@@ -55,6 +55,7 @@ def test_a_run_is_followed_to_its_end(
     assert done.exit_code == 0
     assert done.stdout == "hello\n"
     assert "job-x7k2p: Succeeded, acc=0.9" in done.stderr
+    assert "trainyard ui job-x7k2p -n dev\n" in done.stderr
 
 
 def test_describe_leads_with_the_verdict_and_ends_with_the_spec(
@@ -66,6 +67,13 @@ def test_describe_leads_with_the_verdict_and_ends_with_the_spec(
     assert said.index("Failed: ExitCode") < said.index("trainyard rerun bad")
     assert said.index("trainyard rerun bad") < said.index("Succeeded=False")
     assert said.index("Succeeded=False") < said.index("Spec:")
+    assert "trainyard ui run/bad\n" in said
+
+
+def test_describe_names_no_page_that_is_not_there(kubeconfig: Path, cluster: FakeCluster) -> None:
+    cluster.put("runs", run_object("fresh"))
+
+    assert "trainyard ui" not in call("describe", "run", "fresh").stdout
 
 
 def test_models_show_which_mlflow_name_they_stand_for(
@@ -76,6 +84,16 @@ def test_models_show_which_mlflow_name_they_stand_for(
     cluster.put("models", model)
 
     assert "Churn Model" in call("models").stdout
+
+
+def test_what_stays_behind_is_told(kubeconfig: Path, tmp_path: Path) -> None:
+    folder = job(tmp_path / "job")
+    (folder / ".gitignore").write_text("*.csv")
+    for number in range(7):
+        (folder / f"{number}.csv").write_text("")
+    said = call("run", str(folder), "-d").stderr
+
+    assert "as .gitignore says: 0.csv, 1.csv, 2.csv, 3.csv, 4.csv and 2 more\n" in said
 
 
 def test_a_detached_run_prints_its_name_alone(kubeconfig: Path, tmp_path: Path) -> None:
@@ -192,6 +210,24 @@ def test_a_rerun_changes_parameters_only(kubeconfig: Path, cluster: FakeCluster)
     assert spec["command"] == ["python", "train.py"]
 
 
+def test_a_run_says_who_made_it(kubeconfig: Path, cluster: FakeCluster) -> None:
+    cluster.put("runs", finished("one"))
+    call("rerun", "one", "-d")
+
+    annotations = cluster.objects["runs", "one-x7k2p"]["metadata"]["annotations"]
+    assert annotations == {"trainyard.dev/created-by": USER}
+
+
+def test_who_may_not_ask_for_their_own_name_still_runs(
+    kubeconfig: Path, cluster: FakeCluster
+) -> None:
+    cluster.put("runs", finished("one"))
+    cluster.forbidden = {"/apis/authentication.k8s.io/"}
+    call("rerun", "one", "-d")
+
+    assert "annotations" not in cluster.objects["runs", "one-x7k2p"]["metadata"]
+
+
 def test_cancel_is_for_runs_that_go_on(kubeconfig: Path, cluster: FakeCluster) -> None:
     cluster.put("runs", finished("old"))
     cluster.put("runs", run_object("new"))
@@ -218,6 +254,7 @@ def test_compare_lines_runs_up(kubeconfig: Path, cluster: FakeCluster) -> None:
 def test_an_earlier_attempt_is_not_compared_with_the_runs_of_an_experiment(
     kubeconfig: Path, cluster: FakeCluster
 ) -> None:
+    cluster.mlflow_experiments["digits"] = "1"
     for name, value, tags in (
         ("other", 0.4, []),
         ("fit", 0.5, []),

@@ -47,6 +47,8 @@ def filled(kubeconfig: Path, cluster: FakeCluster) -> FakeCluster:
         (("rollback", "digits", "--stage", "p"), ["production"]),
         (("serve", "digits@p"), ["digits@production"]),
         (("promote", "nothing", "1", "--to", ""), []),
+        (("ui", ""), ["deep", "digits", "shallow"]),
+        (("ui", "run/d"), ["run/deep"]),
         (("status", "-n", ""), [NAMESPACE]),
     ],
 )

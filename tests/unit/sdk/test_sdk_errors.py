@@ -44,6 +44,9 @@ ABSENT = "the server could not find the requested resource"
             "RESOURCE",
             id="tracking",
         ),
+        pytest.param(
+            400, {"error": "'b', row 0: expected long"}, Refused, "'b', row 0", id="a model server"
+        ),
         pytest.param(503, {}, ApiError, "HTTP 503", id="no body at all"),
     ],
 )

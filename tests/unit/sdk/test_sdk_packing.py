@@ -115,6 +115,20 @@ def test_gitignore_is_honoured(tmp_path: Path, files: dict[str, str], kept: list
     assert [name for name in found if name != ".gitignore"] == kept
 
 
+def test_what_gitignore_leaves_behind_is_named_and_clutter_is_not(tmp_path: Path) -> None:
+    files = {
+        ".gitignore": "data/\n*.pt\n",
+        "data/a": "",
+        "in/w.pt": "",
+        "__pycache__/x": "",
+        "a": "",
+    }
+    archive = pack(write(tmp_path, files))
+    archive.content.close()
+
+    assert archive.ignored == ("data/", "in/w.pt")
+
+
 def test_rules_above_the_folder_count_up_to_the_repository(tmp_path: Path) -> None:
     write(tmp_path, {".gitignore": "*.py", "repo/.gitignore": "*.csv", "repo/.git/HEAD": ""})
     write(tmp_path, {"repo/job/a.csv": "", "repo/job/a.py": ""})

@@ -96,10 +96,12 @@ WRONG = [
     ("no base64", '{"instances":[["!"]]}', columns(a="binary"), "a", 0),
     ("no date", '{"instances":[["tomorrow"]]}', columns(a="datetime"), "a", 0),
     ("beyond dates", '{"instances":[["9999-12-31"]]}', columns(a="datetime"), "a", 0),
-    ("wrong shape", '{"inputs":[[1,2,3]]}', ONE, "instances", None),
-    ("flat for a matrix", '{"inputs":[1,2]}', ONE, "instances", None),
-    ("ragged tensor", '{"inputs":[[1,2],[3,4],[5]]}', ONE, "instances", 2),
-    ("string in a tensor", '{"inputs":[[1,2],[3,"4"]]}', ONE, "instances", 1),
+    ("wrong shape", '{"inputs":[[1,2,3]]}', ONE, "inputs", None),
+    ("flat for a matrix", '{"inputs":[1,2]}', ONE, "inputs", None),
+    ("ragged tensor", '{"inputs":[[1,2],[3,4],[5]]}', ONE, "inputs", 2),
+    ("string in a tensor", '{"inputs":[[1,2],[3,"4"]]}', ONE, "inputs", 1),
+    ("split of a tensor", '{"dataframe_split":{"data":[[1]]}}', ONE, "dataframe_split", None),
+    ("instances of a tensor", '{"instances":[[1]]}', ONE, "instances", None),
     ("missing tensor", '{"inputs":{"x":[[1,2]]}}', TWO, "y", None),
     ("missing tensor in a row", '{"instances":[{"x":[1,2],"y":1},{"x":[1,2]}]}', TWO, "y", 1),
     ("uneven tensors", '{"inputs":{"x":[[1,2]],"y":[1,2]}}', TWO, "y", None),
@@ -284,3 +286,18 @@ def test_an_unknown_output_is_refused():
     with pytest.raises(BadInput) as caught:
         v2.write(asked, np.array([1.0]), model="m", version="2", names=["label"])
     assert caught.value.field == "nope"
+
+
+def test_a_misspelt_parameter_is_refused_by_name():
+    signature = Signature(columns=columns(a="double").columns, params=(param("k", "long", 3),))
+
+    with pytest.raises(BadInput, match="it has: k") as caught:
+        v2_read(signature, v2_input(), parameters={"kk": 5})
+    assert caught.value.field == "kk"
+
+
+def test_parameters_that_clients_add_for_other_servers_pass():
+    signature = Signature(columns=columns(a="double").columns, params=(param("k", "long", 3),))
+    asked = v2_read(signature, v2_input(), parameters={"k": 5, "binary_data_output": False})
+
+    assert asked.batch.params == {"k": 5}

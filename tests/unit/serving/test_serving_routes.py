@@ -9,6 +9,7 @@ import pytest
 from builders.serving import Doubling, answer, columns, numbers, routes, tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trainyard_api.contract import RELEASE
 from trainyard_serving.protocols import mlflow
 from trainyard_serving.signature import Signature
 from trainyard_serving.web.routes import INLINE_BYTES, MAX_BEING_READ
@@ -30,6 +31,12 @@ async def test_predictions_by_both_protocols():
         "id": "x",
         "outputs": [{"name": "predict", "shape": [1], "datatype": "FP64", "data": [42.0]}],
     }
+
+
+async def test_the_server_says_which_release_it_is():
+    said = json.loads((await answer(routes()[0], "/v2", method="GET")).body)
+
+    assert (said["name"], said["version"]) == ("trainyard", RELEASE)
 
 
 @pytest.mark.parametrize(

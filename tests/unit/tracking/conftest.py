@@ -67,7 +67,7 @@ def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         from trainyard_tracking.server import Outside, compose  # noqa: PLC0415  # reads them
 
         kube, objects = FakeKube(), FileObjects(root / "bucket")
-        outside = Outside(kube, objects, KEY.public_key(), database, root / "spool")
+        outside = Outside(kube, objects, KEY.public_key(), database, root / "spool", "yard")
         service = compose(outside)
     with _served(service.app) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield World(service, kube, objects, client, url, environment)

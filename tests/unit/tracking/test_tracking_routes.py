@@ -155,6 +155,73 @@ def test_only_namespaces_whose_runs_one_may_list_are_workspaces(world):
     assert [one["name"] for one in answer.json()["workspaces"]] == ["team"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "answer"),
+    [
+        ("GET", "3.0/mlflow/gateway/endpoints/list", {"endpoints": []}),
+        ("GET", "3.0/mlflow/gateway/endpoints/bindings/list", {"bindings": []}),
+        ("GET", "3.0/mlflow/gateway/model-definitions/list", {"model_definitions": []}),
+        ("GET", "3.0/mlflow/gateway/secrets/list", {"secrets": []}),
+        ("GET", "3.0/mlflow/gateway/secrets/config", {"secrets_available": False}),
+        ("GET", "3.0/mlflow/gateway/supported-providers", {"providers": []}),
+        ("GET", "3.0/mlflow/gateway/supported-models?provider=x", {"models": []}),
+        ("GET", "3.0/mlflow/gateway/budgets/list?max_results=9", {"budget_policies": []}),
+        ("GET", "3.0/mlflow/gateway/budgets/windows", {"windows": []}),
+        ("GET", "3.0/mlflow/gateway/guardrails/list", {"guardrails": []}),
+        ("GET", "2.0/mlflow/gateway-proxy?gateway_path=api/2.0/endpoints/", {"endpoints": []}),
+        ("GET", "2.0/mlflow/webhooks", {"webhooks": []}),
+        ("GET", "3.0/mlflow/assistant/config", {"providers": {}, "projects": {}}),
+        ("GET", "3.0/mlflow/assistant/providers", {"providers": [], "resolved": None}),
+        ("GET", "3.0/mlflow/mcp-servers", {"mcp_servers": []}),
+        ("GET", "3.0/mlflow/mcp-servers/endpoints", {"mcp_access_endpoints": []}),
+        ("POST", "3.0/mlflow/prompt-optimization/jobs/search", {"jobs": []}),
+        ("POST", "3.0/mlflow/ui-telemetry", {"status": "disabled"}),
+    ],
+)
+def test_the_ui_is_told_that_there_is_nothing_of_what_is_off(world, method, path, answer):
+    said = world.client.request(
+        method,
+        f"/ajax-api/{path}",
+        json={"records": []} if method == "POST" else None,
+        headers=bearer(VIEWER, **{"X-MLFLOW-WORKSPACE": "team"}),
+    )
+
+    assert (said.status_code, said.json()) == (200, answer)
+
+
+def test_the_ui_finds_telemetry_and_the_gateway_off(world):
+    asked = {
+        name: world.client.get(f"/ajax-api/3.0/mlflow/{name}", headers=bearer(VIEWER)).json()
+        for name in ("ui-telemetry", "server-info")
+    }
+
+    assert asked["ui-telemetry"]["disable_ui_telemetry"] is True
+    assert asked["server-info"]["features_enabled"]["gateway"] is False
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["gateway/secrets/create", "gateway/endpoints/create", "assistant/message", "demo/generate"],
+)
+def test_what_is_off_stays_off(world, path):
+    answer = world.client.post(f"/ajax-api/3.0/mlflow/{path}", json={}, headers=bearer(OPERATOR))
+
+    assert answer.status_code == 403
+    assert "switched off" in answer.json()["message"]
+
+
+def test_namespaces_of_the_system_are_no_workspaces(world):
+    for name in ("team", "default", "kube-system", "kube-public", "yard"):
+        world.kube.write(f"/api/v1/namespaces/{name}", {"metadata": {"name": name}})
+    world.sync()
+
+    answer = world.client.get("/api/3.0/mlflow/workspaces", headers=bearer(OPERATOR))
+
+    names = {one["name"] for one in answer.json()["workspaces"]}
+    assert {"team", "default"} <= names
+    assert not names & {"kube-system", "kube-public", "yard"}
+
+
 def test_urls_signed_for_the_object_store_are_not_offered(world):
     answer = world.client.get("/api/3.0/mlflow/server-info", headers=bearer(SCIENTIST))
 

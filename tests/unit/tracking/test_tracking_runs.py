@@ -389,3 +389,32 @@ def test_many_runs_are_recorded_at_once(world):
         answers = set(pool.map(record, range(120)))
 
     assert answers == {200}
+
+
+def kind_of(world, name: str) -> str:
+    answer = world.client.get(
+        "/api/2.0/mlflow/experiments/get-by-name",
+        params={"experiment_name": name},
+        headers=bearer(SCIENTIST, **{"X-MLFLOW-WORKSPACE": "team"}),
+    )
+    tags = {tag["key"]: tag["value"] for tag in answer.json()["experiment"]["tags"]}
+    return tags["mlflow.experimentKind"]
+
+
+def test_the_experiment_of_a_run_is_for_training_models(world):
+    world.record("5e" * 16, "kind", experiment="kinds")
+
+    assert kind_of(world, "kinds") == "custom_model_development"
+
+
+def test_the_kind_that_somebody_gives_an_experiment_is_kept(world):
+    world.client.post(
+        "/api/2.0/mlflow/experiments/create",
+        json={
+            "name": "chats",
+            "tags": [{"key": "mlflow.experimentKind", "value": "genai_development"}],
+        },
+        headers=bearer(SCIENTIST, **{"X-MLFLOW-WORKSPACE": "team"}),
+    ).raise_for_status()
+
+    assert kind_of(world, "chats") == "genai_development"

@@ -7,7 +7,7 @@ import sys
 import uvicorn
 
 from trainyard_tracking.errors import BadSettings
-from trainyard_tracking.kube import HttpKube, KubeDown, KubeError, find_cluster
+from trainyard_tracking.kube import HttpKube, KubeDown, KubeError, find_cluster, own_namespace
 from trainyard_tracking.mlflow_env import mlflow_environment
 from trainyard_tracking.objects import S3Objects
 from trainyard_tracking.settings import Settings, read_settings
@@ -49,6 +49,7 @@ def _serve(settings: Settings) -> None:
         key=read_public_key(settings.verify_cert_file),
         database_url=settings.database_url,
         spool=settings.spool_dir,
+        namespace=own_namespace(),
     )
     service = compose(outside)
     for watcher in service.watchers:

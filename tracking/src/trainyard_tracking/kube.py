@@ -96,6 +96,12 @@ def find_cluster() -> Cluster:
     return Cluster(str(found.host), context, token=bearer)
 
 
+def own_namespace() -> str:
+    """Tell which namespace this pod is in; nothing outside of a cluster."""
+    file = _SERVICE_ACCOUNT / "namespace"
+    return file.read_text().strip() if file.exists() else ""
+
+
 @dataclass(slots=True)
 class HttpKube:
     """The real API server."""

@@ -64,6 +64,8 @@ class Outside:
     key: Ed25519PublicKey
     database_url: str
     spool: Path
+    namespace: str = ""
+    """The service's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,9 @@ def compose(outside: Outside) -> Service:
     sources = Sources(resources, outside.objects)
     namespaces = Cache("namespaces")
     reviews = Reviews(outside.kube)
-    _register(TrainyardStore(resources, sources), Namespaces(namespaces, reviews))
+    _register(
+        TrainyardStore(resources, sources), Namespaces(namespaces, reviews, own=outside.namespace)
+    )
     ledger = Ledger(_open_stores(outside.database_url))
     outside.spool.mkdir(parents=True, exist_ok=True)
     services = Services(

@@ -1,7 +1,7 @@
 """MLflow's workspaces are the namespaces of the cluster: listed for who may list their Runs.
 
 Workspaces are not made here; a namespace is. Rights are checked at the door, so a workspace that
-is asked for by name is given without asking the cluster.
+is asked for by name is given without asking the cluster. Those of the system are not listed.
 """
 
 from collections.abc import Iterable
@@ -23,16 +23,17 @@ from trainyard_tracking.watching import Cache
 class Namespaces(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
     """Namespaces as workspaces; read-only."""
 
-    def __init__(self, cache: Cache, reviews: Reviews) -> None:
+    def __init__(self, cache: Cache, reviews: Reviews, *, own: str = "") -> None:
         self.cache = cache
         self.reviews = reviews
+        self.own = own
 
     def list_workspaces(self) -> Iterable[Any]:
         who = CALLER.get()
         if not isinstance(who, Person):
             return [] if who is None else [Workspace(name=who.namespace)]
         names = sorted(one["metadata"]["name"] for one in self.cache.within())
-        return [Workspace(name=name) for name in names if self._lists(who, name)]
+        return [Workspace(name=name) for name in names if self._offers(who, name)]
 
     def get_workspace(self, workspace_name: str) -> Any:
         return Workspace(name=workspace_name)
@@ -48,6 +49,12 @@ class Namespaces(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
 
     def delete_workspace(self, workspace_name: str, mode: Any = None) -> None:
         raise failures.not_here("Deleting a workspace: delete the namespace instead. It")
+
+    def _offers(self, who: Person, name: str) -> bool:
+        """Leave out where nobody trains, unless somebody asks for it by name."""
+        if name != DEFAULT_WORKSPACE_NAME and (name.startswith("kube-") or name == self.own):
+            return False
+        return self._lists(who, name)
 
     def _lists(self, who: Person, namespace: str) -> bool:
         try:

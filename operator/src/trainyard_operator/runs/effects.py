@@ -109,7 +109,8 @@ class FinishRun(Effect):
         if log:
             folded["logArtifact"] = str(log)
         if headline in metrics:
-            folded["metric"] = f"{headline}={metrics[headline]}"
+            # A column for the eye; metrics has all digits.
+            folded["metric"] = f"{headline}={float(metrics[headline]):.6g}"
         return folded
 
 

@@ -23,6 +23,8 @@ _DEFAULTS = {
     "USER": "trainyard",
     "PYTHONUNBUFFERED": "1",
     "GIT_PYTHON_REFRESH": "quiet",
+    # The links would be of this cluster, and work on no laptop: `trainyard ui RUN` does.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 _NOT_A_VARIABLE = re.compile(r"[^A-Za-z0-9_]")
 

@@ -9,7 +9,7 @@ from trainyard_api.contract import DEFAULT_EXPERIMENT
 from trainyard_operator import names
 from trainyard_operator.engine.conditions import parse_time
 from trainyard_operator.engine.plan import Effect, Object
-from trainyard_operator.runs import effects
+from trainyard_operator.runs import effects, provenance
 from trainyard_operator.runs import status as run_status
 from trainyard_operator.runs.attempt import Attempt
 from trainyard_operator.runs.outcome import MAIN, container_state
@@ -25,7 +25,7 @@ def record_run(run: Object) -> effects.RecordRun:
         name=meta["name"],
         experiment=spec.get("experiment") or DEFAULT_EXPERIMENT,
         parameters=spec.get("parameters") or {},
-        tags={"trainyard.run": meta["name"], "trainyard.namespace": meta["namespace"]},
+        tags=provenance.tags(run),
         start_time=_milliseconds(meta["creationTimestamp"]),
         attempt=number,
         previous=_previous(status),

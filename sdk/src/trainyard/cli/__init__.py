@@ -84,7 +84,7 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         predict.predict,
     ),
     "Look": (status.status, resources.get, resources.describe, resources.delete),
-    "Connect": (proxy.proxy, status.doctor),
+    "Connect": (proxy.ui, proxy.proxy, status.doctor),
 }
 for _panel, _functions in _PANELS.items():
     for _function in _functions:

@@ -25,6 +25,19 @@ def complete_deployment(ctx: typer.Context, incomplete: str) -> list[str]:
     return _offer(ctx, incomplete, lambda client: _names(client, "mdep"))
 
 
+def complete_page(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer what has a page in MLflow's UI: names alone, or behind their kind as `run/NAME`."""
+    kinds = ("run", "model", "experiment")
+
+    def pages(client: "Client") -> list[str]:
+        named, slash, _ = incomplete.partition("/")
+        if slash:
+            return [f"{named}/{name}" for name in _names(client, named)]
+        return sorted({name for kind in kinds for name in _names(client, kind)})
+
+    return _offer(ctx, incomplete, pages)
+
+
 def complete_version(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the versions of the Model that was typed before, the newest first."""
     from trainyard_api.model_version import ModelVersion  # noqa: PLC0415  # only for Tab

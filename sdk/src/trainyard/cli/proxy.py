@@ -1,17 +1,26 @@
-"""`trainyard proxy`: the tracking service on a port of this machine."""
+"""`trainyard proxy, ui`: the tracking service on a port of this machine."""
 
-from typing import Annotated
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trainyard.cli.completion import complete_page
 from trainyard.cli.options import Context, Namespace, client_for
 from trainyard.cli.terminal import note
+
+if TYPE_CHECKING:
+    from trainyard._proxy import TrackingProxy
+    from trainyard.client import Client
+
+_PORT = 5000
 
 
 def proxy(
     port: Annotated[
         int, typer.Option(help="Port of this machine; 0 takes a free one.", min=0)
-    ] = 5000,
+    ] = _PORT,
     namespace: Namespace = "",
     context: Context = "",
 ) -> None:
@@ -35,7 +44,88 @@ def proxy(
             f"MLflow of namespace {client.namespace} is at {server.url} until Ctrl-C", style="bold"
         )
         print(f"export MLFLOW_TRACKING_URI={server.url}", flush=True)
-        try:
-            server.serve_forever(poll_interval=0.2)
-        except KeyboardInterrupt:
-            note("Closed")
+        _until_interrupted(server)
+
+
+def ui(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="[RUN|MODEL|EXPERIMENT]",
+            help="Whose page; run/NAME, model/NAME or experiment/NAME where several kinds have"
+            " the name. Without it, the experiments of the namespace.",
+            autocompletion=complete_page,
+            show_default=False,
+        ),
+    ] = "",
+    *,
+    browser: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open a browser, or only print the address.")
+    ] = True,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of this machine; default: 5000, or a free one if that is taken.", min=0
+        ),
+    ] = None,
+    namespace: Namespace = "",
+    context: Context = "",
+) -> None:
+    """Open a page of MLflow's UI in the browser, with your login added.
+
+    The address is of this machine and works until Ctrl-C: the command is the
+    way to the cluster, as `kubectl port-forward` would be.
+
+    \b
+    Examples:
+      trainyard ui
+      trainyard ui digits-deep
+      trainyard ui model/digits
+      trainyard ui experiment/digits --no-open
+    """
+    from trainyard.links import page  # noqa: PLC0415  # not for --help
+
+    client = client_for(namespace, context)
+    path = page(client, target)
+    with _listening(client, port) as server:
+        client.tracking.healthy()
+        print(f"{server.url}{path}", flush=True)
+        note("Works until Ctrl-C", style="bold")
+        if browser and _has_screen():
+            _show(server.url + path)
+        _until_interrupted(server)
+
+
+def _listening(client: "Client", port: int | None) -> "TrackingProxy":
+    from trainyard._proxy import TrackingProxy  # noqa: PLC0415  # not for --help
+    from trainyard.errors import InvalidInput  # noqa: PLC0415
+
+    first = _PORT if port is None else port
+    try:
+        return TrackingProxy(client.tracking, port=first, namespace=client.namespace)
+    except InvalidInput:
+        if port is not None:
+            raise
+        return TrackingProxy(client.tracking, port=0, namespace=client.namespace)
+
+
+def _has_screen() -> bool:
+    """Tell whether a browser would have a window: one in the terminal would take it over."""
+    if sys.platform in {"darwin", "win32"}:
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+
+
+def _show(url: str) -> None:
+    import threading  # noqa: PLC0415  # only here
+    import webbrowser  # noqa: PLC0415
+
+    # Some browsers hold whoever starts them until they are closed.
+    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+
+
+def _until_interrupted(server: "TrackingProxy") -> None:
+    try:
+        server.serve_forever(poll_interval=0.2)
+    except KeyboardInterrupt:
+        note("Closed")

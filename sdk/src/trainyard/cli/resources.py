@@ -179,10 +179,18 @@ def _print_verdict(kind: "type[Resource]", item: dict[str, Any]) -> None:
     name = item["metadata"]["name"]
     if kind.definition.plural == "runs" and verdict.settled and not verdict.good:
         print(f"  → trainyard logs {name}; once it is mended: trainyard rerun {name}")
+    if _has_page(kind.definition.plural, item.get("status") or {}):
+        print(f"  → trainyard ui {kind.definition.singular}/{name}")
     for condition in (item.get("status") or {}).get("conditions", []):
         if condition["type"] == "Registered" and condition["status"] == "False":
             print(f"Not registered: {condition['reason']}: {condition['message']}")
     print()
+
+
+def _has_page(plural: str, status: dict[str, Any]) -> bool:
+    """Tell whether MLflow's UI has a page of a resource already."""
+    shown_by = {"runs": "runID", "experiments": "experimentID"}
+    return plural == "models" or bool(status.get(shown_by.get(plural, "")))
 
 
 def delete(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trainyard.packing import Archive
     from trainyard.submission import RunOptions
 
+_NAMED = 5
 _RECORD_SECONDS = 10
 # What passes by itself, so that it is worth a moment's waiting.
 _STILL_REGISTERING = frozenset(
@@ -125,7 +126,13 @@ def _run_there(client: "Client", folder: Path, options: "RunOptions", *, detach:
 
 def _submit(client: "Client", folder: Path, options: "RunOptions") -> "Run":
     from trainyard.packing import human_size, pack  # noqa: PLC0415  # not for --help
-    from trainyard.submission import archive_run, name_prefix, rehearse, upload  # noqa: PLC0415
+    from trainyard.submission import (  # noqa: PLC0415
+        archive_run,
+        create,
+        name_prefix,
+        rehearse,
+        upload,
+    )
 
     rehearse(client, options, folder)
     archive = pack(folder)
@@ -134,7 +141,7 @@ def _submit(client: "Client", folder: Path, options: "RunOptions") -> "Run":
         fresh = upload(client, archive, sent=sent)
     size = human_size(archive.size)
     note(f"{'Uploaded' if fresh else 'Already there:'} {archive.files} files, {size}", style="dim")
-    created = client.create(archive_run(options, archive.digest, prefix=name_prefix(folder)))
+    created = create(client, archive_run(options, archive.digest, prefix=name_prefix(folder)))
     note(f"Created Run {created.metadata.name} in namespace {created.metadata.namespace}")
     return created
 
@@ -143,11 +150,15 @@ def _tell(archive: "Archive") -> None:
     from trainyard.packing import human_size  # noqa: PLC0415  # not for --help
 
     if archive.skipped:
-        names = ", ".join(archive.skipped[:5])
+        names = ", ".join(archive.skipped[:_NAMED])
         note(
             f"Left out, as links that lead outside, nowhere or in a circle: {names}",
             style="yellow",
         )
+    if archive.ignored:
+        more = len(archive.ignored) - _NAMED
+        names = ", ".join(archive.ignored[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+        note(f"Left out, as .gitignore says: {names}", style="dim")
     if archive.is_large:
         largest = ", ".join(f"{name} ({human_size(size)})" for name, size in archive.largest)
         note(
@@ -163,7 +174,7 @@ def follow_to_end(client: "Client", run: "Run") -> int:
 
     sink = LiveLog()
     name = run.metadata.name
-    where = f" -n {run.metadata.namespace}" if run.metadata.namespace != "default" else ""
+    where = elsewhere(run)
     try:
         finished = follow(client, run, sink)
     except KeyboardInterrupt:
@@ -180,6 +191,11 @@ def follow_to_end(client: "Client", run: "Run") -> int:
     sum_up(finished)
     sys.stdout.flush()
     return exit_code(finished) or (1 if unregistered(finished) else 0)
+
+
+def elsewhere(run: "Run") -> str:
+    """Return the option that a command about *run* needs in a namespace of its own."""
+    return f" -n {run.metadata.namespace}" if run.metadata.namespace != "default" else ""
 
 
 def recorded(client: "Client", run: "Run") -> "Run":
@@ -231,6 +247,8 @@ def sum_up(run: "Run") -> None:
     note(", ".join(fact for fact in facts if fact), style="green" if verdict.good else "red")
     if not verdict.good:
         note(f"{verdict.reason}: {verdict.message}")
+    if status.run_id:
+        note(f"  look at it     trainyard ui {run.metadata.name}{elsewhere(run)}", style="dim")
     if (why := unregistered(run)) and run.spec.register_ is not None:
         model = run.spec.register_.model
         note(f"Not registered as {model}: {why}", style="red")

@@ -88,11 +88,11 @@ def rerun(
     from trainyard_api.run import Run  # noqa: PLC0415
 
     from trainyard.parameters import parse_parameters  # noqa: PLC0415  # not for --help
-    from trainyard.submission import changed  # noqa: PLC0415
+    from trainyard.submission import changed, create  # noqa: PLC0415
 
     client = client_for(namespace, context)
     old = client.get(Run, name)
-    created = client.create(changed(old, parse_parameters(params or []), name=new_name))
+    created = create(client, changed(old, parse_parameters(params or []), name=new_name))
     note(f"Created Run {created.metadata.name}, like {name}")
     if detach:
         print(created.metadata.name)

@@ -62,7 +62,7 @@ def _split(value: Any, signature: Signature) -> Batch:
     if type(value) is not dict or type(value.get("data")) is not list:
         raise BadInput("expected {columns: [...], data: [[...], ...]}", field="dataframe_split")
     if signature.tensors:
-        return _instances(value["data"], signature)
+        return _rows(value["data"], signature, "dataframe_split")
     names = value.get("columns")
     if names is None:
         return table.from_rows(value["data"], None, signature)
@@ -77,18 +77,22 @@ def _records(value: Any, signature: Signature) -> Batch:
     if type(value) is not list:
         raise BadInput("expected an array of objects", field="dataframe_records")
     if signature.tensors:
-        return _instances(value, signature)
+        return _rows(value, signature, "dataframe_records")
     return table.from_records(value, signature)
 
 
 def _instances(value: Any, signature: Signature) -> Batch:
-    """Read rows: of objects, of arrays, or of plain values."""
+    return _rows(value, signature, "instances")
+
+
+def _rows(value: Any, signature: Signature, field: str) -> Batch:
+    """Read rows, of objects, of arrays, or of plain values; errors name `field`, as sent."""
     if type(value) is not list:
-        raise BadInput("expected an array with an item for each row", field="instances")
+        raise BadInput("expected an array with an item for each row", field=field)
     if value and type(value[0]) is dict:
-        return _instances_of_objects(value, signature)
+        return _rows_of_objects(value, signature, field)
     if not signature.columns:
-        return tensor.batch_of({_only_tensor(signature): value}, signature, field="instances")
+        return tensor.batch_of({_only_tensor(signature): value}, signature, field=field)
     if value and type(value[0]) is not list and len(signature.columns) == 1:
         return table.from_columns({signature.columns[0].name: value}, signature)
     return table.from_rows(value, None, signature)
@@ -101,7 +105,7 @@ def _only_tensor(signature: Signature) -> str:
     return signature.tensors[0].name if signature.tensors else ""
 
 
-def _instances_of_objects(value: list[Any], signature: Signature) -> Batch:
+def _rows_of_objects(value: list[Any], signature: Signature, field: str) -> Batch:
     if not signature.tensors:
         return table.from_records(value, signature)
     named: dict[str, list[Any]] = {}
@@ -110,13 +114,13 @@ def _instances_of_objects(value: list[Any], signature: Signature) -> Batch:
             if type(item) is not dict or wanted.name not in item:
                 raise BadInput("the tensor is missing", field=wanted.name, row=index)
         named[wanted.name] = [item[wanted.name] for item in value]
-    return tensor.batch_of(named, signature, field="instances")
+    return tensor.batch_of(named, signature, field=field)
 
 
 def _inputs(value: Any, signature: Signature) -> Batch:
     """Read columns or tensors by name; an array is read as rows."""
     if type(value) is not dict:
-        return _instances(value if type(value) is list else [value], signature)
+        return _rows(value if type(value) is list else [value], signature, "inputs")
     if signature.tensors or (not signature.columns and _nested(value)):
         return tensor.batch_of(value, signature, field="inputs")
     lists = {k: v if type(v) is list else [v] for k, v in value.items()}
@@ -146,7 +150,7 @@ def _csv(body: bytes, signature: Signature) -> Batch:
     named = {n: [_cell(text, kinds.get(n)) for text in v] for n, v in columns.items()}
     if signature.tensors:
         values = [list(row) for row in zip(*named.values(), strict=True)]
-        return _instances(values, signature)
+        return _rows(values, signature, "csv")
     return table.from_columns(named, signature)
 
 

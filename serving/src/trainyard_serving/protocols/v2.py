@@ -19,6 +19,10 @@ _DTYPES: Final = {
     **{f"UINT{bits}": f"uint{bits}" for bits in (8, 16, 32, 64)},
     **{f"FP{bits}": f"float{bits}" for bits in (16, 32, 64)},
 }
+_OF_OTHER_SERVERS: Final = frozenset(
+    {"binary_data_output", "content_type", "headers", "priority", "timeout"}
+    | {"sequence_id", "sequence_start", "sequence_end", "triton_enable_empty_final_response"}
+)
 MAX_VALUES: Final = 1 << 31
 _KINDS: Final = {name: kind_of_dtype(dtype) for name, dtype in _DTYPES.items()} | {"BYTES": TEXT}
 _DATATYPES: Final = {dtype: name for name, dtype in _DTYPES.items()}
@@ -66,11 +70,15 @@ def read(body: bytes, signature: Signature) -> Asked:
 
 
 def _params(raw: Any, signature: Signature) -> dict[str, Any]:
-    """Take the model's parameters; the protocol lets others pass unknown ones."""
+    """Take the model's parameters, past those that clients add by themselves for other servers.
+
+    The protocol would let unknown ones pass, and a slip of the keyboard with them.
+    """
     if raw is not None and not isinstance(raw, dict):
         raise BadInput("expected an object", field="parameters")
     known = {p.name for p in signature.params}
-    return params.checked({k: v for k, v in (raw or {}).items() if k in known}, signature)
+    meant = {k: v for k, v in (raw or {}).items() if k in known or k not in _OF_OTHER_SERVERS}
+    return params.checked(meant, signature)
 
 
 def _wanted(raw: Any) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import httptools
 
+from trainyard_serving.settings import MAX_BODY_BYTES_ENV
 from trainyard_serving.web.answers import Answer, Request, problem
 from trainyard_serving.web.shared import Shared
 
@@ -220,7 +221,11 @@ class Connection(asyncio.Protocol):
 
     def _too_large(self) -> None:
         limit = self._limits.body_bytes
-        self._fail(413, f"the body is larger than {limit} bytes: send fewer rows in a request")
+        self._fail(
+            413,
+            f"the body is larger than {limit} bytes: send fewer rows in a request, or serve with"
+            f" an image that sets {MAX_BODY_BYTES_ENV}",
+        )
 
     def _fail(self, status: int, message: str) -> None:
         """Answer a request that can't be read to its end, after those before it."""

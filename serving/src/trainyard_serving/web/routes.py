@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 from typing import Any, Final
 
+from trainyard_api.contract import RELEASE
+
 from trainyard_serving import protocols
 from trainyard_serving.batch import Batch
 from trainyard_serving.errors import (
@@ -171,7 +173,7 @@ class Routes:
 
     def _server(self, _request: Request) -> Answer:
         return json_answer(
-            {"name": "trainyard", "version": _own_version(), "extensions": ["model_repository"]}
+            {"name": "trainyard", "version": RELEASE, "extensions": ["model_repository"]}
         )
 
     def _ready(self, _request: Request) -> Answer:
@@ -250,16 +252,8 @@ def _predict(
     model.dataplane.submit(batch, done, large=large)
 
 
-def _own_version() -> str:
-    return _version("trainyard")
-
-
 def _mlflow_version() -> str:
-    return _version("mlflow-skinny")
-
-
-def _version(package: str) -> str:
     try:
-        return version(package)
+        return version("mlflow-skinny")
     except PackageNotFoundError:
         return "unknown"

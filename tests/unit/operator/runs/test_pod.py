@@ -120,6 +120,7 @@ class TestMain:
         assert (seen["HOME"], seen["DATA"]) == ("/data", "x")
         assert seen["USER"] == "trainyard"
         assert "MLFLOW_RUN_ID" not in seen
+        assert seen["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] == "true"
         assert len({each["name"] for each in made["env"]}) == len(made["env"])
 
     def test_its_last_lines_are_its_termination_message(self) -> None:

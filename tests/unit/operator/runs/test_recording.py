@@ -33,6 +33,16 @@ class TestRecording:
 
         assert done.outcome == outcome
 
+    @pytest.mark.parametrize(
+        ("value", "shown"),
+        [("0.9722222222222222", "0.972222"), ("3", "3"), ("1.5e-07", "1.5e-07"), ("NaN", "nan")],
+    )
+    def test_the_headline_has_the_digits_that_people_read(self, value: str, shown: str) -> None:
+        ending = effects.FinishRun("team", "id", "FINISHED", 0, {})
+        status = ending.fold({}, {"metrics": {"acc": value}, "metric": "acc"})
+
+        assert (status["metric"], status["metrics"]) == (f"acc={shown}", {"acc": value})
+
     def test_a_success_registers_its_model(self) -> None:
         run = given.run(status=ended_status(), register={"model": "digits"})
 

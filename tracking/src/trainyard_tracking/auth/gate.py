@@ -65,8 +65,7 @@ class Gate:
             Forbidden: the rule does not let this identity do this.
         """
         if isinstance(who, Person):
-            self._person(match.rule, call, who)
-            return None
+            return self._person(match.rule, call, who)
         if isinstance(who, RunIdentity):
             return self._run(match.rule, call, who)
         if isinstance(who, VersionIdentity):
@@ -90,12 +89,13 @@ class Gate:
             raise Forbidden(f"The token of a Deployment does not allow {call.method} {call.path}")
         rule.deployment(call, who)
 
-    def _person(self, rule: Rule, call: Call, who: Person) -> None:
+    def _person(self, rule: Rule, call: Call, who: Person) -> Reply | None:
         if rule.people is Access.NOBODY:
             raise Forbidden(f"{call.method} {call.path} is switched off on this service")
         for permission in _permissions(rule, call):
             if not self.reviews.may(who, permission):
                 raise Forbidden(f"User {who.username!r} may not {permission}")
+        return None if rule.answer is None else Reply(rule.answer)
 
 
 def _permissions(rule: Rule, call: Call) -> list[Permission]:

@@ -1,8 +1,9 @@
 """The rule of every route of MLflow 3.17. Rows only.
 
 Parts of MLflow that would run code, hold secrets of third parties or call out are off for all:
-gateway, jobs, assistant, MCP, webhooks, scorers' invocation. So are URLs signed for the object
-store, which no pod and no laptop can reach.
+gateway, jobs, assistant, MCP, webhooks, scorers' invocation. The UI, which asks of them by itself,
+is told that there is nothing. Off are also URLs signed for the object store, which no pod and no
+laptop can reach.
 """
 
 from trainyard_tracking.auth.artifact_scope import (
@@ -49,7 +50,6 @@ PAGES = (
     row("GET", "/health", Access.OPEN, anything),
     row("GET", f"{_V3}/server-info", _KNOWN, anything),
     row("GET", f"{_V3}/ui-telemetry", _KNOWN),
-    row("POST", f"{_V3}/ui-telemetry", _NOBODY),
     row("GET", f"{_V3}/workspaces", _KNOWN),
     row("GET", f"{_V3}/workspaces/{{}}", _KNOWN),
     row("POST PATCH DELETE", f"{_V3}/workspaces", _NOBODY, prefix=True),
@@ -190,6 +190,32 @@ NOTES = (
     *_notes("scorers"),
 )
 
+# What the UI asks by itself, on pages that have another purpose, of parts that are off: a
+# refusal would stand in red on every visit.
+QUIET = tuple(
+    row(method, path, _KNOWN, answer=answer)
+    for method, path, answer in (
+        ("POST", f"{_V3}/ui-telemetry", {"status": "disabled"}),
+        ("GET", f"{_V2}/gateway-proxy", {"endpoints": []}),
+        ("GET", f"{_V2}/webhooks", {"webhooks": []}),
+        ("GET", f"{_V3}/assistant/config", {"providers": {}, "projects": {}}),
+        ("GET", f"{_V3}/assistant/providers", {"providers": [], "resolved": None}),
+        ("GET", f"{_V3}/gateway/budgets/list", {"budget_policies": []}),
+        ("GET", f"{_V3}/gateway/budgets/windows", {"windows": []}),
+        ("GET", f"{_V3}/gateway/endpoints/bindings/list", {"bindings": []}),
+        ("GET", f"{_V3}/gateway/endpoints/list", {"endpoints": []}),
+        ("GET", f"{_V3}/gateway/guardrails/list", {"guardrails": []}),
+        ("GET", f"{_V3}/gateway/model-definitions/list", {"model_definitions": []}),
+        ("GET", f"{_V3}/gateway/secrets/config", {"secrets_available": False}),
+        ("GET", f"{_V3}/gateway/secrets/list", {"secrets": []}),
+        ("GET", f"{_V3}/gateway/supported-models", {"models": []}),
+        ("GET", f"{_V3}/gateway/supported-providers", {"providers": []}),
+        ("GET", f"{_V3}/mcp-servers", {"mcp_servers": []}),
+        ("GET", f"{_V3}/mcp-servers/endpoints", {"mcp_access_endpoints": []}),
+        ("POST", f"{_V3}/prompt-optimization/jobs/search", {"jobs": []}),
+    )
+)
+
 OFF = tuple(
     row(_ALL, path, _NOBODY, prefix=True)
     for path in (
@@ -217,5 +243,6 @@ MLFLOW_ROWS = (
     *REGISTRY,
     *TRACES,
     *NOTES,
+    *QUIET,
     *OFF,
 )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from trainyard_tracking.auth.call import Call, Reply
+from trainyard_tracking.auth.call import Body, Call, Reply
 from trainyard_tracking.auth.ownership import Ownership
 from trainyard_tracking.identity import DeploymentIdentity, RunIdentity, VersionIdentity
 
@@ -46,6 +46,8 @@ class Rule:
     run: RunCheck | None = None
     version: VersionCheck | None = None
     deployment: DeploymentCheck | None = None
+    answer: Body | None = None
+    """What people are told in MLflow's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,11 @@ def row(
     *,
     version: VersionCheck | None = None,
     deployment: DeploymentCheck | None = None,
+    answer: Body | None = None,
     prefix: bool = False,
 ) -> Row:
     """Make a row; `people` may be written `update runs`, several joined by a comma."""
-    rule = Rule(_people(people), run, version, deployment)
+    rule = Rule(_people(people), run, version, deployment, answer)
     return Row(frozenset(methods.split()), template, rule, prefix)
 
 
