@@ -76,6 +76,10 @@ async def _counted(runs: Space, n: int) -> Figures:
     }
 
 
+async def _left_alone(_: Scene, __: str, ___: float) -> None:
+    """Show what is so without a strike."""
+
+
 async def _deleted(scene: Scene, leader: str, _: float) -> None:
     path = f"{_path(leader)}?gracePeriodSeconds=0"
     await scene.api.delete(path)
@@ -103,4 +107,10 @@ def _path(pod: str) -> str:
     return f"/api/v1/namespaces/{SYSTEM}/pods/{pod}"
 
 
-WAYS = {"deleted": _deleted, "killed": _killed, "cut off": _cut_off, "stopped": _stopped}
+WAYS: dict[str, Way] = {
+    "left alone": _left_alone,
+    "deleted": _deleted,
+    "killed": _killed,
+    "cut off": _cut_off,
+    "stopped": _stopped,
+}
