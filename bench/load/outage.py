@@ -49,6 +49,12 @@ class Tracking:
         await self._select({LABEL: "hung"})
         # The connections that the operator keeps end with the pod that they lead to.
         await release.scale(self.api, release.TRACKING, 0)
+        chosen = "%2C".join(f"{key.replace('/', '%2F')}%3D{v}" for key, v in self.selector.items())
+
+        async def is_gone() -> bool:
+            return not (await self.api.get(f"{_PODS}?labelSelector={chosen}"))["items"]
+
+        await until(is_gone, what="the true tracking service is gone")
 
     async def end(self) -> None:
         """Have nobody there."""

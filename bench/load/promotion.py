@@ -20,6 +20,7 @@ class Model:
 
     api: Api
     space: str
+    user: str
     holds: int = field(default=0)
 
     async def promote(self, *, seconds: float) -> float:
@@ -27,7 +28,8 @@ class Model:
         wanted = 2 if self.holds == 1 else 1
         path = f"{_collection(self.space, MODELS)}/{NAME}"
         begun = time.time()
-        await self.api.patch(path, {"spec": {"aliases": {STAGE: wanted}}})
+        spec = {"aliases": {STAGE: wanted}, "promotedBy": self.user}
+        await self.api.patch(path, {"spec": spec})
 
         async def is_held() -> bool:
             status = (await self.api.get(path)).get("status") or {}
@@ -52,7 +54,14 @@ async def published(api: Api, space: str) -> Model:
         return [_is_published(each) for each in (await api.get(path))["items"]] == [True, True]
 
     await until(are_published, what="two versions are Published", seconds=_PUBLISH, every=1)
-    return Model(api, space)
+    return Model(api, space, await _user(api))
+
+
+async def _user(api: Api) -> str:
+    """Return who we are: who moves a stage with approval must say so."""
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    review = await api.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", body)
+    return str(review["status"]["userInfo"]["username"])
 
 
 def _is_published(version: Object) -> bool:
