@@ -18,6 +18,11 @@ def spread(name: str, values: Sequence[float]) -> Figures:
     }
 
 
+def prefixed(name: str, figures: Figures) -> Figures:
+    """Return figures of a part, with its name before theirs."""
+    return {f"{name}: {key}": value for key, value in figures.items()}
+
+
 def shown(figures: Mapping[str, float | str]) -> str:
     """Return a table."""
     lines = []

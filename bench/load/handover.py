@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import node
 import release
 from board import JOB_PATH, RUN_PATH
-from figures import Figures
+from figures import Figures, prefixed
 from overlaps import led, overlap, wrote
 from program import say
 from readings import SYSTEM
@@ -34,7 +34,7 @@ async def play(n: int, seconds: float) -> Figures:
             async with space(scene.api) as runs:
                 found = await _hand_over(scene, runs, n, way, seconds)
             say(f"Leader {name}: {found['longest without a renewal, s']:.1f} s without a leader")
-            figures |= {f"{name}: {key}": value for key, value in found.items()}
+            figures |= prefixed(name, found)
     return figures
 
 

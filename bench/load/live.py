@@ -6,9 +6,8 @@ import time
 import kubelet_pod
 from api import BenchError
 from board import RUN_PATH
-from figures import Figures, spread
+from figures import Figures, prefixed, spread
 from program import command, say
-from samples import Sample
 from scene import START, Scene, Space, prepared, space
 from trainyard_cluster import paths
 
@@ -45,13 +44,9 @@ async def _live(scene: Scene, runs: Space, names: list[str], until: float) -> Fi
         "live for, s": end - begun,
         "logs followed at once, at most": max(followed),
         "operator: open files, at most": max(files, default=0),
-        "operator: writes per s": scene.samples.grown(_writes, begun, end),
+        "operator: writes per s": scene.samples.grown("writes", begun, end),
     }
     return figures | scene.operator(begun, end) | spread("cancel to Finished", cancels)
-
-
-def _writes(each: Sample) -> float:
-    return each.writes
 
 
 async def _end(scene: Scene, runs: Space, names: list[str]) -> Figures:
@@ -73,8 +68,7 @@ async def _end(scene: Scene, runs: Space, names: list[str]) -> Figures:
         "Runs without an archived log": len(left) - await _archived(runs, left),
         f"whole logs, of {len(logs)} looked at": len(whole),
     }
-    after = {f"{name}, at the end": value for name, value in scene.operator(begun, now).items()}
-    return figures | after
+    return figures | prefixed("at the end", scene.operator(begun, now))
 
 
 async def _archived(runs: Space, names: list[str]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import release
 from api import Object
 from board import RUN_PATH
-from figures import Figures
+from figures import Figures, prefixed
 from loads import run
 from posting import in_parallel
 from program import say
@@ -73,7 +73,7 @@ async def _start(scene: Scene, n: int, *, seconds: float) -> Figures:
         "CPU from start to end, s": _cpu(scene, begun, end),
     }
     say(f"{n} started: Ready after {ready - begun:.1f} s")
-    return {f"{name}: {key}": value for key, value in found.items()}
+    return prefixed(name, found)
 
 
 def _cpu(scene: Scene, begun: float, end: float) -> float:

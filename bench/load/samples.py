@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -46,11 +46,11 @@ class Samples:
         """Return the largest resident memory, MiB."""
         return max((each.rss for each in self.taken if start <= each.at <= end), default=0.0)
 
-    def grown(self, of: Callable[[Sample], float], start: float, end: float) -> float:
-        """Return how much a counter grew a second, over all processes."""
+    def grown(self, name: str, start: float, end: float) -> float:
+        """Return how much a counter grew a second, of time that anyone led, over all processes."""
         growth, seconds = 0.0, 0.0
         for _, _, old, new in self.steps(start, end):
-            growth += of(new) - of(old)
+            growth += getattr(new, name) - getattr(old, name)
             seconds += (new.at - old.at) if new.leads else 0.0
         return growth / seconds if seconds else 0.0
 

@@ -52,13 +52,9 @@ class Scene:
         """Return what the operator and its lease were like meanwhile."""
         return {
             "operator: largest RSS, MiB": self.samples.peak(start, end),
-            "operator: CPU, ms per s": 1000 * self.samples.grown(_cpu, start, end),
+            "operator: CPU, ms per s": 1000 * self.samples.grown("cpu", start, end),
             "lease: longest without a renewal, s": self.lease.largest_gap(start, end),
         }
-
-
-def _cpu(each: samples.Sample) -> float:
-    return each.cpu
 
 
 @asynccontextmanager

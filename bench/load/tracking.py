@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import outage
 import promotion
 from api import BenchError
-from figures import Figures, spread
+from figures import Figures, prefixed, spread
 from program import say
 from promotion import Model
-from samples import Sample
 from scene import START, Scene, Space, prepared, space
 from waiting import NOWHERE
 
@@ -41,7 +40,7 @@ async def play(n: int, seconds: float) -> Figures:
             total = n + TRIES + 2
             recorded = await runs.runs.reached("Recorded", total, seconds=2 * START)
             figures |= {"back: ready to all Recorded, s": recorded - back}
-        figures |= _prefixed("back", scene.operator(back, recorded))
+        figures |= prefixed("back", scene.operator(back, recorded))
         left = [name for name in names if "Cancelled" not in runs.runs.when[name]]
         lost = len(runs.runs.lacking("Succeeded", left))
         return {**figures, "Runs that did not succeed": lost}
@@ -75,8 +74,8 @@ async def _phase(name: str, scene: Scene, acts: Acts, seconds: float) -> Figures
     found: Figures = {"for, s": end - begun}
     found |= spread("cancel to Finished", cancels) | spread("promotion", moves)
     found["cancels, promotions that took too long"] = 2 * TRIES - len(cancels) - len(moves)
-    found["requests to tracking per s"] = scene.samples.grown(_requests, begun, end)
-    return _prefixed(name, found | scene.operator(begun, end))
+    found["requests to tracking per s"] = scene.samples.grown("tracking", begun, end)
+    return prefixed(name, found | scene.operator(begun, end))
 
 
 async def _cancel(acts: Acts, took: list[float]) -> None:
@@ -91,11 +90,3 @@ async def _move(acts: Acts, took: list[float]) -> None:
         took.append(await acts.model.promote(seconds=PATIENCE))
     except BenchError as exc:
         say(f"promotion: {exc}")
-
-
-def _requests(each: Sample) -> float:
-    return each.tracking
-
-
-def _prefixed(name: str, figures: Figures) -> Figures:
-    return {f"{name}: {key}": value for key, value in figures.items()}

@@ -5,7 +5,6 @@ import time
 
 from figures import Figures, spread
 from program import say
-from samples import Sample
 from scene import START, prepared, space
 
 SAMPLES = 20
@@ -25,7 +24,7 @@ async def play(n: int, seconds: float) -> Figures:
         rested = time.time()
         figures = {"Runs that wait": n, "all have a Job after POST, s": made - begun}
         figures |= scene.operator(quiet, rested)
-        figures["operator: writes per s"] = scene.samples.grown(_writes, quiet, rested)
+        figures["operator: writes per s"] = scene.samples.grown("writes", quiet, rested)
         delays = []
         for number in range(SAMPLES):
             asked = await runs.post([number], name="new")
@@ -34,7 +33,3 @@ async def play(n: int, seconds: float) -> Figures:
         await runs.runs.reached("Recorded", SAMPLES, seconds=START)
         say(f"{SAMPLES} new Runs, one after another, had their Jobs and are Recorded")
         return figures | spread("POST to Job of a new Run", delays)
-
-
-def _writes(each: Sample) -> float:
-    return each.writes
