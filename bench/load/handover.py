@@ -46,7 +46,7 @@ async def _hand_over(scene: Scene, runs: Space, n: int, way: Way, seconds: float
     struck = time.time()
     await way(scene, leader, seconds)
     names = list(await posting)
-    await runs.runs.reached("Finished", n, seconds=START)
+    finished = await runs.runs.reached("Finished", n, seconds=START)
     recorded = await runs.runs.reached("Recorded", n, seconds=START)
     await asyncio.sleep(2)  # last writes
     end = time.time()
@@ -56,6 +56,7 @@ async def _hand_over(scene: Scene, runs: Space, n: int, way: Way, seconds: float
         "hand-overs": len(scene.lease.hand_overs(begun, end)),
         "two wrote, s": overlap(steps, wrote),
         "two said that they lead, s": overlap(steps, led),
+        "strike to all Finished, s": finished - struck,
         "strike to all Recorded, s": recorded - struck,
         "Runs that did not succeed": len(runs.runs.lacking("Succeeded", names)),
         **await _counted(runs, n),

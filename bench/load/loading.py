@@ -21,7 +21,7 @@ async def play(n: int, seconds: float) -> Figures:
     async with (
         prepared(seconds=1.0, every=EVERY) as scene,
         release.scaling(scene.api, release.OPERATOR),
-        space(scene.api, gone_in=3 * START) as runs,
+        space(scene.api) as runs,
     ):
         await runs.post([0], name="real")
         await runs.runs.reached("Recorded", 1, seconds=START)

@@ -104,7 +104,7 @@ class Space:
 
 
 @asynccontextmanager
-async def space(api: Api, suffix: str = "runs", *, gone_in: float = 900) -> AsyncIterator[Space]:
+async def space(api: Api, suffix: str = "runs", *, gone_in: float = 1800) -> AsyncIterator[Space]:
     """Give a namespace for Runs; take it away with all that is in it."""
     async with AsyncExitStack() as stack:
         name = await stack.enter_async_context(namespace(api, f"{SPACE}-{suffix}", gone_in=gone_in))
