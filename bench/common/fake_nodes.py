@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -85,7 +84,7 @@ async def _are_ready(api: Api, process: subprocess.Popen[bytes]) -> bool:
 
 
 def _started(seconds: float | None) -> "subprocess.Popen[bytes]":
-    stages = Path(tempfile.gettempdir()) / f"trainyard-bench-stages-{os.getpid()}.yaml"
+    stages = paths.logs() / "kwok-bench-stages.yaml"  # beside its log, written anew each time
     stages.write_text(yaml.safe_dump_all(_stages(seconds)), encoding="utf-8")
     words = [
         str(tools.kwok()),
