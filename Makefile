@@ -10,7 +10,7 @@ KUBECONFIG_FILE = $(shell $(CLUSTER) kubeconfig)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv cluster images install quickstart down clean fmt lint types contracts generate \
-	test test-unit test-apiserver test-chart test-docs test-e2e bench-operator
+	test test-unit test-apiserver test-chart test-docs test-e2e bench-operator bench-load
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -84,3 +84,6 @@ test-e2e: images ## The examples and the faults, on the local cluster
 
 bench-operator: install ## 500 Runs on fake nodes against as many bare Jobs
 	@$(BIN)/python bench/operator/run.py
+
+bench-load: install ## The operator with 1,000 Runs live, without tracking, without a leader (an hour)
+	@$(BIN)/python bench/load/run.py all

@@ -4,23 +4,23 @@ On the local cluster, with fake nodes and the controllers' limits raised; see ..
 """
 
 import argparse
-import asyncio
 import json
 import os
-import signal
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1] / "common"))
+
 import fake_nodes
 import kubelet_pod
 import limits
+import program
 import report
-from api import Api, BenchError, connected, namespace
+from api import Api, connected, namespace
 from loads import BARE_JOBS, TRAINYARD_RUNS, Load
+from program import say
 from readings import Operator, find_operator
-from trainyard_cluster import paths
-from trainyard_cluster.shell import StepError
 from window import Window, measure
 
 WARM_UP = 20
@@ -64,31 +64,13 @@ async def one(api: Api, operator: Operator, load: Load, n: int) -> Window:
     return window
 
 
-def say(text: str) -> None:
-    print(f"  • {text}", flush=True)
-
-
-async def guarded(n: int, rounds: int) -> list[report.Round]:
-    """Measure; a SIGTERM cleans up as an interrupt from the keyboard does."""
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await bench(n, rounds)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=500, help="Runs, and Jobs, in a round")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--out", type=Path, help="file for the figures as JSON")
     options = parser.parse_args()
-    os.environ["KUBECONFIG"] = str(paths.kubeconfig())
-    try:
-        rounds = asyncio.run(guarded(options.n, options.rounds))
-    except (BenchError, StepError) as exc:
-        sys.exit(f"bench/operator: {exc}")
-    except asyncio.CancelledError:
-        sys.exit("bench/operator: stopped")
+    rounds = program.run("bench/operator", bench(options.n, options.rounds))
     print(f"\n{options.n} Runs and {options.n} bare Jobs, pods of {POD_SECONDS:.0f} s on kwok's")
     print(f"nodes, {os.cpu_count()} cores for everything, this client included.\n")
     print(report.shown(rounds))

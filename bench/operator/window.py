@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from api import Api, BenchError, Object
 from loads import Load
+from posting import post
 from readings import Operator, Reading, read
 
-CLIENTS = 16
 PATIENCE = 900
 # Events and last statuses come late; they belong to the window that caused them.
 SETTLE = 5
@@ -123,13 +123,7 @@ async def _watch(api: Api, path: str, version: str, progress: _Progress, start: 
 
 
 async def _post(api: Api, path: str, load: Load, n: int, start: float) -> float:
-    numbers = iter(range(n))
-
-    async def client() -> None:
-        for number in numbers:
-            await api.create(path, load.body(number))
-
-    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    await post(api, path, map(load.body, range(n)))
     return time.monotonic() - start
 
 

@@ -16,8 +16,12 @@ PORT = 10250
 NAME = "fake-kubelet"
 
 
-async def start(api: Api, space: str, *, image: str, seconds: float) -> str:
-    """Start it in a namespace; return its address once it answers."""
+async def start(api: Api, space: str, *, image: str, seconds: float | None) -> str:
+    """Start it in a namespace; return its address once it answers.
+
+    Args:
+        seconds: How long programs run; None: until `end` says otherwise.
+    """
     base = f"/api/v1/namespaces/{space}"
     await api.create(f"{base}/secrets", _files())
     await api.create(f"{base}/pods", _pod(image, seconds))
@@ -29,6 +33,20 @@ async def start(api: Api, space: str, *, image: str, seconds: float) -> str:
 
     await until(is_ready, what=f"pod {space}/{NAME} is ready")
     return str((await api.get(path))["status"]["podIP"])
+
+
+async def end(api: Api, space: str, pods: str = "") -> None:
+    """Say that the programs of all pods are over whose namespace/name begins so."""
+    await api.text(f"{_proxy(space)}/end/{pods}", method="POST")
+
+
+async def following(api: Api, space: str) -> int:
+    """Return how many logs are followed now."""
+    return int((await api.get(f"{_proxy(space)}/figures"))["following"])
+
+
+def _proxy(space: str) -> str:
+    return f"/api/v1/namespaces/{space}/pods/https:{NAME}:{PORT}/proxy"
 
 
 def _files() -> Object:
@@ -62,13 +80,13 @@ def _pair() -> tuple[str, str]:
     return private.decode(), certificate.public_bytes(pem).decode()
 
 
-def _pod(image: str, seconds: float) -> Object:
+def _pod(image: str, seconds: float | None) -> Object:
     container = {
         "name": "kubelet",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "/bench/fake_kubelet.py"],
-        "env": [{"name": "SECONDS", "value": str(seconds)}],
+        "env": [{"name": "SECONDS", "value": str(seconds or "inf")}],
         "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from api import Api, BenchError
+from api import Api, BenchError, Object
 
 SYSTEM = "trainyard-system"
 WRITES = frozenset({"POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION"})
 SAMPLE_SECONDS = 2
-_SELECTOR = "app.kubernetes.io%2Fcomponent%3Doperator"
+SELECTOR = "app.kubernetes.io%2Fcomponent%3Doperator"
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
@@ -66,8 +66,8 @@ class Operator:
 
     async def metrics(self) -> str:
         """Read /metrics, and keep the largest resident memory seen, in MiB."""
-        text = await self.api.text(_metrics_of(self.pod))
-        self.peak = max(self.peak, _sum(text, "process_resident_memory_bytes") / 2**20)
+        text = await self.api.text(metrics_of(self.pod))
+        self.peak = max(self.peak, total(text, "process_resident_memory_bytes") / 2**20)
         return text
 
     @asynccontextmanager
@@ -86,18 +86,23 @@ class Operator:
             await self.metrics()
 
 
+async def replicas(api: Api) -> list[Object]:
+    """Return the operator's pods."""
+    pods = await api.get(f"/api/v1/namespaces/{SYSTEM}/pods?labelSelector={SELECTOR}")
+    return list(pods["items"])
+
+
 async def find_operator(api: Api) -> Operator:
     """Return the replica that leads.
 
     Raises:
         BenchError: There is none.
     """
-    pods = await api.get(f"/api/v1/namespaces/{SYSTEM}/pods?labelSelector={_SELECTOR}")
-    for pod in pods["items"]:
+    for pod in await replicas(api):
         if pod["status"]["phase"] != "Running" or "deletionTimestamp" in pod["metadata"]:
             continue
         name = pod["metadata"]["name"]
-        if _sum(await api.text(_metrics_of(name)), "leader_election_master_status"):
+        if total(await api.text(metrics_of(name)), "leader_election_master_status"):
             return Operator(api, name, pod["spec"]["containers"][0]["image"])
     raise BenchError(f"no operator leads in {SYSTEM}: run `make install`")
 
@@ -109,33 +114,33 @@ async def read(api: Api, operator: Operator) -> Reading:
         writes=_writes(everybody),
         requests=_requests(own),
         operator={
-            "cpu": _sum(own, "process_cpu_seconds_total"),
-            "reconciles": _sum(own, "controller_runtime_reconcile_total", controller="runs"),
-            "tracking calls": _sum(own, "trainyard_tracking_client_requests_total"),
-            "log bytes": _sum(own, "trainyard_log_bytes_total"),
+            "cpu": total(own, "process_cpu_seconds_total"),
+            "reconciles": total(own, "controller_runtime_reconcile_total", controller="runs"),
+            "tracking calls": total(own, "trainyard_tracking_client_requests_total"),
+            "log bytes": total(own, "trainyard_log_bytes_total"),
         },
-        api_cpu=_sum(everybody, "process_cpu_seconds_total"),
+        api_cpu=total(everybody, "process_cpu_seconds_total"),
     )
 
 
-def _metrics_of(pod: str) -> str:
+def metrics_of(pod: str) -> str:
     return f"/api/v1/namespaces/{SYSTEM}/pods/{pod}:8081/proxy/metrics"
 
 
-def _samples(text: str, name: str) -> Iterator[tuple[dict[str, str], float]]:
+def samples(text: str, name: str) -> Iterator[tuple[dict[str, str], float]]:
     for line in text.splitlines():
         found = _SAMPLE.match(line) if line.startswith(name) else None
         if found and found[1] == name:
             yield dict(_LABEL.findall(found[2] or "")), float(found[3])
 
 
-def _sum(text: str, name: str, **labels: str) -> float:
-    return sum(value for held, value in _samples(text, name) if labels.items() <= held.items())
+def total(text: str, name: str, **labels: str) -> float:
+    return sum(value for held, value in samples(text, name) if labels.items() <= held.items())
 
 
 def _requests(text: str) -> Counts:
     found: dict[str, float] = defaultdict(float)
-    for labels, value in _samples(text, "rest_client_requests_total"):
+    for labels, value in samples(text, "rest_client_requests_total"):
         found[labels["method"]] += value
     return found
 
@@ -143,7 +148,7 @@ def _requests(text: str) -> Counts:
 def _writes(text: str) -> Counts:
     """Count by `VERB resource/subresource.group`, whatever came of the requests."""
     found: dict[str, float] = defaultdict(float)
-    for labels, value in _samples(text, "apiserver_request_total"):
+    for labels, value in samples(text, "apiserver_request_total"):
         if labels["verb"] in WRITES:
             resource = "/".join(filter(None, (labels["resource"], labels["subresource"])))
             resource = ".".join(filter(None, (resource, labels["group"])))

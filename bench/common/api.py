@@ -11,7 +11,6 @@ import orjson
 from trainyard_operator.engine.access import Access, find_access
 
 Object = dict[str, Any]
-JSON = {"Content-Type": "application/json"}
 
 
 class BenchError(Exception):
@@ -25,14 +24,17 @@ class Api:
     access: Access
     session: aiohttp.ClientSession
 
-    async def text(self, path: str, *, method: str = "GET", body: Object | None = None) -> str:
+    async def text(
+        self, path: str, *, method: str = "GET", body: Object | None = None, kind: str = "json"
+    ) -> str:
         """Send a request; return the answer as it is.
 
         Raises:
             BenchError: The API server refused, or did not answer.
         """
         data = None if body is None else orjson.dumps(body)
-        headers = self.access.headers() | (JSON if data else {})
+        content = {"Content-Type": f"application/{kind}"} if data else {}
+        headers = self.access.headers() | content
         url = self.access.server + path
         try:
             async with self.session.request(method, url, data=data, headers=headers) as response:
@@ -53,13 +55,20 @@ class Api:
         made: Object = orjson.loads(await self.text(path, method="POST", body=body))
         return made
 
+    async def patch(self, path: str, body: Object) -> Object:
+        """Merge a patch into an object."""
+        kind = "merge-patch+json"
+        found: Object = orjson.loads(await self.text(path, method="PATCH", body=body, kind=kind))
+        return found
+
     async def delete(self, path: str) -> None:
         """Delete an object, or what a label selector finds; in the background."""
         await self.text(path, method="DELETE")
 
-    async def watch(self, path: str, version: str) -> AsyncIterator[Object]:
+    async def watch(self, path: str, version: str, selected: str = "") -> AsyncIterator[Object]:
         """Yield the events of a collection after a resource version, until it is closed."""
-        url = f"{self.access.server}{path}?watch=1&resourceVersion={version}&timeoutSeconds=3000"
+        since = f"watch=1&resourceVersion={version}&timeoutSeconds=3000"
+        url = f"{self.access.server}{path}?{since}&{selected}"
         limits = aiohttp.ClientTimeout(total=None)
         headers = self.access.headers()
         async with self.session.get(url, headers=headers, timeout=limits) as response:
@@ -98,7 +107,7 @@ async def until(
 
 
 @asynccontextmanager
-async def namespace(api: Api, name: str) -> AsyncIterator[str]:
+async def namespace(api: Api, name: str, *, gone_in: float = 600) -> AsyncIterator[str]:
     """Give a namespace in which pods can be made; take it away, and wait until it is gone."""
     path = f"/api/v1/namespaces/{name}"
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
@@ -109,7 +118,7 @@ async def namespace(api: Api, name: str) -> AsyncIterator[str]:
         yield name
     finally:
         await api.delete(path)
-        await until(lambda: _is_gone(api, path), what=f"{path} is gone", seconds=600, every=1)
+        await until(lambda: _is_gone(api, path), what=f"{path} is gone", seconds=gone_in, every=1)
 
 
 async def _exists(api: Api, path: str) -> bool:

@@ -42,18 +42,20 @@ def _job(number: int) -> Object:
     }
 
 
-def _run(number: int) -> Object:
+def run(number: int, *, name: str = "run", place: Object = PLACE, **spec: object) -> Object:
+    """Return a Run, on a fake node unless *place* says otherwise."""
     return {
         "apiVersion": API_VERSION,
         "kind": "Run",
-        "metadata": {"name": f"run-{number}"},
+        "metadata": {"name": f"{name}-{number}"},
         "spec": {
             "experiment": "bench",
             "image": _IMAGE,
             "command": _COMMAND,
             "parameters": {"seed": number, "learning_rate": 0.1},
             "resources": _RESOURCES,
-            "podTemplate": PLACE,
+            "podTemplate": place,
+            **spec,
         },
     }
 
@@ -68,7 +70,7 @@ BARE_JOBS = Load(
 TRAINYARD_RUNS = Load(
     "Runs",
     f"/apis/{API_VERSION}/namespaces/{{}}/{RUNS}",
-    _run,
+    run,
     marks=("Finished", "Recorded"),
     failed=("Succeeded", "False"),
 )
