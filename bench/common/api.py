@@ -40,7 +40,7 @@ class Api:
             async with self.session.request(method, url, data=data, headers=headers) as response:
                 answer = await response.text()
         except (aiohttp.ClientError, TimeoutError) as exc:
-            raise BenchError(f"{method} {path}: {exc or type(exc).__name__}") from exc
+            raise BenchError(f"{method} {path}: {str(exc) or type(exc).__name__}") from exc
         if response.status >= 400:
             raise BenchError(f"{method} {path}: {response.status} {answer[:300]}")
         return answer

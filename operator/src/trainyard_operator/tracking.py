@@ -29,6 +29,7 @@ from trainyard_operator.engine.errors import (
     OperatorError,
     Terminal,
     Unavailable,
+    told,
 )
 from trainyard_operator.metrics import TRACKING_REQUESTS
 from trainyard_operator.names import Log
@@ -154,7 +155,7 @@ class TrackingClient:
                     body = await response.read()
             except (aiohttp.ClientError, TimeoutError, OSError) as exc:
                 TRACKING_REQUESTS.labels("<error>", method).inc()
-                raise self._failed(leave, f"{method} {path}: {exc or type(exc).__name__}") from exc
+                raise self._failed(leave, f"{method} {path}: {told(exc)}") from exc
             TRACKING_REQUESTS.labels(str(response.status), method).inc()
             self._judge(leave, response.status, body, f"{method} {path}")
             return body, response.headers
@@ -193,6 +194,8 @@ class TrackingClient:
         if code in _AWAY:
             raise self._failed(leave, f"{what}: {code}")
         if code < 500:
+            if self._breaker.is_open:
+                _log.warning("the tracking service answers again")
             self._breaker.answered()
         elif self._breaker.doubted(leave):
             _log.warning("the tracking service fails: %s: %d", what, code)

@@ -164,7 +164,7 @@ class Kube:
         except (httpx.TransportError, ssl.SSLError) as exc:
             raise Unreachable(
                 f"Cannot {what}: the connection to {self.access.server} broke off"
-                f" ({exc or type(exc).__name__})",
+                f" ({str(exc) or type(exc).__name__})",
                 fix="Try again; `trainyard doctor` checks the way",
             ) from exc
 

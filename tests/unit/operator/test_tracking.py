@@ -93,6 +93,21 @@ async def test_a_service_that_stays_hung_costs_few_requests(scene: Scene, monkey
     assert scene.service.asked - before <= 4
 
 
+async def test_the_log_says_why_it_is_not_asked_and_that_it_answers_again(
+    scene: Scene, monkeypatch: Any, caplog: Any
+) -> None:
+    monkeypatch.setattr(tracking, "_PATIENCE", 0.05)
+    scene.service.go_on.clear()
+    await scene.ask(5)
+    scene.service.go_on.set()
+    scene.clock[0] = 10.0
+    await scene.ask(5)
+
+    first, second = [each.getMessage() for each in caplog.records]
+    assert first.endswith("TimeoutError")
+    assert second == "the tracking service answers again"
+
+
 async def test_a_service_that_is_back_is_used_by_all(scene: Scene) -> None:
     scene.service.code = 503
     await scene.ask(5)

@@ -61,3 +61,8 @@ class NotFound(OperatorError):
 
 class LeaseLost(OperatorError):
     """Another replica leads."""
+
+
+def told(exc: BaseException) -> str:
+    """Return what an exception says; a time-out says nothing, so then what it is."""
+    return str(exc) or type(exc).__name__

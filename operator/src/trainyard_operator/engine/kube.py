@@ -34,7 +34,7 @@ import orjson
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.access import Access
 from trainyard_operator.engine.answers import error_of, parsed
-from trainyard_operator.engine.errors import Conflict, NotFound, Terminal, Unavailable
+from trainyard_operator.engine.errors import Conflict, NotFound, Terminal, Unavailable, told
 from trainyard_operator.engine.ownership import is_same, name_taken
 from trainyard_operator.engine.plan import Object, Ref
 from trainyard_operator.metrics import REST_REQUESTS
@@ -379,9 +379,7 @@ class Kube:
                 yield response
         except (aiohttp.ClientError, TimeoutError) as exc:
             REST_REQUESTS.labels("<error>", method).inc()
-            raise Unavailable(
-                "APIServerUnavailable", f"{method} {path}: {exc or type(exc).__name__}"
-            ) from exc
+            raise Unavailable("APIServerUnavailable", f"{method} {path}: {told(exc)}") from exc
 
     def _written(self, written: Object) -> Object:
         self.on_written(written)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from trainyard_operator.engine.errors import Conflict, LeaseLost, OperatorError
+from trainyard_operator.engine.errors import Conflict, LeaseLost, OperatorError, told
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.engine.plan import Object, Ref
 
@@ -85,7 +85,7 @@ class Lease:
         except Conflict:
             return False
         except (OperatorError, TimeoutError, OSError) as exc:
-            _log.warning("the lease cannot be taken: %s", _said(exc))
+            _log.warning("the lease cannot be taken: %s", told(exc))
             return False
         if led:
             self._renewed = began
@@ -121,8 +121,8 @@ class Lease:
                 raise
             except Exception as exc:  # whatever it is, the lease was not renewed
                 if not self.is_kept():
-                    raise LeaseLost("LeaseLost", f"not renewed: {_said(exc)}") from exc
-                _log.info("the lease was not renewed, trying again: %s", _said(exc))
+                    raise LeaseLost("LeaseLost", f"not renewed: {told(exc)}") from exc
+                _log.info("the lease was not renewed, trying again: %s", told(exc))
 
     async def release(self) -> None:
         """Let another replica lead at once; this one writes no more."""
@@ -131,7 +131,7 @@ class Lease:
             async with asyncio.timeout(TRY):
                 await self._free()
         except (OperatorError, TimeoutError, OSError) as exc:
-            _log.info("the lease was not released: %s", _said(exc))
+            _log.info("the lease was not released: %s", told(exc))
 
     async def _free(self) -> None:
         try:
@@ -193,7 +193,3 @@ class Lease:
                 "leaseTransitions": count,
             },
         }
-
-
-def _said(exc: BaseException) -> str:
-    return str(exc) or type(exc).__name__

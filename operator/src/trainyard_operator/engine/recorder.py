@@ -64,7 +64,10 @@ class Recorder:
             try:
                 await self._write(body, count)
             except OperatorError as exc:
-                _log.warning("an Event was not written: %s", exc.message)
+                # Of a namespace that is being deleted nobody reads it.
+                is_going = exc.reason == "NamespaceTerminating"
+                level = logging.DEBUG if is_going else logging.WARNING
+                _log.log(level, "an Event was not written: %s", exc.message)
             finally:
                 self._pending.task_done()
 
