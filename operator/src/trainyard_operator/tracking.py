@@ -99,7 +99,7 @@ class TrackingClient:
         return list(answer["runs"])
 
     async def summary(self, namespace: str, run_id: str) -> Json:
-        """Return {metrics, params, status, experimentID, experiment, models} of an MLflow run."""
+        """Return an MLflow run's metrics, params, status, startTime, experimentID, experiment, models."""
         return await self._json("GET", f"/namespaces/{namespace}/runs/{quote(run_id)}/summary")
 
     async def audit(self, namespace: str, line: Json) -> None:

@@ -154,6 +154,8 @@ def test_the_run_that_counts_has_the_last_attempts_alone(run: Run) -> None:
 
     assert answer["metrics"] == {"loss": "5.0"}
     assert summary["params"] == {"seed": "3", "only3": "1", "depth": "3"}
+    # By which a version of an earlier attempt knows that this is not its own.
+    assert summary["startTime"] == run.shown()["info"]["start_time"] > 1_700_000_000_000
     assert [run.curve(run.earlier(n)) for n in (1, 2)] == [[1, 2, 3], [2, 3, 4]]
     assert [run.file(one) for one in (run.earlier(1), run.earlier(2), run.id)] == ["1", "2", "3"]
 

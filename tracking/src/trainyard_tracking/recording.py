@@ -273,6 +273,7 @@ def summary(run_id: str, namespace: str) -> dict[str, Any]:
         **found,
         "params": dict(run.data.params),
         "status": run.info.status,
+        "startTime": run.info.start_time,
         "experiment": experiment.name,
     }
 

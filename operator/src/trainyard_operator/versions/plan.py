@@ -32,7 +32,7 @@ from trainyard_operator.tokens import may_be_missing, version_token
 from trainyard_operator.versions import attempts
 from trainyard_operator.versions.attempts import Attempt
 from trainyard_operator.versions.job import publishing_job, publishing_secret
-from trainyard_operator.versions.published import choose_metrics, judge, read_result
+from trainyard_operator.versions.published import choose_metrics, is_of_version, judge, read_result
 
 PUBLISHED = "Published"
 SERVABLE = "Servable"
@@ -334,7 +334,7 @@ def _published(
     resource: Object, observed: Observed, status: Object, *, now: datetime, settings: Settings
 ) -> Plan:
     status = {**status, "phase": "Ready"}
-    if observed.summary:
+    if observed.summary and is_of_version(observed.summary, resource):
         status["metrics"] = choose_metrics(observed.summary, model=observed.model)
     told = Condition(
         PUBLISHED, "True", PublishedReason.PUBLISHED, f"Published as {status['digest']}"

@@ -5,13 +5,17 @@ The files and the whole signature are in the manifest: the status is for gates a
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from trainyard_operator import servable
+from trainyard_operator.engine.conditions import parse_time
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.settings import Runtime
 
 _METRICS = 100
+# The tracking service's clock and the API server's.
+_SKEW = timedelta(seconds=5)
 _FLAVORS = 32
 _REQUIREMENTS = 100
 _SIGNATURE_BYTES = 4096
@@ -36,6 +40,17 @@ def _signature(told: Mapping[str, Any]) -> Object:
     if len(text.encode()) > _SIGNATURE_BYTES:
         text = json.dumps({"manifest": told["digest"]}, separators=(",", ":"))
     return {"signature": text}
+
+
+def is_of_version(summary: Mapping[str, Any], version: Object) -> bool:
+    """Tell whether what a run says is of the attempt that logged the version.
+
+    The next attempt of a Run begins with a clean record under the same id: one that began after
+    the version was made has other metrics.
+    """
+    began = summary.get("startTime")
+    made = parse_time(version["metadata"]["creationTimestamp"]) + _SKEW
+    return began is None or int(began) <= made.timestamp() * 1000
 
 
 def choose_metrics(summary: Mapping[str, Any], *, model: Object | None) -> dict[str, str]:

@@ -17,6 +17,7 @@ from builders.versions import (
     plan,
     version,
 )
+from trainyard_operator.engine.conditions import parse_time
 from trainyard_operator.engine.plan import Plan
 
 
@@ -110,6 +111,19 @@ class TestPublishing:
 
         assert young.recheck_after is not None
         assert old.recheck_after is None
+
+    def test_metrics_of_an_attempt_that_began_after_the_version_are_not_its_own(self) -> None:
+        held = {**given.published(), "metrics": {"loss": "1"}}
+        made = parse_time(version()["metadata"]["creationTimestamp"]).timestamp() * 1000
+        loss = {
+            after: plan(
+                version(status=held),
+                observed(summary={"metrics": {"loss": "9"}, "startTime": made + after}),
+            ).status["metrics"]["loss"]
+            for after in (-60_000, 60_000)
+        }
+
+        assert loss == {-60_000: "9", 60_000: "1"}
 
     def test_a_large_signature_becomes_a_link(self) -> None:
         resource = version()
