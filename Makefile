@@ -10,7 +10,7 @@ KUBECONFIG_FILE = $(shell $(CLUSTER) kubeconfig)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv cluster images install quickstart down clean fmt lint types contracts generate \
-	test test-unit test-apiserver test-chart test-docs test-e2e bench-operator bench-load
+	test test-unit test-apiserver test-chart test-docs test-e2e bench-operator bench-load bench-apiserver
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -87,3 +87,6 @@ bench-operator: install ## 500 Runs on fake nodes against as many bare Jobs
 
 bench-load: install ## The operator with 1,000 Runs live, without tracking, without a leader (an hour)
 	@$(BIN)/python bench/load/run.py all
+
+bench-apiserver: venv ## What a Run's requests cost the API server (5 minutes, needs no cluster)
+	@$(BIN)/python bench/apiserver/run.py

@@ -99,7 +99,7 @@ class TrackingClient:
         return list(answer["runs"])
 
     async def summary(self, namespace: str, run_id: str) -> Json:
-        """Return an MLflow run's metrics, params, status, startTime, experimentID, experiment, models."""
+        """Return metrics, params, status, startTime, experiment and models of an MLflow run."""
         return await self._json("GET", f"/namespaces/{namespace}/runs/{quote(run_id)}/summary")
 
     async def audit(self, namespace: str, line: Json) -> None:

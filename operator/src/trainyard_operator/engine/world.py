@@ -26,7 +26,7 @@ class Tracking(Protocol):
     """What kinds may ask the tracking service while observing (read only)."""
 
     async def summary(self, namespace: str, run_id: str) -> Mapping[str, Any]:
-        """Return an MLflow run's metrics, params, status, startTime, experimentID, experiment, models."""
+        """Return metrics, params, status, startTime, experiment and models of an MLflow run."""
 
 
 class World(Protocol):
