@@ -11,6 +11,7 @@ from trainyard_operator import names
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.plan import Object
 
+JOB_NAME = "batch.kubernetes.io/job-name"
 PUBLISHED: Object = {
     "digest": given.DIGEST,
     "size": 1200,
@@ -108,7 +109,8 @@ def _pod(of: Object) -> Object:
         "metadata": {
             "name": f"{meta['name']}-0-x",
             "namespace": meta["namespace"],
-            "labels": template["metadata"]["labels"],
+            # As the Job controller adds it.
+            "labels": {**template["metadata"]["labels"], JOB_NAME: meta["name"]},
             "ownerReferences": [objects.owner_reference(of)],
         },
         "spec": template["spec"],

@@ -8,8 +8,9 @@ FakeTracking is the tracking service. fake_cluster.py moves Jobs, pods and Deplo
 """
 
 import copy
+import functools
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -87,6 +88,18 @@ def merged(into: Object, patch: Object) -> Object:
     return result
 
 
+def _answering(write: Callable[..., Awaitable[Object]]) -> Callable[..., Awaitable[Object]]:
+    """Have the caller's caches told of what a write answered, unless the answer was lost."""
+
+    @functools.wraps(write)
+    async def wrapped(kube: "FakeKube", *args: Any, **more: Any) -> Object:
+        answer = await write(kube, *args, **more)
+        kube.on_answered(answer)
+        return answer
+
+    return wrapped
+
+
 class FakeKube:
     """The API server, as kube.Kube shows it.
 
@@ -101,6 +114,7 @@ class FakeKube:
         self.made: list[str] = []
         self.kill_at: tuple[int, str] | None = None
         self.on_written: Callable[[Object], None] = lambda _: None
+        self.on_answered: Callable[[Object], None] = lambda _: None
         self.on_deleted: Callable[[Object], None] = lambda _: None
         self.nodes: list[Object] = []
         self.warnings: list[Object] = []
@@ -143,22 +157,25 @@ class FakeKube:
             if objects.controller_uid(each) == doomed["metadata"]["uid"]:
                 self.remove(each)
 
-    # What the operator does.
+    # What the operator does. What it writes it is told at once, if the answer arrives.
 
     async def read(self, ref: Ref) -> Object | None:
         with self.faults.calling(f"read {ref.kind}/{ref.name}"):
             return self.objects.get(_address(ref))
 
     async def list(
-        self, api_version: str, kind: str, namespace: str = "", **_: str
+        self, api_version: str, kind: str, namespace: str = "", **params: str
     ) -> AsyncIterator[Object]:
-        del api_version, namespace
         found = {"Node": self.nodes, "Event": self.warnings}.get(kind)
         with self.faults.calling(f"list {kind}"):
             pass
+        key, _, value = params.get("labelSelector", "").partition("=")
         for each in self.find(kind) if found is None else found:
-            yield each
+            labels = each["metadata"].get("labels") or {}
+            if each["apiVersion"] == api_version and (not key or labels.get(key) == value):
+                yield each
 
+    @_answering
     async def apply(
         self, desired: Object, *, manager: str = objects.FIELD_MANAGER, force: bool = True
     ) -> Object:
@@ -186,14 +203,16 @@ class FakeKube:
             raise NameTaken(f"{desired['kind']}NameTaken", "taken")
         return await self.apply(desired, force=False)
 
+    @_answering
     async def create(self, desired: Object, *, known_by: str = "") -> Object:
-        del known_by
         with self._writing(f"create {desired['kind']}/{desired['metadata']['name']}"):
             held = self.objects.get(_address(Ref.of(desired)))
             if held is None:
                 return self.put(desired)
         owner = objects.controller_uid(desired)
-        if owner and owner == objects.controller_uid(held):
+        label = (desired["metadata"].get("labels") or {}).get(known_by)
+        known = label and (held["metadata"].get("labels") or {}).get(known_by) == label
+        if known or (owner and owner == objects.controller_uid(held)):
             return held
         raise NameTaken(f"{desired['kind']}NameTaken", "taken")
 
@@ -207,6 +226,7 @@ class FakeKube:
             if held["metadata"]["uid"] == ref.uid or (ref.owner and owner == ref.owner):
                 self.remove(held)
 
+    @_answering
     async def patch_status(self, resource: Object, patch: Object) -> Object:
         ref = Ref.of(resource)
         with self._writing(f"status {ref.kind}/{ref.name}"):
@@ -217,10 +237,12 @@ class FakeKube:
                 raise Conflict("Conflict", ref.name)
             return self.put({**held, "status": merged(held.get("status") or {}, patch)})
 
+    @_answering
     async def patch(self, ref: Ref, patch: Object) -> Object:
         with self._writing(f"patch {ref.kind}/{ref.name}"):
             return self.put(merged(self.objects[_address(ref)], patch))
 
+    @_answering
     async def json_patch(self, ref: Ref, operations: Sequence[Mapping[str, Any]]) -> Object:
         with self._writing(f"patch {ref.kind}/{ref.name}"):
             held = self.objects[_address(ref)]

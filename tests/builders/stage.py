@@ -1,11 +1,12 @@
 """Builders for tests of the operator's core: a Run with its Job and pod, and a whole process."""
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from fake_cluster import FakeCluster
+from fake_cluster import JOB_NAME, FakeCluster
 from fakes import Clock, FakeKube, FakeLogs, FakeTeller, FakeTracking, Faults
 from trainyard_operator import names
 from trainyard_operator.engine import objects
@@ -75,7 +76,8 @@ def attempt_pod(
             status.setdefault("phase", phase)
     if source is not None:
         status["initContainerStatuses"] = [given.container_status("source", **source)]
-    metadata: Object = {"labels": names.run_labels(run, number)}
+    job_name = {JOB_NAME: names.run_job(run["metadata"]["name"], number)}
+    metadata: Object = {"labels": names.run_labels(run, number) | job_name}
     if deleting:
         metadata["deletionTimestamp"] = given.CREATED
     job = attempt_job(run, number)
@@ -128,11 +130,7 @@ class World(ClusterWorld):
     """A ClusterWorld on a clock of its own."""
 
     def __init__(self, kube: FakeKube, tracking: FakeTracking) -> None:
-        super().__init__(new_cache(), kube, tracking)  # type: ignore[arg-type]  # a fake
-        self._clock = kube.clock
-
-    def now(self) -> Any:
-        return self._clock()
+        super().__init__(new_cache(), kube, tracking, kube.clock)  # type: ignore[arg-type]  # fakes
 
 
 class Scene:
@@ -169,9 +167,9 @@ class Process:
             now=kube.clock,
         )
         for each in kube.objects.values():
-            self._written(each)
-        kube.on_written = self._written
-        kube.on_deleted = self._deleted
+            self.written(each)
+        kube.on_written = self.written
+        kube.on_deleted = self.deleted
 
     async def look(self) -> None:
         """Look once at everything there is."""
@@ -182,14 +180,18 @@ class Process:
                 except Retry:
                     continue
 
-    def _written(self, written: Object) -> None:
+    def written(self, written: Object) -> None:
+        """Take in what a watch, or an answer, told."""
         resource = objects.PLURALS[written["apiVersion"], written["kind"]]
         if resource in WATCHED:
             self.world.cache.remember(resource, written)
 
-    def _deleted(self, deleted: Object) -> None:
+    def deleted(self, deleted: Object) -> None:
+        """Take in what a watch told of a deletion."""
         resource = objects.PLURALS[deleted["apiVersion"], deleted["kind"]]
-        self.world.cache.drop(resource, deleted)
+        meta = deleted["metadata"]
+        name = (meta.get("namespace", ""), meta["name"])
+        self.world.cache.drop(resource, name, meta["uid"], sys.maxsize)
 
 
 @dataclasses.dataclass

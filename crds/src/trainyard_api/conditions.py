@@ -100,6 +100,7 @@ class RegisteredReason(StrEnum):
     RUN_NOT_SUCCEEDED = "RunNotSucceeded"
     NO_MODEL_LOGGED = "NoModelLogged"
     SEVERAL_MODELS_LOGGED = "SeveralModelsLogged"
+    MODEL_DELETED = "ModelDeleted"
     VERSION_NUMBER_TAKEN = "VersionNumberTaken"
 
 

@@ -12,8 +12,6 @@ import asyncio
 import gc
 import logging
 import signal
-from datetime import UTC, datetime
-from itertools import chain
 from typing import Any
 
 import uvloop
@@ -22,13 +20,14 @@ from trainyard_operator.engine import connections, journal, probes, sweep, watch
 from trainyard_operator.engine.access import Access, find_access
 from trainyard_operator.engine.background import Background, Die, die
 from trainyard_operator.engine.cache import Cache
+from trainyard_operator.engine.clock import ServerClock
 from trainyard_operator.engine.cluster_world import ClusterWorld
 from trainyard_operator.engine.connections import Connections
 from trainyard_operator.engine.informer import Informer
 from trainyard_operator.engine.kind import indexes_of
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.engine.lease import Lease
-from trainyard_operator.engine.objects import CHILDREN, JOBS, OWN_RESOURCES, PODS, SELECTOR
+from trainyard_operator.engine.objects import JOBS, OWN_RESOURCES, PODS, SELECTOR
 from trainyard_operator.engine.reconcile import Reconciler
 from trainyard_operator.engine.recorder import Recorder
 from trainyard_operator.engine.shell import WATCHED, Shell
@@ -65,13 +64,18 @@ class Operator:
             name=settings.lease_name,
             identity=settings.identity,
         )
+        self.clock = ServerClock()
         self.kube = Kube(
-            access, opened.api, streams=opened.streams, time_to_write=self.lease.time_to_write
+            access,
+            opened.api,
+            streams=opened.streams,
+            time_to_write=self.lease.time_to_write,
+            clock=self.clock,
         )
         self.tracking = TrackingClient(
             opened.tracking, url=settings.tracking_url, token_file=settings.tracking_token_file
         )
-        self.world = ClusterWorld(new_cache(), self.kube, self.tracking)
+        self.world = ClusterWorld(new_cache(), self.kube, self.tracking, self.clock)
         self.shell = Shell(KINDS, self.world)
         self.kube.on_written = self.shell.written
         self.logs = LogKeeper(
@@ -85,7 +89,7 @@ class Operator:
             recorder=self.recorder,
             tools=Tools(self.kube, self.world, self.tracking, self.logs),
             settings=settings,
-            now=lambda: datetime.now(UTC),
+            now=self.clock,
         )
         self.background = Background(die)
         self._die = die
@@ -120,23 +124,23 @@ class Operator:
     async def _load_and_watch(self, stop: asyncio.Event) -> None:
         namespaces = self.settings.watch_namespaces
         self.shell.is_loading = True
-        informers = {
-            resource: [self._informer(resource, each) for each in namespaces or ("",)]
+        informers = [
+            (resource, self._informer(resource, namespace))
             for resource in WATCHED
-        }
-        for each in chain.from_iterable(informers.values()):
-            await each.load()
+            for namespace in namespaces or ("",)
+        ]
+        for _, each in informers:
+            await each.load_surely()
         # What was just loaded lives long: the collector need not look at it again.
         gc.freeze()
         self.background.start("recorder", self.recorder.run())
-        swept = sweep.sweep_for_ever(self.shell, self.kube, namespaces, more=self._kill_orphans)
-        self.background.start("sweep", swept)
+        self.background.start("sweep", sweep.sweep_for_ever(self._kill_orphans))
         await self.shell.start(self.reconciler, workers=self.settings.workers)
         for task in self.shell.tasks:
             self.background.watch_over(task)
-        for resource in CHILDREN:
-            for each in informers[resource]:
-                self.background.start(f"informer of {resource}", each.follow())
+        for resource, each in informers:
+            following = each.follow(only_deletions=resource in OWN_RESOURCES)
+            self.background.start(f"informer of {resource}", following)
         self.is_loaded = True
         _log.info("leading", extra={"identity": self.settings.identity})
         await watch.watch(self.shell, self.access, self.settings, stop=stop, on_cleanup=self._drain)
@@ -169,7 +173,7 @@ class Operator:
         same = pod is not None and pod["metadata"]["uid"] == call.pod_uid
         if pod is None or not same:
             return True
-        return has_stopped(pod) or is_given_up(pod, now=datetime.now(UTC))
+        return has_stopped(pod) or is_given_up(pod, now=self.clock())
 
     def _log_complete(self, call: FollowLog) -> None:
         self.shell.queues[RUNS].add(Key(RUNS, call.namespace, call.run))

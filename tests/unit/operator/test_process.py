@@ -53,7 +53,7 @@ class Scene:
 async def scene(monkeypatch: Any) -> AsyncIterator[Scene]:
     monkeypatch.setattr(leases, "EVERY", 0)
     monkeypatch.setattr(process.gc, "freeze", lambda: None)
-    monkeypatch.setattr(process.Informer, "load", _nothing)
+    monkeypatch.setattr(process.Informer, "load_surely", _nothing)
     monkeypatch.setattr(process.Informer, "follow", _for_ever)
     monkeypatch.setattr(process.watch, "watch", _nothing)
     async with connections.connect(None) as opened:
@@ -73,7 +73,7 @@ async def test_the_lease_is_renewed_while_caches_are_loaded(scene: Scene, monkey
         while scene.leases.renewals < 5:
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(process.Informer, "load", load)
+    monkeypatch.setattr(process.Informer, "load_surely", load)
     stop = asyncio.Event()
     stop.set()
     await scene.lead(stop)
@@ -91,7 +91,7 @@ async def test_a_load_that_fails_ends_the_process(scene: Scene, monkeypatch: Any
     async def load(*_: object) -> None:
         raise KeyError("items")
 
-    monkeypatch.setattr(process.Informer, "load", load)
+    monkeypatch.setattr(process.Informer, "load_surely", load)
     await scene.lead(asyncio.Event())
 
     assert scene.deaths == ["loading or watching failed"]

@@ -29,7 +29,8 @@ _OWNER = "owner"
 _TOMBSTONES = 20_000
 # resource, name of the index, namespace, value
 _Place = tuple[str, str, str, str]
-_Name = tuple[str, str]
+Name = tuple[str, str]
+"""Namespace and name."""
 
 
 class _Held(NamedTuple):
@@ -72,8 +73,8 @@ class Cache:
         self._indexers = indexes or {}
         self._packs = frozenset(packed)
         self._whole = frozenset(whole)
-        self._held: dict[str, dict[_Name, _Held]] = defaultdict(dict)
-        self._found: dict[_Place, set[_Name]] = {}
+        self._held: dict[str, dict[Name, _Held]] = defaultdict(dict)
+        self._found: dict[_Place, set[Name]] = {}
         self._gone: OrderedDict[str, int] = OrderedDict()
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
@@ -107,11 +108,11 @@ class Cache:
         for held in tuple(self._held[resource].values()):
             yield held.read()
 
-    def names(self, resource: str) -> Sequence[_Name]:
+    def names(self, resource: str) -> Sequence[Name]:
         """Return namespace and name of every object of a resource."""
         return tuple(self._held[resource])
 
-    def versions(self, resource: str, namespace: str = "") -> Mapping[_Name, tuple[str, int]]:
+    def versions(self, resource: str, namespace: str = "") -> Mapping[Name, tuple[str, int]]:
         """Return UID and version of every object of a resource, or of one namespace's."""
         return {
             name: (held.uid, held.version)
@@ -138,17 +139,20 @@ class Cache:
         CACHED.labels(resource).set(len(self._held[resource]))
         return True
 
-    def drop(self, resource: str, seen: Object) -> None:
-        """Forget a deleted object; a namesake with another UID stays."""
-        meta = seen["metadata"]
-        self._gone[meta["uid"]] = version_of(seen)
+    def drop(self, resource: str, name: Name, uid: str, version: int) -> Object | None:
+        """Forget an object that was deleted by then; return it as it was held.
+
+        What has another UID, or is newer, stays.
+        """
+        self._gone[uid] = max(version, self._gone.get(uid, -1))
         if len(self._gone) > _TOMBSTONES:
             self._gone.popitem(last=False)
-        name = (meta.get("namespace", ""), meta["name"])
         held = self._held[resource].get(name)
-        if held is not None and held.uid == meta["uid"]:
-            self._forget(resource, name, held)
+        if held is None or held.uid != uid or held.version > version:
+            return None
+        self._forget(resource, name, held)
         CACHED.labels(resource).set(len(self._held[resource]))
+        return held.read()
 
     def _names(
         self,
@@ -158,7 +162,7 @@ class Cache:
         owner: str,
         labels: Mapping[str, str],
         by: tuple[str, str] | None,
-    ) -> Iterable[_Name]:
+    ) -> Iterable[Name]:
         if by is None and owner:
             by = (_OWNER, owner)
         indexed = self._indexers.get(resource, {})
@@ -175,7 +179,7 @@ class Cache:
             for value in indexer(kept):
                 yield resource, index, namespace, value
 
-    def _forget(self, resource: str, name: _Name, held: _Held) -> None:
+    def _forget(self, resource: str, name: Name, held: _Held) -> None:
         del self._held[resource][name]
         for place in held.places:
             found = self._found[place]

@@ -4,10 +4,11 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from trainyard_operator.engine.cache import Cache
+from trainyard_operator.engine.errors import OperatorError, Unavailable
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.engine.plan import Object, Ref
 from trainyard_operator.engine.world import Tracking
@@ -16,6 +17,8 @@ T = TypeVar("T")
 
 _NODES_AGE = 30.0
 _EVENTS_AGE = 5.0
+# Only explanations wait for these, and a worker with each.
+_PATIENCE = 5.0
 _FORGOTTEN_AFTER = 300.0
 _WARNINGS = 5
 """How many an object keeps: explanations look at the newest."""
@@ -24,24 +27,29 @@ _WARNINGS = 5
 class ClusterWorld:
     """See world.World."""
 
-    def __init__(self, cache: Cache, kube: Kube, tracking: Tracking) -> None:
+    def __init__(
+        self, cache: Cache, kube: Kube, tracking: Tracking, now: Callable[[], datetime]
+    ) -> None:
         self.cache = cache
         self.tracking = tracking
         self.get = cache.get
         self.list = cache.list
         self.count = cache.count
         self.all = cache.all
+        self.now = now
         self._kube = kube
         self._nodes: _Shared[Sequence[Object]] = _Shared(_NODES_AGE)
         self._events: dict[str, _Shared[Mapping[str, Sequence[str]]]] = {}
 
-    def now(self) -> datetime:
-        """Return the time."""
-        return datetime.now(UTC)
-
     async def read(self, ref: Ref) -> Object | None:
         """Return any object from the API server."""
         return await self._kube.read(ref)
+
+    async def read_all(
+        self, api_version: str, kind: str, namespace: str, **params: str
+    ) -> Sequence[Object]:
+        """Return objects of a namespace from the API server."""
+        return [each async for each in self._kube.list(api_version, kind, namespace, **params)]
 
     async def nodes(self) -> Sequence[Object]:
         """Return what the nodes have, at most half a minute old."""
@@ -88,6 +96,7 @@ class _Shared(Generic[T]):
         self._limit = age
         self._read_at = -float("inf")
         self._held: T
+        self._failure: OperatorError | None = None
         self._lock = asyncio.Lock()
 
     def age(self) -> float:
@@ -96,9 +105,23 @@ class _Shared(Generic[T]):
     async def read(self, fetch: Callable[[], Awaitable[T]]) -> T:
         async with self._lock:
             if self.age() >= self._limit:
-                self._held = await fetch()
-                self._read_at = time.monotonic()
+                await self._fetch(fetch)
+            if self._failure is not None:
+                raise self._failure
             return self._held
+
+    async def _fetch(self, fetch: Callable[[], Awaitable[T]]) -> None:
+        # A failure counts for all who wait, too: each would try for as long as the first.
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                self._held = await fetch()
+            self._failure = None
+        except OperatorError as exc:
+            self._failure = exc
+        except TimeoutError:
+            said = f"a list took longer than {_PATIENCE:.0f} s"
+            self._failure = Unavailable("APIServerUnavailable", said)
+        self._read_at = time.monotonic()
 
 
 def _last_seen(event: Object) -> str:

@@ -2,25 +2,30 @@
 
     list ─▶ watch ─▶ ended: watch on from the last version ─▶ too old, or broken: list again
 
-For children, of which there are most events: each costs a tenth of what kopf takes for one. A
-list also tells what is gone, which no watch that had to start anew does.
+For children, of which there are most events: each costs a tenth of what kopf takes for one. Of our
+own resources, which kopf watches, it only follows what is deleted, by metadata: kopf never tells
+what was deleted while it had to start anew, and a child of what is gone would be made again.
 """
 
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from trainyard_operator.engine import objects
-from trainyard_operator.engine.cache import version_of
-from trainyard_operator.engine.errors import OperatorError
-from trainyard_operator.engine.kube import Kube
+from trainyard_operator.engine.cache import Name, version_of
+from trainyard_operator.engine.errors import OperatorError, Retry, told
+from trainyard_operator.engine.kube import METADATA, METADATA_LIST, Kube
 from trainyard_operator.engine.plan import Object
+from trainyard_operator.engine.transport import JSON
 
 _KINDS = {plural: kind for kind, plural in objects.PLURALS.items()}
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _SECONDS = (240, 480)
+# A watch that ended sooner, and told nothing, is a server that is in no state to watch.
+_SHORT = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -29,11 +34,11 @@ class Sink(Protocol):
 
     def seen(self, resource: str, seen: Object, *, deleted: bool = False) -> None: ...
 
-    def gone(self, resource: str, namespace: str, name: str, uid: str) -> None:
-        """Take in that an object is there no more."""
+    def gone(self, resource: str, name: Name, uid: str, version: int) -> None:
+        """Take in that an object was gone by a version."""
 
-    def known(self, resource: str, namespace: str) -> Mapping[tuple[str, str], tuple[str, int]]:
-        """Return UID and version of what is held, by namespace and name."""
+    def known(self, resource: str, namespace: str) -> Mapping[Name, tuple[str, int]]:
+        """Return UID and version of what is held."""
 
 
 class Informer:
@@ -62,43 +67,62 @@ class Informer:
         self._jitter = jitter
         self._version = 0
 
-    async def load(self) -> None:
+    async def load(self, *, only_deletions: bool = False) -> None:
         """List once: take in what is there, and drop what is there no more.
 
         Raises:
             OperatorError: The API server does not answer.
         """
         gone = dict(self._sink.known(self._resource, self._namespace))
+        accept = METADATA_LIST if only_deletions else JSON
         version = 0
         async for page in self._kube.pages(
-            self._api_version, self._kind, self._namespace, **self._params
+            self._api_version, self._kind, self._namespace, accept=accept, **self._params
         ):
             version = page.version
             for each in page.items:
                 meta = each["metadata"]
-                gone.pop((meta.get("namespace", ""), meta["name"]), None)
-                self._sink.seen(self._resource, each)
-            await asyncio.sleep(0)
-        for (namespace, name), (uid, held) in gone.items():
-            if held <= version:  # else it was made after the list
-                self._sink.gone(self._resource, namespace, name, uid)
+                held = gone.get((meta.get("namespace", ""), meta["name"]))
+                if held and held[0] == meta["uid"]:
+                    del gone[meta.get("namespace", ""), meta["name"]]
+                if not only_deletions:
+                    self._sink.seen(self._resource, each)
+                    await asyncio.sleep(0)
+        for name, (uid, _) in gone.items():
+            self._sink.gone(self._resource, name, uid, version)  # unless it was made after the list
         self._version = version
 
-    async def follow(self) -> None:
-        """Watch for ever, from the last list on."""
+    async def load_surely(self) -> None:
+        """List once, however often it takes: a server that has just started answers 429."""
         pause = _FIRST_PAUSE
         while True:
             try:
-                if not self._version:
-                    await self.load()
-                await self._watch()
-                pause = _FIRST_PAUSE
-            except OperatorError as exc:
-                _log.warning("watching %s: %s", self._resource, exc.message)
-                await asyncio.sleep(pause * (1 + self._jitter()))
+                await self.load()
+                return
+            except Retry as exc:
+                _log.warning("listing %s: %s", self._resource, exc.message)
+                after = exc.after.total_seconds() if exc.after else pause
+                await asyncio.sleep(after * (1 + self._jitter()))
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def _watch(self) -> None:
+    async def follow(self, *, only_deletions: bool = False) -> None:
+        """Watch for ever, from the last list on."""
+        pause = _FIRST_PAUSE
+        while True:
+            began, version = time.monotonic(), self._version
+            try:
+                if not version:
+                    await self.load(only_deletions=only_deletions)
+                await self._watch(only_deletions=only_deletions)
+            except (OperatorError, KeyError, ValueError) as exc:  # nonsense from a proxy, too
+                _log.warning("watching %s: %s", self._resource, told(exc))
+            if self._version > version > 0 or time.monotonic() - began > _SHORT:
+                pause = _FIRST_PAUSE  # it works, however it ended
+                continue
+            await asyncio.sleep(pause * (1 + self._jitter()))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _watch(self, *, only_deletions: bool) -> None:
         low, high = _SECONDS
         seconds = str(int(low + (high - low) * self._jitter()))
         async for events in self._kube.watch(
@@ -106,6 +130,7 @@ class Informer:
             self._kind,
             self._namespace,
             since=self._version,
+            accept=METADATA if only_deletions else JSON,
             timeoutSeconds=seconds,
             **self._params,
         ):
@@ -115,9 +140,14 @@ class Informer:
                     _log.info("watching %s: %s", self._resource, event["object"].get("message"))
                     self._version = 0
                     return
-                self._take(event["type"], event["object"])
+                self._take(event["type"], event["object"], only_deletions=only_deletions)
 
-    def _take(self, kind: str, seen: Object) -> None:
-        self._version = max(self._version, version_of(seen))
-        if kind != "BOOKMARK":
+    def _take(self, kind: str, seen: Object, *, only_deletions: bool) -> None:
+        version = version_of(seen)
+        self._version = max(self._version, version)
+        if only_deletions and kind == "DELETED":
+            meta = seen["metadata"]
+            name = (meta.get("namespace", ""), meta["name"])
+            self._sink.gone(self._resource, name, meta["uid"], version)
+        elif kind != "BOOKMARK" and not only_deletions:
             self._sink.seen(self._resource, seen, deleted=kind == "DELETED")

@@ -85,8 +85,8 @@ class Kind(Generic[O]):
         indexes: Watched resource → name → what objects are found by, for World.list and count;
             an index named as a label serves list(labels=…), too.
         keeps_managers: Whether it reads who owns which field (metadata.managedFields).
-        settle: How long to let changes gather before looking; bounds the writes of kinds that
-            sum up many others.
+        settle: How long to let changes of others gather before looking; bounds the looks of
+            kinds that sum up many.
         is_settled: Tells from a status whether its main condition is final: then no error of a
             later step, such as cleaning up, may touch it.
         refused: Turns an error into a status; the default sets `condition` to False.

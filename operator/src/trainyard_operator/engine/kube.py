@@ -33,24 +33,25 @@ import orjson
 
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.access import Access
-from trainyard_operator.engine.answers import error_of, parsed
-from trainyard_operator.engine.errors import Conflict, NotFound, Terminal, Unavailable, told
-from trainyard_operator.engine.ownership import is_same, name_taken
+from trainyard_operator.engine.answers import parsed
+from trainyard_operator.engine.clock import ServerClock
+from trainyard_operator.engine.errors import Conflict, NotFound, Terminal, Unavailable
+from trainyard_operator.engine.ownership import is_same, name_taken, unlabelled
 from trainyard_operator.engine.plan import Object, Ref
-from trainyard_operator.metrics import REST_REQUESTS
+from trainyard_operator.engine.transport import JSON, Transport
 
-_JSON = "application/json"
 _MERGE = "application/merge-patch+json"
 _JSON_PATCH = "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"
-_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 # Each includes the wait for a connection.
 _PATIENCE = 10.0
 _LIST_PATIENCE = 30.0
 # Bookmarks come every minute or so.
 _SILENCE = 90.0
-PAGE = 500
+# A page is parsed at once, and objects may be large.
+PAGE = 100
 
 
 class Page(NamedTuple):
@@ -80,6 +81,7 @@ class Kube:
         on_written: Told of every object that a write returned.
         time_to_write: Seconds in which this process may still write, none if not positive:
             a leader's, which a paused process finds used up.
+        clock: Told what time answers say it is.
     """
 
     def __init__(
@@ -90,8 +92,9 @@ class Kube:
         streams: aiohttp.ClientSession | None = None,
         on_written: Callable[[Object], None] = lambda _: None,
         time_to_write: Callable[[], float] = lambda: _PATIENCE,
+        clock: ServerClock | None = None,
     ) -> None:
-        self._access = access
+        self._transport = Transport(access, clock or ServerClock())
         self._session = session
         self._streams = streams or session
         self.on_written = on_written
@@ -107,7 +110,7 @@ class Kube:
     async def metadata(self, ref: Ref) -> Object | None:
         """Return an object without its content, None if there is none."""
         try:
-            return await self._call("GET", _path(ref), accept=_METADATA)
+            return await self._call("GET", _path(ref), accept=METADATA)
         except NotFound:
             return None
 
@@ -129,13 +132,14 @@ class Kube:
         kind: str,
         namespace: str = "",
         *,
-        accept: str = _JSON,
+        accept: str = JSON,
         **params: str,
     ) -> AsyncIterator[Page]:
         """Yield the pages of a list, all of the same version of the collection.
 
         Raises:
-            Terminal: The list took so long that the server forgot its version: begin anew.
+            Unavailable: The server does not answer, or the list took so long that it forgot
+                the version: begin anew.
         """
         query = {"limit": str(PAGE), **params}
         path = path_of(api_version, kind, namespace)
@@ -143,34 +147,49 @@ class Kube:
             page = await self._call(
                 "GET", path, params=query, accept=accept, patience=_LIST_PATIENCE
             )
-            told = {"apiVersion": api_version, "kind": kind}
+            told, meta = {"apiVersion": api_version, "kind": kind}, page.get("metadata") or {}
             items = [{**item, **told} for item in page.get("items") or ()]
-            yield Page(int(page["metadata"]["resourceVersion"]), items)
-            token = page["metadata"].get("continue")
+            if not str(meta.get("resourceVersion")).isdecimal():
+                raise Unavailable("APIServerUnavailable", f"GET {path}: the answer is no list")
+            yield Page(int(meta["resourceVersion"]), items)
+            token = meta.get("continue")
             if not token:
                 return
             query["continue"] = token
 
     async def watch(
-        self, api_version: str, kind: str, namespace: str, *, since: int, **params: str
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str,
+        *,
+        since: int,
+        accept: str = JSON,
+        **params: str,
     ) -> AsyncIterator[Sequence[Object]]:
         """Yield the events of a collection after a version, as they come, until the server ends it.
 
         Raises:
-            Unavailable: The connection broke, or was silent for longer than bookmarks are apart.
+            Unavailable: The connection broke, told nonsense, or was silent for longer than
+                bookmarks are apart.
         """
         query = {"watch": "1", "allowWatchBookmarks": "true", "resourceVersion": str(since)}
         limits = aiohttp.ClientTimeout(
             total=None, connect=_PATIENCE, sock_connect=5, sock_read=_SILENCE
         )
         path, rest = path_of(api_version, kind, namespace), b""
-        async with self._request(
-            "GET", path, session=self._streams, params={**query, **params}, limits=limits
+        async with self._transport.request(
+            "GET",
+            path,
+            session=self._streams,
+            params={**query, **params},
+            accept=accept,
+            limits=limits,
         ) as response:
             async for chunk in response.content.iter_any():
                 *lines, rest = (rest + chunk).split(b"\n")
                 if lines:
-                    yield [orjson.loads(line) for line in lines if line]
+                    yield [parsed(line, f"watch {path}") for line in lines if line]
 
     async def apply(
         self, desired: Object, *, manager: str = objects.FIELD_MANAGER, force: bool = True
@@ -205,7 +224,7 @@ class Kube:
             known_by: For an object without a controller, the label that tells whose it is.
 
         Raises:
-            NameTaken: An object of that name belongs to somebody else.
+            NameTaken: An object of that name belongs to somebody else, or lost our label.
         """
         ref = Ref.of(desired)
         path = path_of(ref.api_version, ref.kind, ref.namespace)
@@ -219,7 +238,10 @@ class Kube:
                 raise  # gone again; or a quota's conflict, in its own words
             if not is_same(head, desired, known_by):
                 raise name_taken(head, desired) from exc
-            return self._written(await self.read(ref) or {**desired, **head})
+            if lost := unlabelled(head, desired):
+                raise lost from exc
+            found = await self.read(ref)
+            return self._written(found or {**desired, "metadata": head["metadata"]})
 
     async def delete(self, ref: Ref) -> None:
         """Delete an object in the background; gone, or another by now, is fine.
@@ -309,7 +331,7 @@ class Kube:
             total=None, connect=_PATIENCE, sock_connect=5, sock_read=silence
         )
         path = path_of("v1", "Pod", namespace, pod) + "/log"
-        async with self._request(
+        async with self._transport.request(
             "GET", path, session=self._streams, params=params, limits=limits
         ) as response:
             yield response.content
@@ -319,16 +341,16 @@ class Kube:
         method: str,
         path: str,
         body: Any = None,
-        content_type: str = _JSON,
+        content_type: str = JSON,
         *,
         params: Mapping[str, str] | None = None,
-        accept: str = _JSON,
+        accept: str = JSON,
         patience: float = _PATIENCE,
     ) -> Object:
         data = orjson.dumps(body) if body is not None else None
         if method != "GET":
             patience = min(patience, self._left(f"{method} {path}"))
-        async with self._request(
+        async with self._transport.request(
             method,
             path,
             session=self._session,
@@ -351,35 +373,6 @@ class Kube:
             said = f"{what}: not sent, because the lease was not renewed in time"
             raise Unavailable("APIServerUnavailable", said)
         return left
-
-    @asynccontextmanager
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        session: aiohttp.ClientSession,
-        params: Mapping[str, str],
-        limits: aiohttp.ClientTimeout,
-        data: bytes | None = None,
-        content_type: str = "",
-        accept: str = _JSON,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = {**self._access.headers(), "Accept": accept}
-        if data is not None:
-            headers["Content-Type"] = content_type
-        url = self._access.server + path
-        try:
-            async with session.request(
-                method, url, params=params, data=data, headers=headers, timeout=limits
-            ) as response:
-                REST_REQUESTS.labels(str(response.status), method).inc()
-                if response.status >= 400:
-                    raise error_of(response.status, await response.read(), response.headers)
-                yield response
-        except (aiohttp.ClientError, TimeoutError) as exc:
-            REST_REQUESTS.labels("<error>", method).inc()
-            raise Unavailable("APIServerUnavailable", f"{method} {path}: {told(exc)}") from exc
 
     def _written(self, written: Object) -> Object:
         self.on_written(written)

@@ -17,6 +17,21 @@ def is_same(found: Object, desired: Object, label: str) -> bool:
     return bool(wanted) and (found["metadata"].get("labels") or {}).get(label) == wanted
 
 
+def unlabelled(found: Object, desired: Object) -> NameTaken | None:
+    """Return that an object of ours has lost the label by which it is watched, if it has."""
+    held = found["metadata"].get("labels") or {}
+    wanted = desired["metadata"].get("labels") or {}
+    lost = [f"{key}={v}" for key, v in objects.MANAGED_BY.items() if held.get(key) != v]
+    if not lost or not objects.MANAGED_BY.items() <= wanted.items():
+        return None
+    kind, name = desired["kind"], desired["metadata"]["name"]
+    return NameTaken(
+        f"{kind}NameTaken",
+        f"{kind} {name} has lost its label {lost[0]}, so nobody sees how it gets on: put it back"
+        f" with `kubectl label {kind.lower()} {name} --overwrite {lost[0]}`",
+    )
+
+
 def name_taken(found: Object, desired: Object) -> NameTaken:
     """Return that another has the name, whose it is, and the way out.
 

@@ -137,7 +137,7 @@ class Reconciler:
         ref, said = Ref.of(desired), _digest(desired)
         resource = objects.PLURALS[ref.api_version, ref.kind]
         held = self.world.get(resource, ref.namespace, ref.name)
-        mark = f"{said}/{held['metadata'].get('generation', '')}" if held else said
+        mark = f"{said}/{_state(held)}" if held else said
         if self._applied.get(ref) == mark:
             return
         owner = objects.controller_uid(desired)
@@ -147,8 +147,7 @@ class Reconciler:
             self._applied.clear()
         # A later change by somebody else raises the generation, and we apply again.
         watched = self.world.get(resource, ref.namespace, ref.name) is not None
-        generation = done["metadata"].get("generation", "")
-        self._applied[ref] = f"{said}/{generation}" if watched else said
+        self._applied[ref] = f"{said}/{_state(done)}" if watched else said
 
     async def _report(
         self, kind: Kind[Any], key: Key, resource: Object, step: "_Step"
@@ -199,6 +198,12 @@ def _count_end(kind: Kind[Any], before: Object, after: Object) -> None:
         return
     if conditions.is_true(after, kind.ends):
         kind.counted.labels((conditions.find(after, kind.ends) or {})["reason"]).inc()
+
+
+def _state(held: Object) -> str:
+    """Return what changes with an object's spec: Services have no generation."""
+    meta = held["metadata"]
+    return str(meta.get("generation") or meta.get("resourceVersion", ""))
 
 
 def _digest(desired: Object) -> str:

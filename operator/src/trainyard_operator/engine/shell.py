@@ -19,6 +19,7 @@ from typing import Any
 
 from trainyard_operator import metrics
 from trainyard_operator.engine import objects
+from trainyard_operator.engine.cache import Name, version_of
 from trainyard_operator.engine.cluster_world import ClusterWorld
 from trainyard_operator.engine.errors import Retry
 from trainyard_operator.engine.kind import Kind, Waker
@@ -57,7 +58,9 @@ class Shell:
         """
         try:
             if deleted:
-                self.world.cache.drop(resource, seen)
+                meta = seen["metadata"]
+                name = (meta.get("namespace", ""), meta["name"])
+                self.world.cache.drop(resource, name, meta["uid"], version_of(seen))
             elif not self.world.cache.remember(resource, seen):
                 return
         except Exception:  # noqa: BLE001  # told, and the next sweep tries again
@@ -65,13 +68,13 @@ class Shell:
             return
         self.wake(resource, seen)
 
-    def gone(self, resource: str, namespace: str, name: str, uid: str) -> None:
-        """Take in that an object is there no more, which only a list told."""
-        held = self.world.cache.get(resource, namespace, name)
-        if held is not None and held["metadata"]["uid"] == uid:
-            self.seen(resource, held, deleted=True)
+    def gone(self, resource: str, name: Name, uid: str, version: int) -> None:
+        """Take in that an object was gone by a version, of which nothing more was told."""
+        held = self.world.cache.drop(resource, name, uid, version)
+        if held is not None:
+            self.wake(resource, held)
 
-    def known(self, resource: str, namespace: str) -> Mapping[tuple[str, str], tuple[str, int]]:
+    def known(self, resource: str, namespace: str) -> Mapping[Name, tuple[str, int]]:
         """Return UID and version of what is held, by namespace and name."""
         return self.world.cache.versions(resource, namespace)
 
@@ -93,9 +96,10 @@ class Shell:
                 _log.exception("whom an object concerns is unknown", extra={"kind": kind.resource})
                 every = self.world.cache.names(kind.resource)
                 names = tuple(name for where, name in every if where == namespace)
+            # Its own change is looked at at once.
+            settle = kind.settle if resource != kind.resource else timedelta(0)
             for name in names:
-                key = Key(kind.resource, namespace, name)
-                self.queues[kind.resource].add_after(key, kind.settle)
+                self.queues[kind.resource].add_after(Key(kind.resource, namespace, name), settle)
 
     async def start(self, reconciler: Reconciler, *, workers: int) -> None:
         """Look at everything once, and start the workers of each kind."""
@@ -166,7 +170,9 @@ class Shell:
         while True:
             await asyncio.sleep(RESYNC.total_seconds())
             for resource in self._kinds:
-                for namespace, name in self.world.cache.names(resource):
+                for nth, (namespace, name) in enumerate(self.world.cache.names(resource)):
+                    if nth % BATCH == 0:
+                        await asyncio.sleep(0)
                     spread = RESYNC * random.random()  # noqa: S311  # no secret
                     self.queues[resource].add_after(Key(resource, namespace, name), spread)
 

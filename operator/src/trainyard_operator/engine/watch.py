@@ -14,6 +14,7 @@ import kopf
 
 from trainyard_operator.engine import connections, objects
 from trainyard_operator.engine.access import Access
+from trainyard_operator.engine.kube import PAGE
 from trainyard_operator.engine.shell import Shell
 from trainyard_operator.settings import Settings
 
@@ -99,7 +100,7 @@ def configuration(settings: Settings) -> kopf.OperatorSettings:
     kept.watching.connect_timeout = 10
     kept.watching.inactivity_timeout = 70
     kept.watching.reconnect_backoff = 1
-    kept.watching.chunk_size = 500
+    kept.watching.chunk_size = PAGE
     kept.networking.request_timeout = 30
     kept.networking.connect_timeout = 5
     kept.queueing.worker_limit = None

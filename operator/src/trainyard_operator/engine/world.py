@@ -71,6 +71,11 @@ class World(Protocol):
     async def read(self, ref: Ref) -> Object | None:
         """Return any object from the API server, None if there is none: rarely."""
 
+    async def read_all(
+        self, api_version: str, kind: str, namespace: str, **params: str
+    ) -> Sequence[Object]:
+        """Return objects of a namespace from the API server, by query parameters: rarely."""
+
     async def nodes(self) -> Sequence[Object]:
         """Return what nodes have (names, allocatable), at most half a minute old.
 

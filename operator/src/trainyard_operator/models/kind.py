@@ -1,6 +1,7 @@
 """The Model kind: what wakes it, what decides, and who carries it out."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from trainyard_operator import names
 from trainyard_operator.engine.kind import Kind
@@ -19,6 +20,8 @@ KIND = Kind(
     observe=observe,
     plan=plan,
     performers=PERFORMERS,
+    # A look reads all versions, and they come in crowds: a sweep, a restored backup.
+    settle=timedelta(seconds=1),
     # Who owns an alias decides whether promotion may write it.
     keeps_managers=True,
     wakes={names.MODEL_VERSIONS: lambda version, world: _model_of(version)},

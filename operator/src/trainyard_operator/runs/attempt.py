@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from trainyard_operator.engine.conditions import find, is_true, parse_time
+from trainyard_operator.engine.conditions import is_true, parse_time
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.runs import liveness
 from trainyard_operator.runs.disruption import cluster_time, told_at
@@ -122,20 +122,25 @@ class Attempt:
         if any(end and end.reason != COMPLETED for end in ends.values()):
             return self._first_failure(ends)
         if self.is_missing:
-            return LOST if self._is_over(now=now) else None
+            return LOST if self.is_over else None
         done = [end for end in ends.values() if end is not None]
         if len(done) < self.size:
             return None
         return replace(max(done, key=lambda end: end.finished), started=done[0].started)
 
-    def _is_over(self, *, now: datetime) -> bool:
-        """Tell whether the Job makes no more pods, and none that it made is still to be seen."""
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the Job makes no more pods."""
         status = (self.job or {}).get("status") or {}
-        done = find(status, "Complete") or {}
-        if done.get("status") == "True" and done.get("lastTransitionTime"):
-            # Its pods are watched apart from it, and may be seen later.
-            return now - parse_time(done["lastTransitionTime"]) > liveness.GIVEN_UP
-        return is_true(status, "Failed")
+        return is_true(status, "Complete") or is_true(status, "Failed")
+
+    def may_have_more(self, *, now: datetime) -> bool:
+        """Tell whether there should be pods that are not among these, by what its Job says."""
+        if self.job is None or self.is_over:
+            return True
+        made = parse_time(self.job["metadata"]["creationTimestamp"])
+        active = (self.job.get("status") or {}).get("active") or 0
+        return active > len(self.pods) and now - made > liveness.GIVEN_UP
 
     def _first_failure(self, ends: Mapping[int, Outcome | None]) -> Outcome:
         # One that was told to leave and has not ended yet may be why another has failed.

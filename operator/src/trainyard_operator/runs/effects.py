@@ -181,9 +181,21 @@ def model_object(call: CreateVersion) -> Object:
     return {
         "apiVersion": objects.API_VERSION,
         "kind": "Model",
-        "metadata": {"name": call.model, "namespace": call.namespace},
+        "metadata": {
+            "name": call.model,
+            "namespace": call.namespace,
+            "finalizers": [names.VERSIONS_FINALIZER],
+        },
         "spec": {},
     }
+
+
+def deleted(call: CreateVersion) -> str:
+    """Return what is said of a Model that is being deleted: it would come back without gates."""
+    return (
+        f"Model {call.model} is being deleted, so nothing was registered: make it anew, or let"
+        f" `trainyard register {call.run} --as {call.model}` make one without gates"
+    )
 
 
 def artifact_path(call: CreateVersion, answers: Mapping[str, Mapping[str, Any]]) -> str:

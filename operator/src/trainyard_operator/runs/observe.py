@@ -12,6 +12,7 @@ from typing import Any
 from trainyard_operator import names
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.conditions import parse_time
+from trainyard_operator.engine.errors import OperatorError
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Object, Ref
 from trainyard_operator.engine.world import World
@@ -21,6 +22,7 @@ from trainyard_operator.runs.liveness import has_stopped
 from trainyard_operator.runs.waiting import waiting_of
 
 EXPLAIN_AFTER = timedelta(seconds=5)
+_JOB_NAME = "batch.kubernetes.io/job-name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,15 @@ async def observe(run: Object, world: World) -> Observed:
         return Observed(jobs=jobs, live=live)
     if run_status.is_finished(status):
         return Observed(_attempt(run, number, job, entry, world), jobs=jobs, live=live)
-    if job is None and entry is not None:
-        # Before calling a pod lost, ask: a cache may be behind.
+    stopping = run["spec"].get("cancel") or run["spec"].get("suspend")
+    if job is None and (entry is not None or stopping):
+        # Before calling a pod lost, or a Run that never started cancelled: a cache may be behind.
         ref = Ref("batch/v1", "Job", meta["namespace"], _job_name(run, number))
         found = await world.read(ref)
         job = found if found and objects.is_ours(found, run) else None
-    attempt = _attempt(run, number, job, entry, world)
-    warnings, nodes = await _explanations(attempt, world)
+    attempt = await _unseen(run, _attempt(run, number, job, entry, world), entry, world)
+    # What stops needs no explanation: no list that fails may hold up a cancel.
+    warnings, nodes = ((), ()) if stopping else await _explanations(attempt, world)
     return Observed(
         attempt,
         jobs=jobs,
@@ -88,6 +92,29 @@ def _attempt(run: Object, number: int, job: Object | None, entry: Any, world: Wo
     return Attempt.of(number, None, (pod for pod in pods if _number_of(pod) == number))
 
 
+async def _unseen(run: Object, attempt: Attempt, entry: Any, world: World) -> Attempt:
+    """Return the attempt with pods that no watch has shown, before one is called lost.
+
+    Jobs and pods are watched apart, so one may be behind; and a pod that lost its label
+    `managed-by` to somebody else's policy is never shown.
+    """
+    job, namespace = attempt.job, run["metadata"]["namespace"]
+    if not attempt.is_missing or not (job or entry) or not attempt.may_have_more(now=world.now()):
+        return attempt
+    name = _job_name(run, attempt.number)
+    found = await world.read_all("v1", "Pod", namespace, labelSelector=f"{_JOB_NAME}={name}")
+    if job is not None:
+        ours = [pod for pod in found if objects.is_ours(pod, job)]
+    else:
+        ours = [pod for pod in found if _is_of(run, pod)]
+    return Attempt.of(attempt.number, job, ours)
+
+
+def _is_of(run: Object, pod: Object) -> bool:
+    labels = pod["metadata"].get("labels") or {}
+    return bool(labels.get(names.RUN_UID) == run["metadata"]["uid"])
+
+
 def _seen(run: Object, number: int, job: Object, world: World) -> Attempt:
     namespace, uid = run["metadata"]["namespace"], job["metadata"]["uid"]
     return Attempt.of(number, job, world.list(PODS, namespace, owner=uid))
@@ -100,7 +127,8 @@ def _labelled(run: Object, world: World) -> Sequence[Object]:
 
 
 def _number_of(pod: Object) -> int:
-    return int((pod["metadata"].get("labels") or {}).get(names.ATTEMPT) or 0)
+    text = str((pod["metadata"].get("labels") or {}).get(names.ATTEMPT))
+    return int(text) if text.isdecimal() else 0
 
 
 def _lingering(run: Object, number: int, world: World) -> Iterator[Object]:
@@ -111,6 +139,14 @@ def _lingering(run: Object, number: int, world: World) -> Iterator[Object]:
 
 
 async def _explanations(attempt: Attempt, world: World) -> tuple[Sequence[str], Sequence[Object]]:
+    """Read what explains a wait; if that fails, it goes unexplained: patience must still end."""
+    try:
+        return await _explained(attempt, world)
+    except OperatorError:
+        return (), ()
+
+
+async def _explained(attempt: Attempt, world: World) -> tuple[Sequence[str], Sequence[Object]]:
     """Read what explains a wait, if it is long: listing Events costs the API server a lot."""
     job, now = attempt.job, world.now()
     if job is None or attempt.is_running or attempt.outcome(now=now):
@@ -128,6 +164,5 @@ async def _explanations(attempt: Attempt, world: World) -> tuple[Sequence[str], 
 
 
 def _is_older(waiting: Object, age: timedelta, *, now: datetime) -> bool:
-    # startTime is when its controller, or its kubelet, first took it up.
-    since = (waiting.get("status") or {}).get("startTime")
-    return since is not None and now - parse_time(since) >= age
+    # Not startTime, which for a pod is by its node's clock.
+    return now - parse_time(waiting["metadata"]["creationTimestamp"]) >= age

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from trainyard_operator import names
 from trainyard_operator.engine.cache import Cache
-from trainyard_operator.engine.errors import NotFound
+from trainyard_operator.engine.errors import NotFound, OperatorError, Unavailable
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.names import RUNS
 from trainyard_operator.tools import Logs
@@ -25,13 +25,21 @@ async def kill_orphans(
     """Finish the MLflow runs whose Run is gone."""
     for namespace in tuple(namespaces) or await _all_namespaces(kube):
         records = await tracking.active_runs(namespace)
-        # After the list: a Run that was made meanwhile is in the cache before it is recorded.
-        alive = {names.run_id(run) for run in cache.all(RUNS)}
-        for record in records:
-            run_id = str(record["runID"])
-            if run_id not in alive and not logs.is_following(run_id):
+        for run_id in _orphaned(cache, namespace, {str(each["runID"]) for each in records}):
+            if not logs.is_following(run_id):
                 await _kill(tracking, namespace, run_id)
                 logs.forget(run_id)
+
+
+def _orphaned(cache: Cache, namespace: str, recorded: set[str]) -> Iterable[str]:
+    """Return the MLflow runs that no Run of the namespace has.
+
+    A Run that was made meanwhile is in the cache before it is recorded.
+    """
+    uids = {uid.replace("-", "") for uid, _ in cache.versions(RUNS, namespace).values()}
+    left = recorded - uids
+    # A restored Run has another UID than its record, and its status says which that is.
+    return sorted(left - {names.run_id(run) for run in cache.list(RUNS, namespace)} if left else ())
 
 
 async def _all_namespaces(kube: Kube) -> tuple[str, ...]:
@@ -43,7 +51,12 @@ async def _kill(tracking: TrackingClient, namespace: str, run_id: str) -> None:
     body = {"status": "KILLED", "endTime": now, "parameters": {}}
     try:
         await tracking.finish_run(namespace, run_id, body)
+    except Unavailable:
+        raise
     except NotFound:
         # Somebody deleted it for good. There is nothing to finish, but others to look at.
+        return
+    except OperatorError as exc:
+        _log.warning("an MLflow run without its Run is not closed: %s", exc.message)
         return
     _log.info("an MLflow run without its Run was closed", extra={"run_id": run_id})

@@ -10,6 +10,7 @@ from trainyard_api.names import next_version
 
 from trainyard_operator import names
 from trainyard_operator.engine.errors import NameTaken, NotFound, Retry, Terminal
+from trainyard_operator.engine.objects import API_VERSION
 from trainyard_operator.engine.performing import Answer, Performers
 from trainyard_operator.engine.world import World
 from trainyard_operator.names import MODEL_VERSIONS, MODELS
@@ -93,7 +94,7 @@ async def _ask_models(call: effects.AskModels, tools: Tools, _: Mapping[str, Ans
 async def _create_version(
     call: effects.CreateVersion, tools: Tools, answers: Mapping[str, Answer]
 ) -> Answer:
-    made = _version_of_run(call, tools.world)
+    made = await _version_of_run(call, tools.world)
     if made:
         return {"name": made}
     path = effects.artifact_path(call, answers)
@@ -113,10 +114,11 @@ async def _create_version(
     raise Retry("VersionNumberTaken", f"others keep taking the next version of {call.model}")
 
 
-def _version_of_run(call: effects.CreateVersion, world: World) -> str:
-    labels = {names.RUN_UID: call.run_uid}
-    found = world.list(MODEL_VERSIONS, call.namespace, labels=labels)
-    return str(found[0]["metadata"]["name"]) if found else ""
+async def _version_of_run(call: effects.CreateVersion, world: World) -> str:
+    # Asked, not looked up: one whose creation was not answered may not be in the cache yet.
+    wanted = f"{names.RUN_UID}={call.run_uid}"
+    found = await world.read_all(API_VERSION, "ModelVersion", call.namespace, labelSelector=wanted)
+    return min((str(each["metadata"]["name"]) for each in found), default="")
 
 
 def _numbers(call: effects.CreateVersion, world: World) -> set[int]:
@@ -130,7 +132,10 @@ def _retired(call: effects.CreateVersion, world: World) -> int:
 
 
 async def _ensure_model(call: effects.CreateVersion, tools: Tools) -> None:
-    if tools.world.get(MODELS, call.namespace, call.model) is not None:
+    held = tools.world.get(MODELS, call.namespace, call.model)
+    if held is not None and "deletionTimestamp" in held["metadata"]:
+        raise Terminal("ModelDeleted", effects.deleted(call))
+    if held is not None:
         return
     try:
         await tools.kube.create(effects.model_object(call))

@@ -60,7 +60,8 @@ def _pause_left(status: Object, *, now: datetime) -> timedelta:
     if not attempts or attempts[-1].get("reason") == run_status.SUSPENDED:
         return timedelta(0)
     used = sum(used_retries(status).values())
-    return run_status.seen_end(status) + delay_after(used) - now
+    # No clock that was set back, or another operator's, makes it longer.
+    return min(run_status.seen_end(status) + delay_after(used) - now, delay_after(used))
 
 
 def wait(run: Object, observed: Observed, *, now: datetime, settings: Settings) -> Plan:
@@ -123,7 +124,7 @@ def _quiet_or(
     run: Object, status: Object, waits: Waiting, *, now: datetime, since: datetime | None = None
 ) -> Object:
     """Return the present status in a Run's first moments, then one that tells of the wait."""
-    young = now - parse_time(run["metadata"]["creationTimestamp"]) < QUIET
+    young = timedelta(0) <= now - parse_time(run["metadata"]["creationTimestamp"]) < QUIET
     if young and not status.get("phase") and waits.patience is None:
         return status
     if status.get("phase") == "Retrying" and waits in {PENDING, STARTING}:

@@ -31,7 +31,14 @@ _NOTHING = timedelta(0)
 REGISTERED = "Registered"
 # What trying again does not mend: a person registers by hand, or leaves it.
 _NEVER_REGISTERED = frozenset(
-    {"NoModelLogged", "SeveralModelsLogged", "RunNotSucceeded", "TrackingRefused", "InvalidSpec"}
+    {
+        "NoModelLogged",
+        "SeveralModelsLogged",
+        "RunNotSucceeded",
+        "ModelDeleted",
+        "TrackingRefused",
+        "InvalidSpec",
+    }
 )
 
 RECORDING = ("Recording", "Metrics and log are being archived")
@@ -212,10 +219,14 @@ def not_registered(
 ) -> Object:
     """Return the status when registering failed, which comes once all else is recorded."""
     told = Condition(REGISTERED, "False", reason, message)
-    return merge(run, status, _ARCHIVED, told, now=now)
+    return merge(run, status, *_archived(status), told, now=now)
 
 
-_ARCHIVED = Condition(RECORDED, "True", "Recorded", "Metrics and log are archived")
+def _archived(status: Object) -> tuple[Condition, ...]:
+    # A refusal stays: registering, which comes after it, archives nothing.
+    if is_recorded(status):
+        return ()
+    return (Condition(RECORDED, "True", "Recorded", "Metrics and log are archived"),)
 
 
 def recorded(run: Object, *, now: datetime) -> Object:
@@ -224,7 +235,7 @@ def recorded(run: Object, *, now: datetime) -> Object:
     The condition's message gets the version's name once that is known.
     """
     done = (Condition(REGISTERED, "True", "Registered", ""),) if is_registering(run) else ()
-    return merge(run, _status(run), _ARCHIVED, *done, now=now)
+    return merge(run, _status(run), *_archived(run["status"]), *done, now=now)
 
 
 def cleaned_up(run: Object, status: Object, *, now: datetime) -> Object:

@@ -1,17 +1,11 @@
 """A background task that ends takes the process with it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-from builders.stage import World
-from fakes import Clock, FakeKube
 from trainyard_operator.engine import sweep
 from trainyard_operator.engine.background import Background
 from trainyard_operator.engine.errors import LeaseLost
-from trainyard_operator.engine.plan import Object
-from trainyard_operator.engine.shell import Shell
 
 
 async def _raise(error: Exception) -> None:
@@ -78,16 +72,9 @@ async def test_a_bug_in_the_sweep_ends_the_process() -> None:
     async def buggy() -> None:
         raise KeyError("a proxy's page")
 
-    class Empty:
-        async def list(self, *_: str, **__: str) -> AsyncIterator[Object]:
-            for nothing in ():
-                yield nothing
-
-    kube: Any = Empty()
-    shell = Shell({}, World(FakeKube(Clock()), None))  # type: ignore[arg-type]  # not asked
     deaths = Deaths()
     background = Background(deaths)
-    background.start("sweep", sweep.sweep_for_ever(shell, kube, (), more=buggy))
+    background.start("sweep", sweep.sweep_for_ever(buggy))
     await asyncio.sleep(0.01)
 
     assert [why for why, _ in deaths.told] == ["the background task 'sweep' ended"]

@@ -5,7 +5,7 @@ from typing import Any
 from builders import given
 from builders.stage import attempt_job, attempt_pod
 from trainyard_operator import names
-from trainyard_operator.engine.cache import Cache
+from trainyard_operator.engine.cache import Cache, version_of
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.engine.trimming import trim
@@ -14,6 +14,11 @@ from trainyard_operator.names import RUNS
 
 def versioned(made: Object, version: int, **meta: Any) -> Object:
     return {**made, "metadata": {**made["metadata"], "resourceVersion": str(version), **meta}}
+
+
+def drop(cache: Cache, resource: str, gone: Object) -> None:
+    meta = gone["metadata"]
+    cache.drop(resource, (meta["namespace"], meta["name"]), meta["uid"], version_of(gone))
 
 
 def test_an_older_object_never_replaces_a_newer_one() -> None:
@@ -28,7 +33,7 @@ def test_what_was_deleted_does_not_come_back_with_a_late_answer() -> None:
     cache = Cache()
     run = versioned(given.run(), 9)
     cache.remember(RUNS, run)
-    cache.drop(RUNS, run)
+    drop(cache, RUNS, run)
 
     assert not cache.remember(RUNS, versioned(run, 8))
     assert cache.get(RUNS, "team", "r") is None
@@ -38,15 +43,23 @@ def test_what_was_taken_for_gone_comes_back_when_it_is_seen_anew() -> None:
     cache = Cache()
     run = versioned(given.run(), 9)
     cache.remember(RUNS, run)
-    cache.drop(RUNS, run)
+    drop(cache, RUNS, run)
 
     assert cache.remember(RUNS, versioned(run, 10))
+
+
+def test_what_was_made_after_a_list_is_not_gone_because_the_list_lacks_it() -> None:
+    cache = Cache()
+    cache.remember(RUNS, versioned(given.run(), 12))
+
+    assert cache.drop(RUNS, ("team", "r"), given.run()["metadata"]["uid"], 11) is None
+    assert cache.get(RUNS, "team", "r") is not None
 
 
 def test_a_namesake_is_not_dropped_with_its_predecessor() -> None:
     cache = Cache()
     cache.remember(RUNS, versioned(given.run(), 9, uid="new"))
-    cache.drop(RUNS, given.run())
+    drop(cache, RUNS, given.run())
 
     assert cache.get(RUNS, "team", "r") is not None
 
@@ -59,7 +72,7 @@ def test_children_are_found_by_their_controller() -> None:
     found = cache.list(JOBS, "team", owner=run["metadata"]["uid"])
 
     assert [job["metadata"]["name"] for job in found] == ["r-a1"]
-    cache.drop(JOBS, attempt_job(run))
+    drop(cache, JOBS, attempt_job(run))
     assert cache.list(JOBS, "team", owner=run["metadata"]["uid"]) == []
 
 
@@ -74,7 +87,7 @@ def test_an_index_finds_what_a_kind_says_and_follows_every_change() -> None:
     assert len(cache.list(RUNS, "team", by=("phase", "Running"), limit=1)) == 1
     assert cache.count(RUNS, "team", by=("phase", "Failed")) == 1
     assert cache.count(RUNS, "elsewhere", by=("phase", "Failed")) == 0
-    cache.drop(RUNS, given.run("b"))
+    drop(cache, RUNS, versioned(given.run("b"), 7))
     assert cache.count(RUNS, "team", by=("phase", "Failed")) == 0
 
 

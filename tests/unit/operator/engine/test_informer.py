@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -74,11 +75,19 @@ async def followed(served: Any, sink: Shell, *, until: int) -> list[str]:
     made = Informer(served, sink, JOBS, jitter=lambda: 0.0)
     await made.load()
     following = asyncio.create_task(made.follow())
-    async with asyncio.timeout(5):
-        while len(served.asked) < until:
-            await asyncio.sleep(0.001)
+    await asked(served, until)
     following.cancel()
     return list(served.asked)
+
+
+async def asked(served: Any, times: int) -> None:
+    async with asyncio.timeout(5):
+        while len(served.asked) < times:
+            await asyncio.sleep(0.001)
+
+
+def run(name: str, version: int) -> Object:
+    return given.run(name, metadata={"uid": f"uid-of-{name}", "resourceVersion": str(version)})
 
 
 def held(sink: Shell) -> list[str]:
@@ -126,6 +135,56 @@ async def test_a_server_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPa
     asked = await followed(served, sink, until=4)
 
     assert asked == ["list", "watch 10", "watch 10", "watch 11"]
+    assert held(sink) == ["a-a1"]
+
+
+async def test_of_our_own_only_deletions_are_followed_and_each_is_told_once() -> None:
+    served: Any = Served(
+        [Page(10, [run("kept", 5), run("gone", 6)]), Page(30, [run("kept", 5)])],
+        [
+            [event("MODIFIED", run("kept", 11)), event("DELETED", run("gone", 12))],
+            [event("ERROR", {"code": 410, "message": "too old"})],
+        ],
+    )
+    sink = shell()
+    made = Informer(served, sink, RUNS, jitter=lambda: 0.0)
+    await made.load()
+    sink.seen(RUNS, run("late", 8))
+    following = asyncio.create_task(made.follow(only_deletions=True))
+    await asked(served, 5)
+    following.cancel()
+
+    assert [name for _, name in sink.world.cache.names(RUNS)] == ["kept"]
+    assert (sink.world.get(RUNS, "team", "kept") or {})["metadata"]["resourceVersion"] == "5"
+    # What kopf tells of it afterwards is too late.
+    sink.seen(RUNS, run("gone", 11))
+    assert sink.world.get(RUNS, "team", "gone") is None
+
+
+async def test_a_server_in_no_state_to_watch_is_not_asked_all_the_time() -> None:
+    served: Any = Served([Page(n, []) for n in range(1, 99)], [[] for _ in range(99)])
+    following = asyncio.create_task(Informer(served, shell(), JOBS, jitter=lambda: 0.0).follow())
+    await asyncio.sleep(0.3)
+    following.cancel()
+
+    assert served.asked == ["list", "watch 1"]
+
+
+async def test_a_watch_that_is_cut_again_and_again_goes_on_at_once_if_it_tells_something() -> None:
+    cut = [event("ADDED", job("a", 20))], [event("ADDED", job("b", 21))], [bookmark(22)]
+    asked_of = await followed(Served([Page(10, [])], cut), shell(), until=5)
+
+    assert asked_of == ["list", "watch 10", "watch 20", "watch 21", "watch 22"]
+
+
+async def test_a_list_that_is_refused_while_loading_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    busy = Unavailable("APIServerUnavailable", "429", after=timedelta(milliseconds=1))
+    served: Any = Served([busy, busy, Page(10, [job("a", 5)])], [])
+    sink = shell()
+    await Informer(served, sink, JOBS, jitter=lambda: 0.0).load_surely()
+
     assert held(sink) == ["a-a1"]
 
 

@@ -5,6 +5,7 @@ from trainyard_operator.engine import objects
 from trainyard_operator.engine.answers import error_of
 from trainyard_operator.engine.errors import Conflict, NotFound, Retry, Terminal, Unavailable
 from trainyard_operator.engine.kube import path_of
+from trainyard_operator.engine.ownership import unlabelled
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,18 @@ def test_an_answer_is_an_error_of_ours(
 
 def test_an_answer_that_is_no_json_is_kept_as_text() -> None:
     assert "proxy" in error_of(502, b"<html>proxy", {}).message
+
+
+def test_a_child_that_lost_its_label_is_named_with_the_command_that_mends_it() -> None:
+    wanted = {"kind": "Job", "metadata": {"name": "r-a1", "labels": dict(objects.MANAGED_BY)}}
+    bare = {"kind": "Job", "metadata": {"name": "r-a1", "labels": {"other": "1"}}}
+    said = unlabelled(bare, wanted)
+
+    assert said is not None
+    assert said.reason == "JobNameTaken"
+    assert "`kubectl label job r-a1 --overwrite app.kubernetes.io/managed-by=" in said.message
+    assert unlabelled(wanted, wanted) is None
+    assert unlabelled(bare, bare) is None  # a Secret is watched by nobody
 
 
 def test_objects_have_paths() -> None:

@@ -51,6 +51,6 @@ def test_a_log_is_over_with_its_pod(held: Object, over: bool) -> None:
     stage = Stage()
     world = World(stage.kube, stage.tracking)
     world.cache.remember(PODS, held)
-    process: Any = SimpleNamespace(world=world)
+    process: Any = SimpleNamespace(world=world, clock=lambda: NOW)
 
     assert Operator._is_over(process, follow_log(RUN, 1, attempt_pod(RUN))) is over

@@ -6,7 +6,7 @@ from builders import given
 from builders.stage import RUNNING, Scene, attempt_job, attempt_pod, ended, waiting
 from fakes import FakeLogs
 from trainyard_operator import names
-from trainyard_operator.engine.errors import NotFound
+from trainyard_operator.engine.errors import NotFound, Unavailable
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.engine.shell import Shell
@@ -113,15 +113,60 @@ async def test_events_are_read_only_of_what_has_waited_for_a_while() -> None:
 
 async def test_events_of_a_slow_pod_are_read_and_of_a_running_one_not() -> None:
     run = given.run()
-    started = "2026-11-24T11:00:00Z"
+    # Its node's clock is an hour ahead: only the control plane's counts.
+    started = "2026-11-24T13:00:00Z"
     scene = Scene().holds(JOBS, attempt_job(run))
     slow = attempt_pod(run, state=waiting("ContainerCreating"), startTime=started)
+    scene.kube.clock.pass_by(6)
     scene.kube.warnings = [event(slow, "FailedMount", "x")]
     assert (await observe(run, scene.holds(PODS, slow).world)).warnings
 
     running = attempt_pod(run, state=RUNNING, phase="Running", startTime=started)
     running["metadata"]["resourceVersion"] = "2"
     assert not (await observe(run, scene.holds(PODS, running).world)).warnings
+
+
+async def test_lists_that_fail_leave_a_wait_unexplained_and_hold_up_no_cancel() -> None:
+    run = given.run()
+    scene = Scene().holds(JOBS, attempt_job(run))
+    scene.kube.clock.pass_by(60)
+    down = Unavailable("APIServerUnavailable", "it does not answer")
+    scene.kube.faults.at, scene.kube.faults.error, scene.kube.faults.lasts = (1, "refused"), down, 9
+    for spec in ({}, {"cancel": True}):
+        seen = await observe({**run, "spec": {**run["spec"], **spec}}, scene.world)
+        assert (seen.attempt.job is not None, seen.warnings) == (True, ())
+
+    # Of those who wait one has asked, and nobody for the one that is to stop.
+    assert scene.kube.faults.calls == ["list Event"]
+
+
+async def test_a_pod_that_no_watch_has_shown_is_asked_for_before_it_is_called_lost() -> None:
+    run = given.run()
+    failed = attempt_job(run, conditions=[given.condition("Failed")])
+    scene = Scene().holds(JOBS, failed)
+    scene.kube.put(attempt_pod(run, state=ended(3)))
+    outcome = (await observe(run, scene.world)).attempt.outcome(now=scene.world.now())
+
+    assert (outcome.reason, outcome.exit_code) == ("ExitCode", 3) if outcome else False
+
+
+async def test_a_pod_whose_label_a_policy_took_off_is_seen_all_the_same() -> None:
+    run = given.run()
+    scene = Scene().holds(JOBS, attempt_job(run, active=1))
+    scene.kube.put(attempt_pod(run, state=RUNNING, phase="Running"))
+    young = (await observe(run, scene.world)).attempt
+    scene.kube.clock.pass_by(60)
+
+    assert young.is_missing  # it is too soon to ask: watches take a moment
+    assert (await observe(run, scene.world)).attempt.is_running
+
+
+async def test_a_job_is_asked_for_before_a_run_that_never_started_is_called_cancelled() -> None:
+    run = given.run(cancel=True)
+    scene = Scene()
+    scene.kube.put(attempt_job(run))
+
+    assert (await observe(run, scene.world)).attempt.job is not None
 
 
 async def test_nodes_are_read_only_for_a_pod_that_nobody_takes() -> None:

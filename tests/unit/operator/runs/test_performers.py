@@ -49,6 +49,30 @@ async def test_a_number_that_another_takes_meanwhile_is_passed_over() -> None:
     assert await perform(call, PERFORMERS, life.reconciler.tools, {}) == {"name": "digits-2"}
 
 
+async def test_a_version_that_no_watch_has_shown_is_not_made_again() -> None:
+    stage = Stage()
+    life = stage.process()
+    stage.add(given.model())
+    call = runs_effects.CreateVersion("team", "digits", "r", "uid-r", "model")
+    stage.kube.on_written = lambda _: None
+    stage.add(runs_effects.version_object(call, 1, "model"))
+    # Another Run's version has come since: the next number would be free.
+    life.written(stage.add(given.model_version(version=2)))
+
+    assert await perform(call, PERFORMERS, life.reconciler.tools, {}) == {"name": "digits-1"}
+
+
+async def test_a_model_that_is_being_deleted_does_not_come_back_without_its_gates() -> None:
+    stage = Stage()
+    life = stage.process()
+    stage.add(given.model(metadata={"deletionTimestamp": given.CREATED}))
+    call = runs_effects.CreateVersion("team", "digits", "r", "uid-r", "model")
+
+    with pytest.raises(Terminal, match="trainyard register r --as digits") as refused:
+        await perform(call, PERFORMERS, life.reconciler.tools, {})
+    assert refused.value.reason == "ModelDeleted"
+
+
 @pytest.mark.parametrize(
     ("models", "reason"),
     [

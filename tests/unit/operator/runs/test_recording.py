@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from builders import given
 from builders.run_plans import LATER, ended_status, finished, kinds_of
-from builders.stage import attempt_job, attempt_pod, condition_of, decide, ended
+from builders.stage import NOW, attempt_job, attempt_pod, condition_of, decide, ended
 from trainyard_api.logged_models import candidates
 from trainyard_operator.engine.errors import OperatorError, Retry, Terminal
 from trainyard_operator.engine.plan import Object, Plan
@@ -122,6 +122,21 @@ class TestRegistering:
         run = self.register(Retry("APIServerUnavailable", "busy"))
 
         assert kinds_of(decide(run).effects) == ["AskModels", "CreateVersion"]
+
+    def test_registering_does_not_undo_that_nothing_was_archived(self) -> None:
+        refused = given.condition("Recorded", "False", reason="TrackingRefused")
+        status = {
+            "phase": "Succeeded",
+            "conditions": [given.condition("Finished"), refused],
+            "completionTime": given.CREATED,
+        }
+        run = given.run(status=status, register={"model": "digits"})
+        registered = run_status.recorded(run, now=NOW)
+        unregistered = run_status.not_registered(run, status, reason="x", message="y", now=NOW)
+
+        for told in (registered, unregistered):
+            (held,) = [c for c in told["conditions"] if c["type"] == "Recorded"]
+            assert held["reason"] == "TrackingRefused"
 
     def test_a_named_model_is_registered_again_without_asking(self) -> None:
         run = self.register(Retry("APIServerUnavailable", "busy"))
