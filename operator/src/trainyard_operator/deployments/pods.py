@@ -15,6 +15,10 @@ _IMAGE = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspect
 _CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _TEXT = 1000
 
+STUCK = "ReplicaSetCreateError"
+"""The Deployment controller may not begin with new pods, for a quota for instance. It says no more
+than this, not even that it has seen what it was told, and it never gives up."""
+
 
 def failure_of(pods: Iterable[Object], child: Object) -> Failure | None:
     """Return the gravest failure of a child's pods, None while all that is seen is waiting."""
@@ -159,9 +163,12 @@ def _last_lines(text: str) -> str:
 
 
 def _cannot_make_pods(child: Object) -> Failure | None:
-    refused = find(child.get("status") or {}, "ReplicaFailure") or {}
+    status = child.get("status") or {}
+    refused = find(status, "ReplicaFailure") or {}
     if refused.get("status") != "True":
-        return None
+        refused = find(status, "Progressing") or {}
+        if refused.get("reason") != STUCK:
+            return None
     message = str(refused.get("message", ""))
     reason = "QuotaExceeded" if "quota" in message else "PodsRefused"
     return Failure(reason, message, waits=True)

@@ -140,12 +140,22 @@ def test_what_holds_a_pod_up_is_named(seen: Object, reason: str, told: str) -> N
     assert told in condition(found, "Progressing")["message"]
 
 
-def test_pods_that_the_quota_refuses_are_told() -> None:
+@pytest.mark.parametrize(
+    "refused",
+    [
+        pytest.param(given.condition("ReplicaFailure", message="exceeded quota"), id="pods"),
+        pytest.param(
+            given.condition(
+                "Progressing", "False", "ReplicaSetCreateError", 'exceeded quota: "objects"'
+            ),
+            id="the set that would make them",
+        ),
+    ],
+)
+def test_pods_that_the_quota_refuses_are_told(refused: Object) -> None:
     resource = given.model_deployment()
     made = child(resource, 1)
-    made["status"]["conditions"] = [
-        given.condition("ReplicaFailure", message="pods is forbidden: exceeded quota")
-    ]
+    made["status"]["conditions"] = [refused]
     found = plan(resource, made, follows=version(1))
 
     assert condition(found, "Progressing")["reason"] == "QuotaExceeded"
