@@ -38,7 +38,8 @@ def unrest_of(pods: Iterable[Object]) -> Failure | None:
 def tried_since(pods: Iterable[Object]) -> datetime | None:
     """Return since when the digest had its chance, None while no server of it has started.
 
-    Waiting for a node, an image or the tracking service is not held against it.
+    By the clock of a node, which may be wrong: it tells one try from another. Waiting for a node,
+    an image or the tracking service is not held against it.
     """
     tries = [t for t in map(_tried_since, filter(_is_starting, pods)) if t]
     return max(tries, default=None)
