@@ -131,9 +131,14 @@ def _run_id(resource: Object, observed: Observed) -> str:
     known = lineage.run_id(resource, observed.run)
     if known:
         return known
-    seen = attempts.read_attempts(observed.jobs, observed.pods, now=_LONG_AGO)
+    seen = _attempts(resource, observed, now=_LONG_AGO)
     told = (a.results.get("fetch", {}).get("runID") for a in seen)
     return next((str(run_id) for run_id in told if run_id), "")
+
+
+def _attempts(resource: Object, observed: Observed, *, now: datetime) -> tuple[Attempt, ...]:
+    name = resource["metadata"]["name"]
+    return attempts.read_attempts(name, observed.jobs, observed.pods, now=now)
 
 
 _LONG_AGO = parse_time("1970-01-01T00:00:00+00:00")
@@ -201,7 +206,7 @@ def _publish(
         reason, message = blocked
         return _waits(resource, status, reason, message, now=now)
     status = {**status, **_lineage(resource, observed, {})}
-    seen = attempts.read_attempts(observed.jobs, observed.pods, now=now)
+    seen = _attempts(resource, observed, now=now)
     step = attempts.decide(seen, now=now, spent=status.get("spentAttempts", 0))
     if step.result is not None:
         return _take(resource, observed, status, step.result, now=now, settings=settings)
