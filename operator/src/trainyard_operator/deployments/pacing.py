@@ -15,7 +15,7 @@ from enum import Enum, auto
 import orjson
 from trainyard_api import contract
 
-from trainyard_operator.deployments.pods import STUCK
+from trainyard_operator.deployments.pods import is_stuck
 from trainyard_operator.deployments.rollout import Target
 from trainyard_operator.engine.conditions import find
 from trainyard_operator.engine.plan import Object
@@ -87,9 +87,9 @@ def _is_under_way(child: Object) -> bool:
     meta, status = child["metadata"], child.get("status") or {}
     if PACED not in _marks(child) or "deletionTimestamp" in meta or child["spec"].get("paused"):
         return False
-    reason = (find(status, "Progressing") or {}).get("reason")
     seen = status.get("observedGeneration", 0) >= meta.get("generation", 0)
-    return reason != STUCK and not (seen and reason in _ENDED)
+    has_ended = seen and (find(status, "Progressing") or {}).get("reason") in _ENDED
+    return not has_ended and not is_stuck(child)
 
 
 def _marks(child: Object | None) -> dict[str, str]:

@@ -15,10 +15,6 @@ _IMAGE = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspect
 _CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _TEXT = 1000
 
-STUCK = "ReplicaSetCreateError"
-"""The Deployment controller may not begin with new pods, for a quota for instance. It says no more
-than this, not even that it has seen what it was told, and it never gives up."""
-
 
 def failure_of(pods: Iterable[Object], child: Object) -> Failure | None:
     """Return the gravest failure of a child's pods, None while all that is seen is waiting."""
@@ -163,13 +159,20 @@ def _last_lines(text: str) -> str:
     return " / ".join(text.strip().splitlines()[-3:])[-_TEXT:] or "it said nothing"
 
 
+def is_stuck(child: Object) -> bool:
+    """Tell whether the Deployment controller may not begin with new pods, by a quota for instance.
+
+    It says no more than this, not even that it has seen what it was told, and never gives up.
+    """
+    told = find(child.get("status") or {}, "Progressing") or {}
+    return bool(told.get("reason") == "ReplicaSetCreateError")
+
+
 def _cannot_make_pods(child: Object) -> Failure | None:
     status = child.get("status") or {}
-    refused = find(status, "ReplicaFailure") or {}
-    if refused.get("status") != "True":
-        refused = find(status, "Progressing") or {}
-        if refused.get("reason") != STUCK:
-            return None
+    refused = find(status, "Progressing" if is_stuck(child) else "ReplicaFailure") or {}
+    if not is_stuck(child) and refused.get("status") != "True":
+        return None
     message = str(refused.get("message", ""))
     reason = "QuotaExceeded" if "quota" in message else "PodsRefused"
     return Failure(reason, message, waits=True)
