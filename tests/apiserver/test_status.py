@@ -149,7 +149,12 @@ FULL: dict[str, dict[str, Any]] = {
     "Deployment": {
         "phase": "Progressing",
         "stable": {"version": 1, "digest": given.DIGEST},
-        "updating": {"version": 2, "digest": given.DIGEST},
+        "updating": {
+            "version": 2,
+            "digest": given.DIGEST,
+            "started": given.CREATED,
+            "since": given.CREATED,
+        },
         "replicas": 2,
         "readyReplicas": 1,
         "endpoint": "http://digits.team.svc",

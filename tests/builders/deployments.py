@@ -1,6 +1,6 @@
 """Builders for tests of the Deployment kind: its children, their pods, and what a plan says."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from trainyard_api.moment import rfc3339
@@ -86,13 +86,14 @@ def plan(
     pods: tuple[Object, ...] = (),
     model_: Object | None = None,
     number: int | None = None,
+    now: datetime = NOW,
     **more: Any,
 ) -> Plan:
     if follows is not None:
         number = follows["spec"]["version"]
     followed = Followed(model_ or model(production=number or 0), number, follows)
     seen = kind.Observed(followed, children, pods, **more)
-    return kind.plan(resource, seen, now=NOW, settings=SETTINGS)
+    return kind.plan(resource, seen, now=now, settings=SETTINGS)
 
 
 def condition(told: Plan, type_: str) -> Object:

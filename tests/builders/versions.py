@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from trainyard_api.moment import rfc3339
+from trainyard_operator import names
 from trainyard_operator.engine.plan import Object, Plan
 from trainyard_operator.settings import Runtime, Settings
 from trainyard_operator.versions import plan as kind
@@ -49,8 +50,13 @@ def attempt(
     main: Sequence[Object] = (),
     **job: Any,
 ) -> tuple[Object, Object]:
-    labels = {"trainyard.dev/attempt": str(number)}
-    made = given.job(f"digits-1-publish-{number}", of=of, metadata={"labels": labels}, **job)
+    """Return the Job and the pod of an attempt; the Job ends as soon as a container fails."""
+    ends = [c["state"].get("terminated") or {} for c in (*init, *main)]
+    failed = [end["finishedAt"] for end in ends if end.get("exitCode")]
+    if failed:
+        told = given.condition("Failed", lastTransitionTime=failed[0])
+        job = {"conditions": [told], **job}
+    made = given.job(names.publish_job(of["metadata"]["name"], number), of=of, **job)
     pod = given.pod(
         f"p{number}",
         of=made,

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from trainyard_api.contract import DEPLOYMENTS
-from trainyard_api.meta import ApiModel, Resource, Status
+from trainyard_api.meta import ApiModel, Resource, Status, Time
 from trainyard_api.model import StageName
 from trainyard_api.resources import Resources
 from trainyard_api.schema import Column, Definition, Rule, exactly_one, rules
@@ -87,6 +87,15 @@ class Target(ApiModel):
     """SHA-256 of its manifest."""
 
 
+class Updating(Target):
+    """A version that is about to take over."""
+
+    started: Time | None = None
+    """When its server began to try, as its node says."""
+    since: Time | None = None
+    """When the operator saw that, by its own clock: it is given ten minutes from then."""
+
+
 class Rejected(ApiModel):
     """A version that could not be served; it is not tried again until the target changes or
     spec.retry does."""
@@ -108,7 +117,7 @@ class DeploymentStatus(Status):
     """Where the Deployment is, for the eye."""
     stable: Target | None = None
     """The version that is served."""
-    updating: Target | None = None
+    updating: Updating | None = None
     """The version that is about to take over."""
     replicas: int = 0
     """How many pods there are."""

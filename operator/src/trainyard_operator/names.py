@@ -29,6 +29,8 @@ MODEL = contract.MODEL_LABEL
 MODEL_VERSION = contract.MODEL_VERSION_LABEL
 DEPLOYMENT = contract.DEPLOYMENT_LABEL
 DIGEST = f"{contract.GROUP}/digest"
+# An annotation of a Model: status.retired, where a backup without status has it, too.
+RETIRED = f"{contract.GROUP}/retired"
 
 # Indexes (engine/cache.py) that more than one module asks by.
 BY_MODEL = "spec.model"

@@ -15,6 +15,7 @@ from enum import Enum, auto
 import orjson
 from trainyard_api import contract
 
+from trainyard_operator.deployments.pods import is_stuck
 from trainyard_operator.deployments.rollout import Target
 from trainyard_operator.engine.conditions import find
 from trainyard_operator.engine.plan import Object
@@ -87,7 +88,8 @@ def _is_under_way(child: Object) -> bool:
     if PACED not in _marks(child) or "deletionTimestamp" in meta or child["spec"].get("paused"):
         return False
     seen = status.get("observedGeneration", 0) >= meta.get("generation", 0)
-    return not seen or (find(status, "Progressing") or {}).get("reason") not in _ENDED
+    has_ended = seen and (find(status, "Progressing") or {}).get("reason") in _ENDED
+    return not has_ended and not is_stuck(child)
 
 
 def _marks(child: Object | None) -> dict[str, str]:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from trainyard_api.conditions import ServingReason
+from trainyard_api.moment import rfc3339
 
 from trainyard_operator import names, tokens
 from trainyard_operator.deployments import children, following, pacing, rollout
@@ -91,7 +92,7 @@ def plan(resource: Object, observed: Observed, /, *, now: datetime, settings: Se
     order = following.decide(resource, observed.followed, runtimes=settings.runtimes)
     decided = rollout.decide(
         order.wish,
-        children=_children(observed),
+        children=_children(resource, observed, now=now),
         stable=_target(status.get("stable")),
         rejected=_rejected(status.get("rejected")),
         now=now,
@@ -109,26 +110,36 @@ def _refuse_foreign(resource: Object, service: Object | None) -> None:
     )
 
 
-def _children(observed: Observed) -> list[Child]:
-    return [child for child in (_child(c, observed) for c in observed.children) if child]
+def _children(resource: Object, observed: Observed, *, now: datetime) -> list[Child]:
+    updating = (resource.get("status") or {}).get("updating") or {}
+    seen = (_child(c, observed, updating, now=now) for c in observed.children)
+    return [child for child in seen if child]
 
 
-def _child(child: Object, observed: Observed) -> Child | None:
+def _child(child: Object, observed: Observed, updating: Object, *, now: datetime) -> Child | None:
     target = children.served(child)
     if target is None:
         return None
     pods = _pods(target, observed)
+    started = tried_since(pods)
     status, meta = child.get("status") or {}, child["metadata"]
     seen = status.get("observedGeneration", 0) >= meta.get("generation", 0)
     wanted = child["spec"].get("replicas", 1)
     return Child(
         target=target,
-        since=tried_since(pods),
+        since=_since(target, started, updating, now=now) if started else None,
+        started=started,
         ready=status.get("readyReplicas", 0),
         is_current=seen and status.get("updatedReplicas", 0) >= wanted,
         deleting="deletionTimestamp" in meta,
         failure=failure_of(pods, child),
     )
+
+
+def _since(target: Target, started: datetime, updating: Object, *, now: datetime) -> datetime:
+    """Return when we first saw this try: a node's clock may be an hour behind, or ahead."""
+    seen = (updating.get("digest"), updating.get("started"))
+    return parse_time(updating["since"]) if seen == (target.digest, rfc3339(started)) else now
 
 
 def _pods(target: Target | None, observed: Observed) -> list[Object]:
@@ -249,7 +260,7 @@ def _status(resource: Object, observed: Observed, decided: Rollout) -> Object:
     rejected = decided.rejected
     fields: dict[str, Any] = {
         "stable": _wire(decided.stable),
-        "updating": _wire(decided.updating),
+        "updating": _updating_wire(decided),
         # All that the selector covers, for autoscalers; ready are those of what is served.
         "replicas": _count("replicas", observed.children),
         "readyReplicas": _count("readyReplicas", serving),
@@ -293,6 +304,13 @@ def _target(wire: Object | None) -> Target | None:
 
 def _wire(target: Target | None) -> Object | None:
     return {"version": target.version, "digest": target.digest} if target else None
+
+
+def _updating_wire(decided: Rollout) -> Object | None:
+    wire, child = _wire(decided.updating), decided.child
+    if wire is None or child is None or child.started is None or child.since is None:
+        return wire
+    return {**wire, "started": rfc3339(child.started), "since": rfc3339(child.since)}
 
 
 def _rejected(wire: Object | None) -> Rejected | None:

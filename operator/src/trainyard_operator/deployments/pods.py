@@ -34,7 +34,8 @@ def unrest_of(pods: Iterable[Object]) -> Failure | None:
 def tried_since(pods: Iterable[Object]) -> datetime | None:
     """Return since when the digest had its chance, None while no server of it has started.
 
-    Waiting for a node, an image or the tracking service is not held against it.
+    By the clock of a node, which may be wrong: it tells one try from another. Waiting for a node,
+    an image or the tracking service is not held against it.
     """
     tries = [t for t in map(_tried_since, filter(_is_starting, pods)) if t]
     return max(tries, default=None)
@@ -158,9 +159,19 @@ def _last_lines(text: str) -> str:
     return " / ".join(text.strip().splitlines()[-3:])[-_TEXT:] or "it said nothing"
 
 
+def is_stuck(child: Object) -> bool:
+    """Tell whether the Deployment controller may not begin with new pods, by a quota for instance.
+
+    It says no more than this, not even that it has seen what it was told, and never gives up.
+    """
+    told = find(child.get("status") or {}, "Progressing") or {}
+    return bool(told.get("reason") == "ReplicaSetCreateError")
+
+
 def _cannot_make_pods(child: Object) -> Failure | None:
-    refused = find(child.get("status") or {}, "ReplicaFailure") or {}
-    if refused.get("status") != "True":
+    status = child.get("status") or {}
+    refused = find(status, "Progressing" if is_stuck(child) else "ReplicaFailure") or {}
+    if not is_stuck(child) and refused.get("status") != "True":
         return None
     message = str(refused.get("message", ""))
     reason = "QuotaExceeded" if "quota" in message else "PodsRefused"

@@ -48,12 +48,14 @@ class Failure:
 class Child:
     """What is seen of the child of one digest.
 
-    `since` is when its server began to try, None if none has started: time spent waiting for
-    room, an image or the tracking service is not held against the digest.
+    `since` is when we saw that its server began to try, None if none has started: time spent
+    waiting for room, an image or the tracking service is not held against the digest. `started`
+    is when it began as its node says, whose clock tells this try from another and no more.
     """
 
     target: Target
     since: datetime | None
+    started: datetime | None = None
     ready: int = 0
     is_current: bool = True
     deleting: bool = False
@@ -92,6 +94,7 @@ class Rollout:
         remove: The digests whose children go.
         stable: What is served, None until a first version was ready.
         updating: What is on its way.
+        child: What is seen of its child.
         progressing: Reason and message if the way is barred or has stumbled, else None.
     """
 
@@ -99,6 +102,7 @@ class Rollout:
     remove: tuple[str, ...] = ()
     stable: Target | None = None
     updating: Target | None = None
+    child: Child | None = None
     rejected: Rejected | None = None
     progressing: Failure | None = None
     finished: bool = False
@@ -196,6 +200,7 @@ def _update(
         remove=tuple(sorted(d for d in present if d not in kept)),
         stable=stable,
         updating=target,
+        child=child,
         progressing=failure,
         recheck_after=_until_deadline(child, now=now),
     )

@@ -1,4 +1,4 @@
-"""What is asked of others for a Model: the promoter's write, and the audit trail.
+"""What is asked of others for a Model: the promoter's write, a note, and the audit trail.
 
 Descriptions only; performers.py makes the calls.
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from trainyard_operator.engine.plan import Effect
+from trainyard_operator.engine.plan import Effect, Ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,14 @@ class SetAlias(Effect):
     uid: str
     aliases: Mapping[str, int]
     spec: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRetired(Effect):
+    """Write the highest retired number on the Model itself: a backup may leave out its status."""
+
+    ref: Ref
+    highest: int
 
 
 @dataclass(frozen=True, slots=True)

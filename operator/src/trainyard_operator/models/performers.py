@@ -34,9 +34,20 @@ async def _set_alias(call: effects.SetAlias, tools: Tools, _: Mapping[str, Answe
     return {}
 
 
+async def _note_retired(call: effects.NoteRetired, tools: Tools, _: Mapping[str, Answer]) -> Answer:
+    note = {names.RETIRED: str(call.highest)}
+    await tools.kube.patch(call.ref, {"metadata": {"annotations": note}})
+    return {}
+
+
 async def _audit(call: effects.Audit, tools: Tools, _: Mapping[str, Answer]) -> Answer:
     await tools.tracking.audit(call.namespace, {"model": call.model, **call.line})
     return {}
 
 
-PERFORMERS: Performers = {**FINALIZERS, effects.SetAlias: _set_alias, effects.Audit: _audit}
+PERFORMERS: Performers = {
+    **FINALIZERS,
+    effects.SetAlias: _set_alias,
+    effects.NoteRetired: _note_retired,
+    effects.Audit: _audit,
+}

@@ -4,6 +4,7 @@ The decisions are policies/: this module reads a Model and its versions, and wri
 decided as status, Events, audit lines and at most one write of the promoter.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,7 +19,7 @@ from trainyard_operator.engine.plan import Effect, Event, Object, Plan, Ref
 from trainyard_operator.engine.world import World
 from trainyard_operator.finalizers.effects import Hold, ReleaseFinalizer
 from trainyard_operator.models import audit, pointers, promotion
-from trainyard_operator.models.effects import SetAlias
+from trainyard_operator.models.effects import NoteRetired, SetAlias
 from trainyard_operator.models.pointers import Holding, Move, Pointers, Refusal, Registry
 from trainyard_operator.models.promotion import Promotion
 from trainyard_operator.models.read import read_registry
@@ -59,7 +60,8 @@ def plan(resource: Object, observed: Observed, /, *, now: datetime, settings: Se
     }
     told = _ready(resource, registry, decided, promotions)
     status = merge(resource, audit.owe(status, decided.moves), told, now=now)
-    effects = (*_hold(resource), *_promote(resource, registry, promotions))
+    noted = _note(resource, status["retired"])
+    effects = (*_hold(resource), *noted, *_promote(resource, registry, promotions))
     if not effects and status == resource.get("status"):
         return audit.pay(resource, decided.history, now=now) or Plan(status=status)
     return Plan(
@@ -72,6 +74,17 @@ def plan(resource: Object, observed: Observed, /, *, now: datetime, settings: Se
 def _hold(resource: Object) -> Iterator[Effect]:
     if names.VERSIONS_FINALIZER not in (resource["metadata"].get("finalizers") or ()):
         yield Hold(Ref.of(resource), names.VERSIONS_FINALIZER)
+
+
+def _note(resource: Object, highest: int) -> Iterator[Effect]:
+    """Yield the note before the status lets a version go: no number is forgotten in between."""
+    if highest > _noted(resource):
+        yield NoteRetired(Ref.of(resource), highest)
+
+
+def _noted(resource: Object) -> int:
+    text = str((resource["metadata"].get("annotations") or {}).get(names.RETIRED, ""))
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
 
 
 def _go(resource: Object, observed: Observed) -> Plan:
@@ -128,8 +141,9 @@ def _move_status(move: Move) -> Object:
 def _numbers(resource: Object, registry: Registry, *, pointed: Iterable[int]) -> Object:
     status = resource.get("status") or {}
     existing = set(registry.versions)
+    highest = max(status.get("retired", 0), _noted(resource))
     retired = retire(
-        Retired(status.get("retired", 0), tuple(status.get("retiredVersions") or ())),
+        Retired(highest, tuple(status.get("retiredVersions") or ())),
         existing=existing,
         deleting={v.number for v in registry.versions.values() if v.deleting},
         pointed=set(pointed),

@@ -15,6 +15,8 @@ from trainyard_operator.engine.plan import Object
 from trainyard_operator.termination import reported
 
 ATTEMPTS = 5
+# Each that found no room takes an hour, and is gone an hour later.
+_MOST = 1000
 _FIRST_PAUSE = timedelta(seconds=10)
 # The Job's end can be seen before its pod's.
 _POD_GRACE = timedelta(seconds=30)
@@ -88,33 +90,45 @@ def decide(attempts: Sequence[Attempt], *, now: datetime, spent: int = 0) -> Ste
         return Step(result=last)
     if last.is_final or tries >= ATTEMPTS:
         return Step(failed=last)
-    due = last.ended + _FIRST_PAUSE * 2 ** max(tries - 1, 0)
+    pause = _FIRST_PAUSE * 2 ** max(tries - 1, 0)
+    left = last.ended + pause - now
     told = f"Attempt {tries} of {ATTEMPTS} failed ({last.message}); trying again"
     if not last.ran:
         told = f"Waiting: {last.message}; the next try to start it follows"
-    if now < due:
-        return Step(message=told, recheck_after=due - now)
+    if left > timedelta(0):
+        return Step(message=told, recheck_after=min(left, pause))
     return Step(start=last.number + 1, message=told)
 
 
 def read_attempts(
-    jobs: Iterable[Object], pods: Iterable[Object], *, now: datetime
+    version: str, jobs: Iterable[Object], pods: Iterable[Object], *, now: datetime
 ) -> tuple[Attempt, ...]:
-    """Return the attempts that Jobs and their pods tell of."""
+    """Return the attempts to publish a version that Jobs and their pods tell of."""
     by_job = {objects.controller_uid(pod): pod for pod in pods}
-    return tuple(_read(job, by_job.get(job["metadata"]["uid"]), now=now) for job in jobs)
+    numbered = ((_number(version, job), job) for job in jobs)
+    return tuple(
+        _read(number, job, by_job.get(job["metadata"]["uid"]), now=now)
+        for number, job in numbered
+        if number
+    )
 
 
-def _read(job: Object, pod: Object | None, *, now: datetime) -> Attempt:
-    number = int(job["metadata"]["labels"][names.ATTEMPT])
+def _number(version: str, job: Object) -> int:
+    """Return which attempt a Job is by its name, which nobody can change; 0 if it is none."""
+    name = job["metadata"]["name"]
+    return next((n for n in range(1, _MOST) if names.publish_job(version, n) == name), 0)
+
+
+def _read(number: int, job: Object, pod: Object | None, *, now: datetime) -> Attempt:
     ended = [s for s in _statuses(pod) if (s.get("state") or {}).get("terminated")]
     results = {s["name"]: reported(s["state"]["terminated"]) for s in ended}
     failed = next((s for s in ended if s["state"]["terminated"].get("exitCode")), None)
     if failed is not None:
-        return _failed(number, failed["name"], failed["state"]["terminated"], results)
+        terminated = failed["state"]["terminated"]
+        return _failed(number, failed["name"], terminated, results, ended=_ended(job) or now)
     published = next((s for s in ended if s["name"] == "publish"), None)
     if published is not None and results["publish"].get("digest"):
-        return Attempt(number, _finished(published["state"]["terminated"], now), results)
+        return Attempt(number, _ended(job) or now, results)
     return _from_job(number, job, pod, now=now)
 
 
@@ -123,6 +137,8 @@ def _failed(
     container: str,
     terminated: Mapping[str, Any],
     results: Mapping[str, Mapping[str, Any]],
+    *,
+    ended: datetime,
 ) -> Attempt:
     told = results.get(container) or {}
     text = str(told.get("message") or terminated.get("message") or "").strip()
@@ -132,26 +148,31 @@ def _failed(
     is_final = reason == FORMAT_NOT_ALLOWED or (
         container != "fetch" and reason in {SOURCE_MISSING, SOURCE_INCOMPLETE}
     )
-    ended = conditions.parse_time(terminated["finishedAt"])
     return Attempt(number, ended, results, reason, f"{container}: {why}", is_final=is_final)
 
 
 def _from_job(number: int, job: Object, pod: Object | None, *, now: datetime) -> Attempt:
-    status = job.get("status") or {}
-    done = [
-        c
-        for c in status.get("conditions") or ()
-        if c["type"] in {"Complete", "Failed"} and c["status"] == "True"
-    ]
-    if not done:
+    ended, done = _ended(job), _end(job)
+    if ended is None:
         return Attempt(number, waiting=_waiting(pod))
-    ended = conditions.parse_time(done[0]["lastTransitionTime"])
     if now < ended + _POD_GRACE:
         return Attempt(number, waiting="The publishing Job ended, its result is being read")
-    message = done[0].get("message") or "its pod is gone, and with it the result"
+    message = done.get("message") or "its pod is gone, and with it the result"
     # The agent gives up long before its Job: one that lasted so long never started.
-    ran = done[0].get("reason") != "DeadlineExceeded"
+    ran = done.get("reason") != "DeadlineExceeded"
     return Attempt(number, ended, reason=PUBLISH_FAILED, message=message, ran=ran)
+
+
+def _ended(job: Object) -> datetime | None:
+    """Return when a Job ended: by the control plane's clock, since a node's may be wrong."""
+    end = _end(job)
+    return conditions.parse_time(end["lastTransitionTime"]) if end else None
+
+
+def _end(job: Object) -> Object:
+    status = job.get("status") or {}
+    told = (conditions.find(status, kind) or {} for kind in ("Complete", "Failed"))
+    return next((end for end in told if end.get("status") == "True"), {})
 
 
 def _statuses(pod: Object | None) -> list[Mapping[str, Any]]:
@@ -168,8 +189,3 @@ def _waiting(pod: Object | None) -> str:
     if placed.get("status") == "False":
         return str(placed.get("message") or "the pod waits for a node")
     return ""
-
-
-def _finished(terminated: Mapping[str, Any], now: datetime) -> datetime:
-    text = terminated.get("finishedAt")
-    return conditions.parse_time(text) if text else now

@@ -29,7 +29,7 @@ from trainyard_operator.names import MODELS, RUNS
 from trainyard_operator.numbers import Retired, is_retired
 from trainyard_operator.settings import Settings
 from trainyard_operator.tokens import may_be_missing, version_token
-from trainyard_operator.versions import attempts
+from trainyard_operator.versions import attempts, lineage
 from trainyard_operator.versions.attempts import Attempt
 from trainyard_operator.versions.job import publishing_job, publishing_secret
 from trainyard_operator.versions.published import choose_metrics, is_of_version, judge, read_result
@@ -49,7 +49,7 @@ class Observed:
     """What a version depends on.
 
     Attributes:
-        run: The Run that it comes from, if its source names one.
+        run: The Run that it comes from, if that is still there.
         summary: The MLflow run's metrics and names, when they are needed now.
         warnings: What the cluster says of a Job that has no pod yet, newest first.
     """
@@ -72,7 +72,7 @@ async def observe(resource: Object, world: World) -> Observed:
     pods = tuple(world.list(PODS, namespace, labels=labels)) if jobs else ()
     observed = Observed(
         model=world.get(MODELS, namespace, resource["spec"]["model"]),
-        run=run,
+        run=lineage.own_run(resource, run),
         jobs=jobs,
         pods=pods,
         warnings=await _warnings(jobs, pods, world),
@@ -128,17 +128,17 @@ def _result(pod: Object) -> bool:
 
 
 def _run_id(resource: Object, observed: Observed) -> str:
-    source = resource["spec"]["source"]
-    if "mlflowRun" in source:
-        return str(source["mlflowRun"]["id"])
-    if observed.run is not None:
-        return names.run_id(observed.run)
-    held = (resource.get("status") or {}).get("runID")
-    if held:
-        return str(held)
-    seen = attempts.read_attempts(observed.jobs, observed.pods, now=_LONG_AGO)
+    known = lineage.run_id(resource, observed.run)
+    if known:
+        return known
+    seen = _attempts(resource, observed, now=_LONG_AGO)
     told = (a.results.get("fetch", {}).get("runID") for a in seen)
     return next((str(run_id) for run_id in told if run_id), "")
+
+
+def _attempts(resource: Object, observed: Observed, *, now: datetime) -> tuple[Attempt, ...]:
+    name = resource["metadata"]["name"]
+    return attempts.read_attempts(name, observed.jobs, observed.pods, now=now)
 
 
 _LONG_AGO = parse_time("1970-01-01T00:00:00+00:00")
@@ -206,7 +206,7 @@ def _publish(
         reason, message = blocked
         return _waits(resource, status, reason, message, now=now)
     status = {**status, **_lineage(resource, observed, {})}
-    seen = attempts.read_attempts(observed.jobs, observed.pods, now=now)
+    seen = _attempts(resource, observed, now=now)
     step = attempts.decide(seen, now=now, spent=status.get("spentAttempts", 0))
     if step.result is not None:
         return _take(resource, observed, status, step.result, now=now, settings=settings)
@@ -225,7 +225,7 @@ def _source_problem(resource: Object, observed: Observed) -> tuple[str, str] | N
         return None
     name = source["run"]["name"]
     if observed.run is None:
-        if (resource.get("status") or {}).get("runID"):
+        if lineage.known_run_id(resource):
             return None
         return PublishedReason.SOURCE_MISSING, f"there is no Run {name} in this namespace"
     if not is_true(observed.run.get("status") or {}, "Finished"):
@@ -321,13 +321,13 @@ def _take(
 
 def _lineage(resource: Object, observed: Observed, fetched: Mapping[str, Any]) -> Object:
     source = resource["spec"]["source"]
-    lineage = {
+    told = {
         "runID": _run_id(resource, observed),
         "run": source.get("run", {}).get("name"),
         "source": fetched.get("uri") or source.get("uri"),
         "experiment": observed.summary.get("experiment"),
     }
-    return {name: str(value) for name, value in lineage.items() if value}
+    return {name: str(value) for name, value in told.items() if value}
 
 
 def _published(

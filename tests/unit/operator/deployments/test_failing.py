@@ -140,12 +140,22 @@ def test_what_holds_a_pod_up_is_named(seen: Object, reason: str, told: str) -> N
     assert told in condition(found, "Progressing")["message"]
 
 
-def test_pods_that_the_quota_refuses_are_told() -> None:
+@pytest.mark.parametrize(
+    "refused",
+    [
+        pytest.param(given.condition("ReplicaFailure", message="exceeded quota"), id="pods"),
+        pytest.param(
+            given.condition(
+                "Progressing", "False", "ReplicaSetCreateError", 'exceeded quota: "objects"'
+            ),
+            id="the set that would make them",
+        ),
+    ],
+)
+def test_pods_that_the_quota_refuses_are_told(refused: Object) -> None:
     resource = given.model_deployment()
     made = child(resource, 1)
-    made["status"]["conditions"] = [
-        given.condition("ReplicaFailure", message="pods is forbidden: exceeded quota")
-    ]
+    made["status"]["conditions"] = [refused]
     found = plan(resource, made, follows=version(1))
 
     assert condition(found, "Progressing")["reason"] == "QuotaExceeded"
@@ -176,19 +186,25 @@ def test_pods_that_are_leaving_say_nothing() -> None:
     assert condition(found, "Progressing")["reason"] == "Updating"
 
 
-def rolling(*pods: Object, age: float = 7200) -> Plan:
-    resource = given.model_deployment(status={"stable": served(1)})
+def rolling(*pods: Object, status: Object | None = None, after: timedelta = timedelta(0)) -> Plan:
+    resource = given.model_deployment(status=status or {"stable": served(1)})
     return plan(
         resource,
         child(resource, 1, ready=1),
-        child(resource, 2, age=age),
+        child(resource, 2, age=7200),
         follows=version(2),
         pods=pods,
+        now=NOW + after,
     )
 
 
-def running(ago: timedelta) -> Object:
+def running(ago: timedelta = timedelta(0)) -> Object:
     return {"running": {"startedAt": rfc3339(NOW - ago)}}
+
+
+def seen_again(found: Object, *, after: timedelta) -> Plan:
+    """Look at a pod, and again later."""
+    return rolling(found, status=rolling(found).status, after=after)
 
 
 class TestContainersOfOthers:
@@ -252,17 +268,45 @@ class TestOutages:
         self, minutes: int, rejected: bool
     ) -> None:
         seen = crashing(2, 9, self.away)
-        seen["status"]["containerStatuses"][0]["state"] = running(timedelta(minutes=minutes))
+        before = rolling(seen).status
+        seen["status"]["containerStatuses"][0]["state"] = running()
+        tried = rolling(seen, status=before, after=timedelta(hours=1))
 
-        assert ("rejected" in rolling(seen).status) == rejected
+        later = rolling(seen, status=tried.status, after=timedelta(hours=1, minutes=minutes))
+
+        assert ("rejected" in later.status) == rejected
 
     @pytest.mark.parametrize(("minutes", "rejected"), [(9, False), (11, True)])
     def test_time_spent_pulling_the_image_is_not_held_against_it(
         self, minutes: int, rejected: bool
     ) -> None:
-        seen = given.container_status("server", **running(timedelta(minutes=minutes)))
+        pulling = given.container_status("server", waiting={"reason": "ContainerCreating"})
+        before = seen_again(pod(2, containerStatuses=[pulling]), after=timedelta(hours=1))
+        seen = pod(2, containerStatuses=[given.container_status("server", **running())])
+        tried = rolling(seen, status=before.status, after=timedelta(hours=1))
 
-        assert ("rejected" in rolling(pod(2, containerStatuses=[seen])).status) == rejected
+        later = rolling(seen, status=tried.status, after=timedelta(hours=1, minutes=minutes))
+
+        assert ("rejected" in later.status) == rejected
+
+    @pytest.mark.parametrize("behind", [timedelta(hours=1), timedelta(0), timedelta(hours=-1)])
+    @pytest.mark.parametrize(("minutes", "rejected"), [(0, False), (9, False), (10, True)])
+    def test_a_nodes_clock_decides_nothing(
+        self, behind: timedelta, minutes: int, rejected: bool
+    ) -> None:
+        seen = given.container_status("server", **running(behind))
+        later = seen_again(pod(2, containerStatuses=[seen]), after=timedelta(minutes=minutes))
+
+        assert ("rejected" in later.status) == rejected
+
+    def test_another_try_has_its_own_time(self) -> None:
+        first, second = (
+            pod(2, containerStatuses=[given.container_status("server", **running(ago))])
+            for ago in (timedelta(hours=1), timedelta(minutes=59))
+        )
+        before = rolling(first).status
+
+        assert "rejected" not in rolling(second, status=before, after=timedelta(minutes=30)).status
 
     def test_a_pod_that_was_evicted_says_nothing_of_the_digest(self) -> None:
         gone = crashing(2, 9)

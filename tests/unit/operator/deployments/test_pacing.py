@@ -109,6 +109,11 @@ LEAVING = {**paced()["metadata"], "deletionTimestamp": given.CREATED}
         pytest.param(paced(status={}), False, id="its controller has not seen it yet"),
         pytest.param(paced("NewReplicaSetAvailable"), True, id="it is done"),
         pytest.param(paced("ProgressDeadlineExceeded"), True, id="it does not come up"),
+        pytest.param(
+            paced("ReplicaSetCreateError", seen=1),
+            True,
+            id="its controller can make no pods for it",
+        ),
         pytest.param(paced(spec=STOPPED), True, id="somebody paused it"),
         pytest.param(paced(metadata=LEAVING), True, id="it is being deleted"),
         pytest.param(UNASKED, True, id="it rolls out what somebody asked for"),

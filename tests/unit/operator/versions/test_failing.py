@@ -7,6 +7,7 @@ from builders import given
 from builders.registry import NOW
 from builders.versions import attempt, condition, ended, observed, plan, version
 from trainyard_api.moment import rfc3339
+from trainyard_operator import names
 from trainyard_operator.engine.plan import Object, Plan
 from trainyard_operator.finalizers.effects import Hold
 from trainyard_operator.versions import attempts
@@ -43,6 +44,52 @@ def test_an_outage_is_tried_again_after_a_pause_with_another_job() -> None:
     assert waits.create == ()
     assert waits.recheck_after == timedelta(seconds=5)
     assert goes.create[-1]["metadata"]["name"] == "digits-1-publish-2"
+
+
+@pytest.mark.parametrize("behind", [timedelta(hours=1), timedelta(hours=-1)])
+def test_the_pause_is_not_by_the_clock_of_a_node(behind: timedelta) -> None:
+    resource = version()
+    told = ended("fetch", 4, "down", ago=behind.total_seconds())
+    ends = {
+        ago: [given.condition("Failed", lastTransitionTime=rfc3339(NOW - timedelta(seconds=ago)))]
+        for ago in (4, 10)
+    }
+    ending = attempt(resource, init=[told], conditions=[])
+    early, late = (attempt(resource, init=[told], conditions=end) for end in ends.values())
+
+    waits, soon, goes = (plan(resource, observed(seen)) for seen in (ending, early, late))
+
+    assert (waits.create, waits.recheck_after) == ((), timedelta(seconds=10))
+    assert (soon.create, soon.recheck_after) == ((), timedelta(seconds=6))
+    assert goes.create[-1]["metadata"]["name"] == "digits-1-publish-2"
+
+
+@pytest.mark.parametrize("labels", [{}, {names.ATTEMPT: "x"}, {names.ATTEMPT: "7"}])
+def test_an_attempt_is_known_by_its_jobs_name(labels: dict[str, str]) -> None:
+    resource = version()
+    job, pod = attempt(resource, 2, init=[ended("fetch", 4, "down")])
+    job["metadata"]["labels"] = labels
+
+    told = plan(resource, observed((job, pod)))
+
+    assert told.create[-1]["metadata"]["name"] == "digits-1-publish-3"
+
+
+def test_a_version_of_a_long_name_knows_its_attempts() -> None:
+    resource = given.model_version("m" * 58)
+    told = plan(resource, observed(attempt(resource, 3, init=[ended("fetch", 4, "down")])))
+
+    assert told.create[-1]["metadata"]["name"] == names.publish_job(f"{'m' * 58}-1", 4)
+
+
+def test_a_job_that_is_no_attempt_counts_for_none() -> None:
+    resource = version()
+    job, pod = attempt(resource)
+    job["metadata"]["name"] = "somebodys"
+
+    told = plan(resource, observed((job, pod)))
+
+    assert told.create[-1]["metadata"]["name"] == "digits-1-publish"
 
 
 def failed(resource: Object, number: int) -> tuple[Object, Object]:
