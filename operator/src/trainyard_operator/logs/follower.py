@@ -129,13 +129,13 @@ class Follower:
         await self._rest(_STATUS_SECONDS if follows else self.limits.turn)
 
     async def _rest(self, seconds: float) -> None:
-        """Wait, but no longer than for the end of the program."""
-        looks = 0.0
-        while looks < seconds and not self._has_ended():
+        """Wait, but no longer than for the end of the program: told, or looked for."""
+        while seconds > 0 and not self._has_ended():
+            look = min(self.limits.look, seconds)
             with suppress(TimeoutError):
-                async with asyncio.timeout(_PAUSE):
+                async with asyncio.timeout(look):
                     await self.ended.wait()
-            looks += 0.5
+            seconds -= look
 
     def _has_ended(self) -> bool:
         return self.ended.is_set() or self.is_over(self.call)

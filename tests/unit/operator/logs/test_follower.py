@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from builders.logs import Stream, stamped
 from trainyard_operator.engine.errors import Conflict, NotFound, Retry, Terminal
-from trainyard_operator.logs import follower
+from trainyard_operator.logs import follower, limits
 from trainyard_operator.logs.follower import CUT, Follower
 from trainyard_operator.logs.keeper import LogKeeper
 from trainyard_operator.logs.limits import Limits
@@ -73,7 +73,9 @@ class FakeSink:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follower, "_PAUSE", 0.0)
+    for pause in ("_PAUSE", "FOLLOW_AFTER", "_STATUS_SECONDS"):
+        monkeypatch.setattr(follower, pause, 0.0)
+    monkeypatch.setattr(limits, "POLL_SECONDS", 0.0)
 
 
 async def ship(pod: FakePodLog, sink: FakeSink, *, call: FollowLog = CALL) -> bytes:
@@ -325,6 +327,33 @@ async def test_a_log_that_only_seemed_new_goes_on_where_it_ended() -> None:
     await Follower(pod, sink, CALL, Limits(), lambda _: True, is_new=True).run()  # type: ignore[arg-type]
 
     assert sink.held == b"one\ntwo\n"
+
+
+async def test_where_many_logs_wait_one_looks_seldom_and_is_told_of_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(follower, "FOLLOW_AFTER", 60.0)
+    pod, sink, looks = FakePodLog([stamped("one")]), FakeSink(), list[FollowLog]()
+
+    def is_over(call: FollowLog) -> bool:
+        looks.append(call)
+        return False
+
+    waits = Follower(pod, sink, CALL, Limits(logs=30_000), is_over)  # type: ignore[arg-type]
+    running = asyncio.create_task(waits.run())
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert len(looks) == 1
+    waits.ended.set()
+    async with asyncio.timeout(5):
+        await running
+
+    assert sink.held == b"one\n"
+
+
+@pytest.mark.parametrize(("logs", "look"), [(1, 0.5), (200, 0.5), (2_000, 4), (5_000, 10)])
+def test_all_logs_together_look_five_hundred_times_a_second(logs: int, look: float) -> None:
+    assert Limits(logs=logs).look == look
 
 
 async def test_a_nodes_refusal_becomes_a_note_of_ours() -> None:
