@@ -210,12 +210,41 @@ async def test_a_log_that_is_archived_already_takes_no_note_and_is_complete() ->
     assert await ship(FakePodLog(), sink, call=lost) == b"one\n"
 
 
-async def test_a_log_of_a_run_that_is_on_record_no_more_is_not_sent_for_ever() -> None:
-    sink = FakeSink()
+async def test_a_log_of_a_run_that_is_on_record_no_more_is_not_sent_for_ever(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sink = FakeSink(b"one\n", "2026-11-24T12:00:00.5Z")
     sink.failures = [NotFound("NotFound", "no such run")] * 2
 
-    assert await ship(FakePodLog([stamped("one")]), sink) == b""
+    assert await ship(FakePodLog([stamped("one", "two")]), sink) == b"one\n"
     assert len(sink.failures) == 1
+    (said,) = [each.getMessage() for each in caplog.records]
+    assert said.startswith("the log of attempt 1, index 0 of Run team/r is not kept")
+    assert said.endswith(" 4 bytes from byte 4 on, and what follows: no such run")
+
+
+@pytest.mark.parametrize(
+    ("failures", "held", "said"),
+    [
+        (1, b"one\n", ["broke off: once more"]),
+        (2, b"", ["broke off: once more", "rest of the log of attempt 1, index 0 of Run team/r"]),
+    ],
+)
+async def test_a_log_that_broke_off_for_no_known_reason_is_followed_once_more(
+    caplog: pytest.LogCaptureFixture, failures: int, held: bytes, said: Sequence[str]
+) -> None:
+    sink = FakeSink()
+    sink.failures = [KeyError("unforeseen")] * failures
+    pod = FakePodLog(*[[stamped("one")]] * 2)
+    keeper = LogKeeper(pod, sink, is_over=lambda _: True, on_complete=lambda _: None)  # type: ignore[arg-type]
+    async with asyncio.timeout(5):
+        while not keeper.is_complete(CALL):
+            await asyncio.sleep(0)
+
+    assert sink.held == held
+    for record, words in zip(caplog.records, said, strict=True):
+        assert words in record.getMessage()
+        assert record.exc_info
 
 
 async def test_an_attempt_without_a_pod_has_a_complete_log() -> None:
