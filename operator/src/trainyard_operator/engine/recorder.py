@@ -9,11 +9,12 @@ import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from trainyard_operator.engine.errors import Conflict, OperatorError
+from trainyard_operator.engine.errors import Conflict, NotFound, OperatorError
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.engine.plan import Event, Object, Ref
 
@@ -51,9 +52,9 @@ class Recorder:
             self._told.popitem(last=False)
         if now - told.written < SERIES_EVERY:
             return
-        told.written = now
         try:
             self._pending.put_nowait((body, told.count))
+            told.written = now
         except asyncio.QueueFull:
             _log.warning("an Event was dropped: too many wait", extra={"reason": event.reason})
 
@@ -81,12 +82,16 @@ class Recorder:
             _log.warning("%d Events were not written before the end", left)
 
     async def _write(self, body: Object, count: int) -> None:
-        if count == 1:
-            try:
-                await self._kube.post(body)
-                return
-            except Conflict:
-                count = 2
+        if count > 1:
+            # The API server keeps an Event for an hour, and the first may never have got there.
+            with suppress(NotFound):
+                return await self._join(body, count)
+        try:
+            await self._kube.post(body)
+        except Conflict:
+            await self._join(body, max(count, 2))
+
+    async def _join(self, body: Object, count: int) -> None:
         series = {"count": count, "lastObservedTime": body["eventTime"]}
         await self._kube.patch(Ref.of(body), {"series": series})
 

@@ -37,6 +37,11 @@ _STATUS_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
+def told(call: FollowLog) -> str:
+    """Return which log this is, in words."""
+    return f"attempt {call.attempt}, index {call.index} of Run {call.namespace}/{call.run}"
+
+
 class Sink(Protocol):
     """Where logs go: tracking_client.TrackingClient, or a fake."""
 
@@ -46,6 +51,10 @@ class Sink(Protocol):
 
 class _LogClosedError(Exception):
     """The tracking service takes no more of a log; unlike a pod that has none to read yet."""
+
+
+class _LogLostError(Exception):
+    """The tracking service knows nothing of the Run; none of its log can be kept."""
 
 
 class _PutOffError(Exception):
@@ -85,6 +94,8 @@ class Follower:
         except _LogClosedError as exc:
             # Archived already, by a step that was cut short or by another replica.
             _log.info("the log takes no more: %s", exc, extra={"run": self.call.run})
+        except _LogLostError as exc:
+            _log.warning("the log of %s is not kept, %s", told(self.call), exc)
         finally:
             self.limits.logs -= 1
 
@@ -129,13 +140,13 @@ class Follower:
         await self._rest(_STATUS_SECONDS if follows else self.limits.turn)
 
     async def _rest(self, seconds: float) -> None:
-        """Wait, but no longer than for the end of the program."""
-        looks = 0.0
-        while looks < seconds and not self._has_ended():
+        """Wait, but no longer than for the end of the program: told, or looked for."""
+        while seconds > 0 and not self._has_ended():
+            look = min(self.limits.look, seconds)
             with suppress(TimeoutError):
-                async with asyncio.timeout(_PAUSE):
+                async with asyncio.timeout(look):
                     await self.ended.wait()
-            looks += 0.5
+            seconds -= look
 
     def _has_ended(self) -> bool:
         return self.ended.is_set() or self.is_over(self.call)
@@ -207,8 +218,11 @@ class Follower:
             LOG_BYTES.inc(len(data))
         except Conflict:
             return await self._settle(len(data), reached)
-        except (Terminal, NotFound) as exc:
+        except Terminal as exc:
             raise _LogClosedError(exc.message) from exc
+        except NotFound as exc:
+            lost = f"{len(data)} bytes from byte {self._offset} on, and what follows"
+            raise _LogLostError(f"{lost}: {exc.message}") from exc
         except Retry:
             return False
         self._is_placed, self._waits = True, 0

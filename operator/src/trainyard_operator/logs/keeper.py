@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from trainyard_operator.engine.kube import Kube
-from trainyard_operator.logs.follower import Follower, Sink
+from trainyard_operator.logs.follower import Follower, Sink, told
 from trainyard_operator.logs.limits import Limits
 from trainyard_operator.runs.effects import FollowLog
 
@@ -22,6 +22,8 @@ class _Attempt:
 
     following: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     complete: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    """Broke off for a reason that nobody foresaw, and are followed once more."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -30,7 +32,7 @@ class LogKeeper:
 
     Args:
         is_over: Tells whether a pod's program has ended, or the pod is gone.
-        on_complete: Told when all of a log has been shipped.
+        on_complete: Told when all of a log has been shipped, or it is to be followed once more.
     """
 
     def __init__(
@@ -114,7 +116,11 @@ class LogKeeper:
         del attempt.following[call.pod_uid]
         if task.cancelled():
             return
-        if task.exception():
-            _log.error("following a log failed", exc_info=task.exception())
-        attempt.complete.add(call.pod_uid)
+        if (error := task.exception()) and call.pod_uid not in attempt.failed:
+            _log.error("the log of %s broke off: once more", told(call), exc_info=error)
+            attempt.failed.add(call.pod_uid)
+        else:
+            if error:
+                _log.error("the rest of the log of %s is lost", told(call), exc_info=error)
+            attempt.complete.add(call.pod_uid)
         self._on_complete(call)

@@ -7,7 +7,8 @@
                              ≤ 57 MiB in memory together, and 512 MiB of segments on disk
 
 A log that finds no place among the followers is polled: read from where it was left, every few
-seconds. Nobody starves: places are given in the order in which they are asked for.
+seconds. Nobody starves: places are given in the order in which they are asked for. Between its
+turns it looks now and then whether its program has ended: of a Run's end it is told.
 """
 
 import asyncio
@@ -19,6 +20,9 @@ SHIPPERS = 8
 POLL_SECONDS = 5.0
 POLLS_PER_SECOND = 50
 """Each costs the API server and a node some milliseconds; with many logs, turns come later."""
+LOOK_SECONDS = 0.5
+LOOKS_PER_SECOND = 500
+"""Each unpacks a pod, some 30 µs; with many logs, an end that nobody tells is seen later."""
 ROOM_BYTES = 512 << 20
 
 
@@ -50,3 +54,8 @@ class Limits:
     def turn(self) -> float:
         """Return the seconds between two looks at a log that is polled."""
         return max(POLL_SECONDS, (self.logs - FOLLOWERS) / POLLS_PER_SECOND)
+
+    @property
+    def look(self) -> float:
+        """Return the seconds between two looks whether the program of a waiting log has ended."""
+        return max(LOOK_SECONDS, self.logs / LOOKS_PER_SECOND)

@@ -1,8 +1,10 @@
 """What an unschedulable pod asks for, and which nodes could give it; quantities. Pure."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from operator import attrgetter, is_
+from typing import Any, NamedTuple
 
 from trainyard_operator.engine.plan import Object
 
@@ -27,18 +29,49 @@ def _explain(resource: str, wanted: Any, nodes: Sequence[Object]) -> str:
     amount = parse_quantity(wanted)
     if not amount or not nodes:
         return ""
-    sizes = {n["metadata"]["name"]: _size(n, resource) for n in nodes}
-    enough = sorted(name for name, size in sizes.items() if size >= amount)
+    sizes = _sizes.of(resource, nodes)
+    enough = sizes[bisect_left(sizes, amount, key=_amount) :]
     if len(enough) == len(nodes):
         return ""
     if enough:
+        named = ", ".join(sorted(size.node for size in enough)[:_NAMED])
         more = f" and {len(enough) - _NAMED} more" if len(enough) > _NAMED else ""
-        return f"{resource} {wanted} asked for: only {', '.join(enough[:_NAMED])}{more} have it"
-    largest = max(sizes, key=lambda name: sizes[name])
-    if not sizes[largest]:
+        return f"{resource} {wanted} asked for: only {named}{more} have it"
+    largest = sizes[-1]
+    if not largest.amount:
         return f"{resource} {wanted} asked for: no node has any"
-    has = (_allocatable(nodes, largest)).get(resource)
-    return f"{resource} {wanted} asked for: the largest node, {largest}, has {has}"
+    has = f"the largest node, {largest.node}, has {largest.written}"
+    return f"{resource} {wanted} asked for: {has}"
+
+
+class _Size(NamedTuple):
+    node: str
+    amount: Decimal
+    written: str
+
+
+_amount = attrgetter("amount")
+
+
+class _Sizes:
+    """What the nodes have of each resource, least first: parsed once while the nodes are the same.
+
+    Thousands of Runs may wait for a thousand nodes, which are read anew twice a minute.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: Sequence[Object] = ()
+        self._sizes: dict[str, Sequence[_Size]] = {}
+
+    def of(self, resource: str, nodes: Sequence[Object]) -> Sequence[_Size]:
+        if len(nodes) != len(self._nodes) or not all(map(is_, nodes, self._nodes)):
+            self._nodes, self._sizes = tuple(nodes), {}
+        if resource not in self._sizes:
+            self._sizes[resource] = sorted((_size(node, resource) for node in nodes), key=_amount)
+        return self._sizes[resource]
+
+
+_sizes = _Sizes()
 
 
 def _requests(pod: Object) -> Mapping[str, Any]:
@@ -49,14 +82,10 @@ def _requests(pod: Object) -> Mapping[str, Any]:
     return found
 
 
-def _size(node: Object, resource: str) -> Decimal:
+def _size(node: Object, resource: str) -> _Size:
     allocatable = (node.get("status") or {}).get("allocatable") or {}
-    return parse_quantity(allocatable.get(resource, "0"))
-
-
-def _allocatable(nodes: Sequence[Object], name: str) -> Mapping[str, Any]:
-    node = next(n for n in nodes if n["metadata"]["name"] == name)
-    return (node.get("status") or {}).get("allocatable") or {}
+    written = allocatable.get(resource, "0")
+    return _Size(node["metadata"]["name"], parse_quantity(written), written)
 
 
 def parse_quantity(text: object) -> Decimal:

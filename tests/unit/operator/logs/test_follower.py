@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from builders.logs import Stream, stamped
 from trainyard_operator.engine.errors import Conflict, NotFound, Retry, Terminal
-from trainyard_operator.logs import follower
+from trainyard_operator.logs import follower, limits
 from trainyard_operator.logs.follower import CUT, Follower
 from trainyard_operator.logs.keeper import LogKeeper
 from trainyard_operator.logs.limits import Limits
@@ -73,7 +73,9 @@ class FakeSink:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follower, "_PAUSE", 0.0)
+    for pause in ("_PAUSE", "FOLLOW_AFTER", "_STATUS_SECONDS"):
+        monkeypatch.setattr(follower, pause, 0.0)
+    monkeypatch.setattr(limits, "POLL_SECONDS", 0.0)
 
 
 async def ship(pod: FakePodLog, sink: FakeSink, *, call: FollowLog = CALL) -> bytes:
@@ -208,12 +210,41 @@ async def test_a_log_that_is_archived_already_takes_no_note_and_is_complete() ->
     assert await ship(FakePodLog(), sink, call=lost) == b"one\n"
 
 
-async def test_a_log_of_a_run_that_is_on_record_no_more_is_not_sent_for_ever() -> None:
-    sink = FakeSink()
+async def test_a_log_of_a_run_that_is_on_record_no_more_is_not_sent_for_ever(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sink = FakeSink(b"one\n", "2026-11-24T12:00:00.5Z")
     sink.failures = [NotFound("NotFound", "no such run")] * 2
 
-    assert await ship(FakePodLog([stamped("one")]), sink) == b""
+    assert await ship(FakePodLog([stamped("one", "two")]), sink) == b"one\n"
     assert len(sink.failures) == 1
+    (said,) = [each.getMessage() for each in caplog.records]
+    assert said.startswith("the log of attempt 1, index 0 of Run team/r is not kept")
+    assert said.endswith(" 4 bytes from byte 4 on, and what follows: no such run")
+
+
+@pytest.mark.parametrize(
+    ("failures", "held", "said"),
+    [
+        (1, b"one\n", ["broke off: once more"]),
+        (2, b"", ["broke off: once more", "rest of the log of attempt 1, index 0 of Run team/r"]),
+    ],
+)
+async def test_a_log_that_broke_off_for_no_known_reason_is_followed_once_more(
+    caplog: pytest.LogCaptureFixture, failures: int, held: bytes, said: Sequence[str]
+) -> None:
+    sink = FakeSink()
+    sink.failures = [KeyError("unforeseen")] * failures
+    pod = FakePodLog(*[[stamped("one")]] * 2)
+    keeper = LogKeeper(pod, sink, is_over=lambda _: True, on_complete=lambda _: None)  # type: ignore[arg-type]
+    async with asyncio.timeout(5):
+        while not keeper.is_complete(CALL):
+            await asyncio.sleep(0)
+
+    assert sink.held == held
+    for record, words in zip(caplog.records, said, strict=True):
+        assert words in record.getMessage()
+        assert record.exc_info
 
 
 async def test_an_attempt_without_a_pod_has_a_complete_log() -> None:
@@ -325,6 +356,33 @@ async def test_a_log_that_only_seemed_new_goes_on_where_it_ended() -> None:
     await Follower(pod, sink, CALL, Limits(), lambda _: True, is_new=True).run()  # type: ignore[arg-type]
 
     assert sink.held == b"one\ntwo\n"
+
+
+async def test_where_many_logs_wait_one_looks_seldom_and_is_told_of_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(follower, "FOLLOW_AFTER", 60.0)
+    pod, sink, looks = FakePodLog([stamped("one")]), FakeSink(), list[FollowLog]()
+
+    def is_over(call: FollowLog) -> bool:
+        looks.append(call)
+        return False
+
+    waits = Follower(pod, sink, CALL, Limits(logs=30_000), is_over)  # type: ignore[arg-type]
+    running = asyncio.create_task(waits.run())
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert len(looks) == 1
+    waits.ended.set()
+    async with asyncio.timeout(5):
+        await running
+
+    assert sink.held == b"one\n"
+
+
+@pytest.mark.parametrize(("logs", "look"), [(1, 0.5), (200, 0.5), (2_000, 4), (5_000, 10)])
+def test_all_logs_together_look_five_hundred_times_a_second(logs: int, look: float) -> None:
+    assert Limits(logs=logs).look == look
 
 
 async def test_a_nodes_refusal_becomes_a_note_of_ours() -> None:

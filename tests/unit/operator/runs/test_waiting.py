@@ -1,13 +1,15 @@
 """Why a pod does not start, by rows; and what an unschedulable one lacks."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from builders import given
 from builders.stage import attempt_pod, waiting
 from trainyard_operator.engine.plan import Object
-from trainyard_operator.runs.scheduling import explain_unschedulable
+from trainyard_operator.runs import scheduling
+from trainyard_operator.runs.scheduling import explain_unschedulable, parse_quantity
 from trainyard_operator.runs.waiting import (
     PENDING,
     STARTING,
@@ -281,6 +283,27 @@ def test_what_is_short_is_named_with_the_nodes_that_have_it(name: str) -> None:
     requests, nodes, said = SHORT[name]
 
     assert explain_unschedulable(asking(**requests), nodes) == said
+
+
+def test_nodes_that_were_read_anew_are_seen_and_the_same_ones_parsed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parsed: list[object] = []
+
+    def parse(text: object) -> Decimal:
+        parsed.append(text)
+        return parse_quantity(text)
+
+    monkeypatch.setattr(scheduling, "parse_quantity", parse)
+    nodes = [node("a", cpu="2"), node("b", cpu="4")]
+    for wanted in ("8", "9", "3"):
+        said = explain_unschedulable(asking(cpu=wanted), tuple(nodes))
+    assert said == "cpu 3 asked for: only b have it"
+    assert parsed == ["8", "2", "4", "9", "3"]
+
+    anew = [nodes[0], node("b", cpu="2500m")]
+    said = explain_unschedulable(asking(cpu="3"), anew)
+    assert said == "cpu 3 asked for: the largest node, b, has 2500m"
 
 
 @pytest.mark.parametrize(
