@@ -15,6 +15,7 @@ from trainyard_api.moment import rfc3339
 
 from trainyard_operator import names
 from trainyard_operator.engine.conditions import Condition, merge
+from trainyard_operator.engine.objects import API_VERSION
 from trainyard_operator.engine.plan import Effect, Event, Object, Plan, Ref
 from trainyard_operator.engine.world import World
 from trainyard_operator.finalizers.effects import Hold, ReleaseFinalizer
@@ -41,7 +42,12 @@ async def observe(resource: Object, world: World) -> Observed:
     """Look at the versions of the Model."""
     meta = resource["metadata"]
     by = (names.BY_MODEL, meta["name"])
-    return Observed(tuple(world.list(MODEL_VERSIONS, meta["namespace"], by=by)))
+    found = world.list(MODEL_VERSIONS, meta["namespace"], by=by)
+    if not found and "deletionTimestamp" in meta:
+        # Asked before it is let go: one that is just being made would be an orphan.
+        every = await world.read_all(API_VERSION, "ModelVersion", meta["namespace"])
+        found = [each for each in every if each["spec"]["model"] == meta["name"]]
+    return Observed(tuple(found))
 
 
 def plan(resource: Object, observed: Observed, /, *, now: datetime, settings: Settings) -> Plan:

@@ -280,3 +280,20 @@ async def test_a_turn_whose_call_fails_is_given_up() -> None:
     await process.look()
 
     assert images(stage) == ["serving:2"]
+
+
+async def test_a_restart_whose_answer_is_lost_and_that_no_watch_has_shown_keeps_the_turn() -> None:
+    stage, process = await upgrading()
+    stage.kube.on_written = lambda _: None
+    calls = stage.faults.calls
+    calls.clear()
+    await process.look()
+    first = next(n for n, call in enumerate(calls, 1) if call.startswith("apply Deployment"))
+
+    stage, process = await upgrading()
+    stage.kube.on_written = lambda _: None
+    stage.faults.calls.clear()
+    stage.faults.at = (first, "lost")
+    await process.look()
+
+    assert restarting(stage) == 1
