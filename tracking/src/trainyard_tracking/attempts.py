@@ -15,6 +15,7 @@ from mlflow.entities.entity_type import EntityAssociationType
 from mlflow.store.tracking.dbmodels.models import (
     SqlAssessments,
     SqlEntityAssociation,
+    SqlExperiment,
     SqlInput,
     SqlIssue,
     SqlLatestMetric,
@@ -138,11 +139,9 @@ def _move(session: Any, run_id: str, child_id: str, experiment: str) -> None:
         SqlTraceMetadata.key == TraceMetadataKey.SOURCE_RUN,
         SqlTraceMetadata.value == run_id,
     ).update({"value": child_id}, synchronize_session=False)
-    earlier = select(SqlTag.run_uuid).where(SqlTag.key == ATTEMPT_OF_TAG, SqlTag.value == run_id)
+    below = _below(session, [run_id], _workspace_of(session, run_id))
     session.query(SqlTag).filter(
-        SqlTag.key == MLFLOW_PARENT_RUN_ID,
-        SqlTag.value == run_id,
-        SqlTag.run_uuid.not_in(earlier),
+        SqlTag.key == MLFLOW_PARENT_RUN_ID, SqlTag.run_uuid.in_(below)
     ).update({"value": child_id}, synchronize_session=False)
 
 
@@ -201,17 +200,40 @@ def add_missing_parameters(session: Any, run_id: str, parameters: Mapping[str, s
 
 def children(session: Any, run_id: str) -> list[str]:
     """List all descendants of a run; those of a Run's earlier attempts are not its own."""
-    earlier = select(SqlTag.run_uuid).where(SqlTag.key == ATTEMPT_OF_TAG)
+    workspace = _workspace_of(session, run_id)
     found: list[str] = []
-    level: Iterable[str] = [run_id]
+    level: list[str] = [run_id]
     while level:
-        rows = session.query(SqlTag.run_uuid).filter(
+        below = _below(session, level, workspace)
+        level = [child for child in below if child not in found and child != run_id]
+        found += level
+    return found
+
+
+def _below(session: Any, level: Iterable[str], workspace: str | None) -> list[str]:
+    """List the runs that name one of these as their parent, without those of earlier attempts.
+
+    Nor those of other namespaces: anybody may write any id into the tags of runs of their own.
+    """
+    earlier = select(SqlTag.run_uuid).where(SqlTag.key == ATTEMPT_OF_TAG)
+    rows = (
+        session.query(SqlTag.run_uuid)
+        .join(SqlRun, SqlRun.run_uuid == SqlTag.run_uuid)
+        .join(SqlExperiment, SqlExperiment.experiment_id == SqlRun.experiment_id)
+        .filter(
             SqlTag.key == MLFLOW_PARENT_RUN_ID,
             SqlTag.value.in_(level),
             SqlTag.run_uuid.not_in(earlier),
+            SqlExperiment.workspace == workspace,
         )
-        level = [child for (child,) in rows if child not in found and child != run_id]
-        found += level
+    )
+    return [run_id for (run_id,) in rows]
+
+
+def _workspace_of(session: Any, run_id: str) -> str | None:
+    """Tell which workspace a run is in."""
+    query = session.query(SqlExperiment.workspace).join(SqlRun)
+    found: str | None = query.filter(SqlRun.run_uuid == run_id).scalar()
     return found
 
 

@@ -246,7 +246,7 @@ def outcome(run_id: str, namespace: str) -> dict[str, Any]:
         row = session.query(SqlRun.experiment_id).filter_by(run_uuid=run_id).one()
         metrics = _metrics(session, run_id)
         first = _first_logged(session, run_id)
-        models = _models(session, [run_id, *attempts.children(session, run_id)])
+        models = _models(session, [run_id, *attempts.children(session, run_id)], namespace)
         models += _older_models(session, run_id)
     return {
         "metrics": metrics,
@@ -289,10 +289,12 @@ def _first_logged(session: Any, run_id: str) -> list[str]:
     return [key for (key,) in query.group_by(SqlMetric.key).order_by(first, SqlMetric.key)]
 
 
-def _models(session: Any, run_ids: list[str]) -> list[dict[str, Any]]:
+def _models(session: Any, run_ids: list[str], namespace: str) -> list[dict[str, Any]]:
     query = (
         session.query(SqlLoggedModel)
-        .filter(SqlLoggedModel.source_run_id.in_(run_ids))
+        .join(SqlExperiment, SqlExperiment.experiment_id == SqlLoggedModel.experiment_id)
+        # Anybody may say of a model of theirs that any run logged it.
+        .filter(SqlLoggedModel.source_run_id.in_(run_ids), SqlExperiment.workspace == namespace)
         .filter(SqlLoggedModel.lifecycle_stage == LifecycleStage.ACTIVE)
         .order_by(SqlLoggedModel.creation_timestamp_ms)
     )
