@@ -292,3 +292,53 @@ def test_a_file_of_a_version_is_known_in_whichever_attempt_it_was_logged(
     version = {"metadata": {}, "spec": {"source": source}}
 
     assert is_file_of(version, path.format(run="a" * 32)) is is_its
+
+
+CLOSED = {
+    "a metric": ("runs/log-metric", {"key": "loss", "value": 0, "timestamp": 1}),
+    "a batch": ("runs/log-batch", {"metrics": [{"key": "loss", "value": 0, "timestamp": 1}]}),
+    "a parameter": ("runs/log-parameter", {"key": "late", "value": "1"}),
+    "a tag": ("runs/set-tag", {"key": "note", "value": "late"}),
+    "no tag": ("runs/delete-tag", {"key": "note"}),
+    "an input": ("runs/log-inputs", {"datasets": []}),
+    "an output": ("runs/outputs", {"models": []}),
+    "a model of MLflow 2": ("runs/log-model", {"model_json": "{}"}),
+    "an end": ("runs/update", {"status": "FINISHED"}),
+    "its deletion": ("runs/delete", {}),
+    "its restoration": ("runs/restore", {}),
+}
+
+
+@pytest.mark.parametrize(("path", "body"), CLOSED.values(), ids=CLOSED.keys())
+def test_the_record_of_an_earlier_attempt_takes_no(run: Run, path: str, body: Any) -> None:
+    run.create()
+    below = run.create("fold")
+    run.log(1)
+    run.begin(2)
+    before = run.shown(run.earlier())
+    where = f"{V2}/{path}"
+
+    for closed in (run.earlier(), below):
+        answer = run.world.client.post(where, json={"run_id": closed, **body}, headers=run.own)
+        assert answer.status_code == 403, answer.text
+    assert "earlier attempt" in answer.json()["message"]
+    assert run.shown(run.earlier()) == before
+
+
+def test_the_record_of_an_earlier_attempt_takes_no_new_model(run: Run) -> None:
+    run.begin(2)
+    made = {"name": "model", "experiment_id": "0", "source_run_id": run.earlier()}
+
+    answer = run.world.client.post(f"{V2}/logged-models", json=made, headers=run.own)
+
+    assert answer.status_code == 403
+
+
+def test_runs_below_the_attempt_that_counts_go_on(run: Run) -> None:
+    run.begin(2)
+    run.create()
+    below = run.create("fold")
+
+    run.post("runs/log-metric", {"run_id": below, "key": "loss", "value": 1, "timestamp": 1})
+
+    assert pairs(run.shown(below), "metrics") == {"loss": 1}

@@ -178,3 +178,43 @@ def test_finishing_starts_the_last_ten_minutes_of_a_token(world, mine):
     world.client.post(path, json={"status": "FINISHED", "endTime": 5}, headers=bearer(OPERATOR))
 
     assert mine.get(f"{V2}/runs/get?run_id={mine.run_id}").status_code == 200
+
+
+def below(side, path):
+    return f"{side.files}/{side.run_id}/{path}"
+
+
+@pytest.mark.parametrize("folder", ["artifacts", "a2/artifacts"])
+@pytest.mark.parametrize("name", ["attempt-1.log", "attempt-12-3.log", "attempt-1.log/x"])
+def test_the_log_of_an_attempt_is_the_operators_to_write(mine, folder, name):
+    path = below(mine, f"{folder}/logs/{name}")
+
+    assert mine.send("PUT", path, content=b"mine").status_code == 403
+    assert mine.send("DELETE", path).status_code == 403
+
+
+@pytest.mark.parametrize("folder", ["artifacts", "artifacts/logs", "a2", "a2/artifacts/logs"])
+def test_logs_do_not_go_with_their_folder(mine, folder):
+    assert mine.send("DELETE", below(mine, folder)).status_code == 403
+
+
+def test_the_code_of_a_run_does_not_get_ahead_of_its_log(world, mine):
+    log = f"/api/trainyard/v1/namespaces/team/runs/{mine.run_id}"
+    artifact = below(mine, "artifacts/logs/attempt-1.log")
+    operator = bearer(OPERATOR)
+    mine.send("PUT", artifact, content=b"nothing to see")
+    at = {**operator, "Upload-Offset": "0"}
+    appended = world.client.patch(f"{log}/logs/1", content=b"printed\n", headers=at)
+    ended = {"status": "FINISHED", "endTime": 5, "logs": [1]}
+    world.client.post(f"{log}/finish", json=ended, headers=operator)
+    mine.send("DELETE", artifact)
+
+    assert appended.status_code == 204
+    assert mine.get(f"{log}/logs/1").text == "printed\n"
+    assert mine.get(artifact).text == "printed\n"
+
+
+@pytest.mark.parametrize("path", ["artifacts/logs/epoch-1.log", "artifacts/attempt-1.log"])
+def test_logs_of_its_own_the_code_of_a_run_may_write_and_delete(mine, path):
+    assert mine.send("PUT", below(mine, path), content=b"x").status_code == 200
+    assert mine.send("DELETE", below(mine, path)).status_code == 200
