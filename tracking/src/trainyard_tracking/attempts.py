@@ -139,9 +139,8 @@ def _move(session: Any, run_id: str, child_id: str, experiment: str) -> None:
         SqlTraceMetadata.key == TraceMetadataKey.SOURCE_RUN,
         SqlTraceMetadata.value == run_id,
     ).update({"value": child_id}, synchronize_session=False)
-    below = _below(session, [run_id], _workspace_of(session, run_id))
     session.query(SqlTag).filter(
-        SqlTag.key == MLFLOW_PARENT_RUN_ID, SqlTag.run_uuid.in_(below)
+        SqlTag.key == MLFLOW_PARENT_RUN_ID, SqlTag.run_uuid.in_(below(session, run_id))
     ).update({"value": child_id}, synchronize_session=False)
 
 
@@ -158,10 +157,10 @@ def _describe(session: Any, run_id: str, child: Any, number: int, tags: Mapping[
 
 def _end_children(session: Any, run_id: str, child: Any) -> None:
     """End the runs below an earlier attempt, and mark them as its."""
-    below = children(session, child.run_uuid)
-    for one in below:
+    ended = children(session, child.run_uuid)
+    for one in ended:
         _tag(session, one, {ATTEMPT_OF_TAG: run_id})
-    session.query(SqlRun).filter(SqlRun.run_uuid.in_(below), SqlRun.status == RUNNING).update(
+    session.query(SqlRun).filter(SqlRun.run_uuid.in_(ended), SqlRun.status == RUNNING).update(
         {"status": child.status, "end_time": child.end_time}, synchronize_session=False
     )
 
@@ -204,10 +203,15 @@ def children(session: Any, run_id: str) -> list[str]:
     found: list[str] = []
     level: list[str] = [run_id]
     while level:
-        below = _below(session, level, workspace)
-        level = [child for child in below if child not in found and child != run_id]
+        next_level = _below(session, level, workspace)
+        level = [child for child in next_level if child not in found and child != run_id]
         found += level
     return found
+
+
+def below(session: Any, run_id: str) -> list[str]:
+    """List the runs right below a run, as its children are told."""
+    return _below(session, [run_id], _workspace_of(session, run_id))
 
 
 def _below(session: Any, level: Iterable[str], workspace: str | None) -> list[str]:
