@@ -1,6 +1,5 @@
 """Each attempt of a Run begins with a clean MLflow run; what the one before logged is below it."""
 
-import itertools
 import os
 import subprocess
 import sys
@@ -11,99 +10,11 @@ from typing import Any
 import httpx
 import pytest
 from builders.tracking import OPERATOR, SCIENTIST, bearer, run_token
-from trainyard_api.attempts import ATTEMPT_OF_TAG, ATTEMPT_TAG, attempt_run_id
+from builders.tracking_attempts import API, KEPT, PARENT, V2, Run, pairs
+from trainyard_api.attempts import ATTEMPT_OF_TAG, ATTEMPT_TAG
 from trainyard_tracking.errors import Unavailable
 
 PROGRAM = Path(__file__).parents[2] / "on_cluster/attempt_program.py"
-V2 = "/api/2.0/mlflow"
-API = "/api/trainyard/v1/namespaces/team"
-FILES = "/api/2.0/mlflow-artifacts/artifacts/"
-URI = "mlflow-artifacts:/"
-PARENT = "mlflow.parentRunId"
-KEPT = {"trainyard.run": "fit", "trainyard.namespace": "team"}
-_IDS = itertools.count(0xA000)
-
-
-class Run:
-    """A Run, as the operator records it and as its program logs to it."""
-
-    def __init__(self, world: Any) -> None:
-        self.world = world
-        self.id = f"{next(_IDS):032x}"
-        self.own = bearer(run_token(self.id, "fit"))
-        self.begin(1)
-
-    def begin(self, attempt: int | None, **more: Any) -> Any:
-        body = {"name": "fit", "experiment": "attempts", "startTime": 1_700_000_000_000}
-        body |= {"tags": KEPT, "parameters": {"depth": 3, "warm": True}, "attempt": attempt} | more
-        sent = {key: value for key, value in body.items() if value is not None}
-        path = f"{API}/runs/{self.id}"
-        answer = self.world.client.put(path, json=sent, headers=bearer(OPERATOR))
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def finish(self, **more: Any) -> Any:
-        body = {"status": "FINISHED", "endTime": 1_800_000_000_000, **more}
-        path = f"{API}/runs/{self.id}/finish"
-        answer = self.world.client.post(path, json=body, headers=bearer(OPERATOR))
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def post(self, path: str, body: Any, *, version: str = "2.0") -> Any:
-        where = f"/api/{version}/mlflow/{path}"
-        answer = self.world.client.post(where, json=body, headers=self.own)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def create(self, name: str = "") -> str:
-        """Start a run as MLflow's client does; give its id."""
-        made = self.post("runs/create", {"run_name": name} if name else {})
-        return str(made["run"]["info"]["run_id"])
-
-    def log(self, number: int) -> None:
-        """Log what an attempt logs: params, a curve, a tag, a file."""
-        metrics = [
-            {"key": "loss", "value": number + step, "timestamp": step, "step": step}
-            for step in range(3)
-        ]
-        params = [{"key": "seed", "value": str(number)}, {"key": f"only{number}", "value": "1"}]
-        tags = [{"key": "note", "value": str(number)}, {"key": "mlflow.runName", "value": "mine"}]
-        batch = {"run_id": self.id, "metrics": metrics, "params": params, "tags": tags}
-        self.post("runs/log-batch", batch)
-        self.put_file("weights", str(number))
-
-    def put_file(self, name: str, content: str) -> None:
-        where = f"{self.folder(self.id)}/{name}"
-        answer = self.world.client.put(where, content=content.encode(), headers=self.own)
-        assert answer.status_code == 200, answer.text
-
-    def folder(self, run_id: str) -> str:
-        """Give the route of a run's artifacts, as clients make it of the run's URI."""
-        return FILES + str(self.shown(run_id)["info"]["artifact_uri"]).removeprefix(URI)
-
-    def get(self, path: str) -> Any:
-        return self.world.client.get(path, headers=self.own)
-
-    def shown(self, run_id: str = "") -> Any:
-        """Give a run as its program sees it."""
-        answer = self.get(f"{V2}/runs/get?run_id={run_id or self.id}")
-        assert answer.status_code == 200, answer.text
-        return answer.json()["run"]
-
-    def curve(self, run_id: str = "") -> list[float]:
-        path = f"{V2}/metrics/get-history?metric_key=loss&run_id={run_id or self.id}"
-        return [one["value"] for one in self.get(path).json().get("metrics", [])]
-
-    def file(self, run_id: str = "") -> str | None:
-        answer = self.get(f"{self.folder(run_id or self.id)}/weights")
-        return answer.text if answer.status_code == 200 else None
-
-    def earlier(self, attempt: int = 1) -> str:
-        return attempt_run_id(self.id, attempt)
-
-
-def pairs(run: Any, kind: str) -> dict[str, Any]:
-    return {one["key"]: one["value"] for one in run["data"].get(kind, [])}
 
 
 @pytest.fixture
@@ -383,26 +294,51 @@ def test_a_file_of_a_version_is_known_in_whichever_attempt_it_was_logged(
     assert is_file_of(version, path.format(run="a" * 32)) is is_its
 
 
-def test_a_run_whose_record_is_gone_is_recorded_anew_with_its_log(run: Run) -> None:
-    from mlflow.server.handlers import _get_tracking_store  # noqa: PLC0415  # reads its environment
-    from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag  # noqa: PLC0415  # the same
+CLOSED = {
+    "a metric": ("runs/log-metric", {"key": "loss", "value": 0, "timestamp": 1}),
+    "a batch": ("runs/log-batch", {"metrics": [{"key": "loss", "value": 0, "timestamp": 1}]}),
+    "a parameter": ("runs/log-parameter", {"key": "late", "value": "1"}),
+    "a tag": ("runs/set-tag", {"key": "note", "value": "late"}),
+    "no tag": ("runs/delete-tag", {"key": "note"}),
+    "an input": ("runs/log-inputs", {"datasets": []}),
+    "an output": ("runs/outputs", {"models": []}),
+    "a model of MLflow 2": ("runs/log-model", {"model_json": "{}"}),
+    "an end": ("runs/update", {"status": "FINISHED"}),
+    "its deletion": ("runs/delete", {}),
+    "its restoration": ("runs/restore", {}),
+}
 
-    at = {**bearer(OPERATOR), "Upload-Offset": "0"}
-    log = f"{API}/runs/{run.id}/logs/2"
-    run.begin(2)
-    run.world.client.patch(log, content=b"one\n", headers=at)
-    with _get_tracking_store().ManagedSessionMaker(read_only=False) as session:
-        session.query(SqlTag).filter_by(run_uuid=run.id).delete()
-        session.query(SqlRun).filter_by(run_uuid=run.id).delete()
-    body = {"status": "FAILED", "endTime": 5, "logs": [1, 2]}
-    where = f"{API}/runs/{run.id}/finish"
-    gone = run.world.client.post(where, json=body, headers=bearer(OPERATOR))
-    active = run.world.client.get(f"{API}/runs?state=active", headers=bearer(OPERATOR)).json()
-    run.begin(2)
-    logs = run.finish(**body)["logs"]
 
-    assert gone.status_code == 404
-    assert run.id not in [one["runID"] for one in active["runs"]]
-    assert logs == {"1": "logs/attempt-1.log", "2": "logs/attempt-2.log"}
-    assert run.get(log).text == "one\n"
-    assert run.shown()["info"]["status"] == "FAILED"
+@pytest.mark.parametrize(("path", "body"), CLOSED.values(), ids=CLOSED.keys())
+def test_the_record_of_an_earlier_attempt_takes_no(run: Run, path: str, body: Any) -> None:
+    run.create()
+    below = run.create("fold")
+    run.log(1)
+    run.begin(2)
+    before = run.shown(run.earlier())
+    where = f"{V2}/{path}"
+
+    for closed in (run.earlier(), below):
+        answer = run.world.client.post(where, json={"run_id": closed, **body}, headers=run.own)
+        assert answer.status_code == 403, answer.text
+    assert "earlier attempt" in answer.json()["message"]
+    assert run.shown(run.earlier()) == before
+
+
+def test_the_record_of_an_earlier_attempt_takes_no_new_model(run: Run) -> None:
+    run.begin(2)
+    made = {"name": "model", "experiment_id": "0", "source_run_id": run.earlier()}
+
+    answer = run.world.client.post(f"{V2}/logged-models", json=made, headers=run.own)
+
+    assert answer.status_code == 403
+
+
+def test_runs_below_the_attempt_that_counts_go_on(run: Run) -> None:
+    run.begin(2)
+    run.create()
+    below = run.create("fold")
+
+    run.post("runs/log-metric", {"run_id": below, "key": "loss", "value": 1, "timestamp": 1})
+
+    assert pairs(run.shown(below), "metrics") == {"loss": 1}

@@ -122,6 +122,81 @@ def test_no_program_frees_what_is_taken(world, program):
     assert answer.status_code == 403
 
 
+def finish(program):
+    """Finish the Run twice, as an operator does whose first answer got lost; give both answers."""
+    body = {"status": "FINISHED", "endTime": 1_800_000_000_000, "parameters": {"depth": 3}}
+    path = f"{PRIVATE}/runs/{program.run_id}/finish"
+    once, again = (
+        program.world.client.post(path, json=body, headers=bearer(OPERATOR)) for _ in range(2)
+    )
+    assert (once.status_code, once.json()) == (200, again.json())
+    return once.json()
+
+
+def log(program, run_id, value, *, model=""):
+    program.post("runs/log-metric", run_id=run_id, key="score", value=value, timestamp=1)
+    if model:
+        program.post("logged-models", name=model, experiment_id="0", source_run_id=run_id)
+
+
+def test_a_program_that_did_not_hear_that_it_has_the_runs_own_is_heard_all_the_same(program):
+    body = {"start_time": 1_700_000_000_000, "tags": [{"key": "mlflow.user", "value": "a"}]}
+    program.start(**body)  # the answer is lost, and MLflow's client asks again
+    repeated = program.start(**body)
+    trial = program.start(tags=[{"key": PARENT, "value": repeated}])
+    log(program, repeated, 2, model="model")
+    log(program, trial, 9, model="trial")
+
+    found = finish(program)
+
+    path = f"{PRIVATE}/runs/{program.run_id}/summary"
+    summary = program.world.client.get(path, headers=bearer(OPERATOR)).json()
+    assert (found["metrics"], found["metric"]) == ({"score": "2.0"}, "score")
+    assert [(one["name"], one["own"]) for one in found["models"]] == [
+        ("model", True),
+        ("trial", False),
+    ]
+    assert summary["metrics"] == found["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        pytest.param("runs/log-parameter", {"key": "a", "value": "1"}, id="a parameter"),
+        pytest.param("runs/log-metric", {"key": "a", "value": 1, "timestamp": 1}, id="a metric"),
+    ],
+)
+def test_a_run_that_was_logged_to_speaks_for_itself(program, path, body):
+    program.post(path, run_id=program.start(), **body)
+    log(program, program.start(), 2)
+
+    assert "score" not in finish(program)["metrics"]
+
+
+def test_a_run_that_logged_a_model_speaks_for_itself(program):
+    program.post("logged-models", name="m", experiment_id="0", source_run_id=program.start())
+    log(program, program.start(), 2)
+
+    assert finish(program)["metrics"] == {}
+
+
+def test_of_several_runs_below_none_speaks_for_the_run(program):
+    program.start()
+    for value in (1, 2):
+        log(program, program.start(), value)
+
+    assert finish(program)["metrics"] == {}
+
+
+def test_a_run_below_that_was_deleted_speaks_for_nobody(program):
+    program.start()
+    child = program.start()
+    log(program, child, 2)
+    program.post("runs/delete", run_id=child)
+
+    assert finish(program)["metrics"] == {}
+
+
 def test_processes_and_programs_of_a_run_do_not_collide(world, program):
     environment = {
         "PATH": os.environ["PATH"],

@@ -1,42 +1,10 @@
 """What the token of a Run may touch: its own, and nothing of anybody else's."""
 
-import itertools
-
 import pytest
 from builders.tracking import OPERATOR, bearer
+from builders.tracking_side import FILES, V2, Side
 
-V2 = "/api/2.0/mlflow"
 V3 = "/api/3.0/mlflow"
-FILES = "/api/2.0/mlflow-artifacts/artifacts"
-_IDS = itertools.count(0x9000)
-
-
-class Side:
-    """A Run with a logged model and an artifact."""
-
-    def __init__(self, world, namespace="team", experiment="digits"):
-        self.world = world
-        self.run_id = f"{next(_IDS):032x}"
-        self.name = f"side-{self.run_id[-4:]}"
-        token = world.record(self.run_id, self.name, namespace=namespace, experiment=experiment)
-        self.headers = bearer(token)
-        experiment_of = self.get(f"{V2}/runs/get?run_id={self.run_id}").json()
-        self.experiment = experiment_of["run"]["info"]["experiment_id"]
-        model = self.post(f"{V2}/logged-models", {"name": "model", "experiment_id": "0"}).json()
-        self.model = model["model"]["info"]["model_id"]
-        self.files = f"{FILES}/workspaces/{namespace}/{self.experiment}"
-        self.send("PUT", f"{self.files}/{self.run_id}/artifacts/a.txt", content=b"a")
-        self.send("PUT", f"{self.files}/models/{self.model}/artifacts/MLmodel", content=b"m")
-
-    def send(self, method, path, **more):
-        headers = {**self.headers, **more.pop("headers", {})}
-        return self.world.client.request(method, path, headers=headers, **more)
-
-    def get(self, path):
-        return self.send("GET", path)
-
-    def post(self, path, body):
-        return self.send("POST", path, json=body)
 
 
 @pytest.fixture
@@ -210,3 +178,43 @@ def test_finishing_starts_the_last_ten_minutes_of_a_token(world, mine):
     world.client.post(path, json={"status": "FINISHED", "endTime": 5}, headers=bearer(OPERATOR))
 
     assert mine.get(f"{V2}/runs/get?run_id={mine.run_id}").status_code == 200
+
+
+def below(side, path):
+    return f"{side.files}/{side.run_id}/{path}"
+
+
+@pytest.mark.parametrize("folder", ["artifacts", "a2/artifacts"])
+@pytest.mark.parametrize("name", ["attempt-1.log", "attempt-12-3.log", "attempt-1.log/x"])
+def test_the_log_of_an_attempt_is_the_operators_to_write(mine, folder, name):
+    path = below(mine, f"{folder}/logs/{name}")
+
+    assert mine.send("PUT", path, content=b"mine").status_code == 403
+    assert mine.send("DELETE", path).status_code == 403
+
+
+@pytest.mark.parametrize("folder", ["artifacts", "artifacts/logs", "a2", "a2/artifacts/logs"])
+def test_logs_do_not_go_with_their_folder(mine, folder):
+    assert mine.send("DELETE", below(mine, folder)).status_code == 403
+
+
+def test_the_code_of_a_run_does_not_get_ahead_of_its_log(world, mine):
+    log = f"/api/trainyard/v1/namespaces/team/runs/{mine.run_id}"
+    artifact = below(mine, "artifacts/logs/attempt-1.log")
+    operator = bearer(OPERATOR)
+    mine.send("PUT", artifact, content=b"nothing to see")
+    at = {**operator, "Upload-Offset": "0"}
+    appended = world.client.patch(f"{log}/logs/1", content=b"printed\n", headers=at)
+    ended = {"status": "FINISHED", "endTime": 5, "logs": [1]}
+    world.client.post(f"{log}/finish", json=ended, headers=operator)
+    mine.send("DELETE", artifact)
+
+    assert appended.status_code == 204
+    assert mine.get(f"{log}/logs/1").text == "printed\n"
+    assert mine.get(artifact).text == "printed\n"
+
+
+@pytest.mark.parametrize("path", ["artifacts/logs/epoch-1.log", "artifacts/attempt-1.log"])
+def test_logs_of_its_own_the_code_of_a_run_may_write_and_delete(mine, path):
+    assert mine.send("PUT", below(mine, path), content=b"x").status_code == 200
+    assert mine.send("DELETE", below(mine, path)).status_code == 200

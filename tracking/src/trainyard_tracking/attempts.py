@@ -15,6 +15,7 @@ from mlflow.entities.entity_type import EntityAssociationType
 from mlflow.store.tracking.dbmodels.models import (
     SqlAssessments,
     SqlEntityAssociation,
+    SqlExperiment,
     SqlInput,
     SqlIssue,
     SqlLatestMetric,
@@ -138,11 +139,8 @@ def _move(session: Any, run_id: str, child_id: str, experiment: str) -> None:
         SqlTraceMetadata.key == TraceMetadataKey.SOURCE_RUN,
         SqlTraceMetadata.value == run_id,
     ).update({"value": child_id}, synchronize_session=False)
-    earlier = select(SqlTag.run_uuid).where(SqlTag.key == ATTEMPT_OF_TAG, SqlTag.value == run_id)
     session.query(SqlTag).filter(
-        SqlTag.key == MLFLOW_PARENT_RUN_ID,
-        SqlTag.value == run_id,
-        SqlTag.run_uuid.not_in(earlier),
+        SqlTag.key == MLFLOW_PARENT_RUN_ID, SqlTag.run_uuid.in_(below(session, run_id))
     ).update({"value": child_id}, synchronize_session=False)
 
 
@@ -159,10 +157,10 @@ def _describe(session: Any, run_id: str, child: Any, number: int, tags: Mapping[
 
 def _end_children(session: Any, run_id: str, child: Any) -> None:
     """End the runs below an earlier attempt, and mark them as its."""
-    below = children(session, child.run_uuid)
-    for one in below:
+    ended = children(session, child.run_uuid)
+    for one in ended:
         _tag(session, one, {ATTEMPT_OF_TAG: run_id})
-    session.query(SqlRun).filter(SqlRun.run_uuid.in_(below), SqlRun.status == RUNNING).update(
+    session.query(SqlRun).filter(SqlRun.run_uuid.in_(ended), SqlRun.status == RUNNING).update(
         {"status": child.status, "end_time": child.end_time}, synchronize_session=False
     )
 
@@ -201,17 +199,45 @@ def add_missing_parameters(session: Any, run_id: str, parameters: Mapping[str, s
 
 def children(session: Any, run_id: str) -> list[str]:
     """List all descendants of a run; those of a Run's earlier attempts are not its own."""
-    earlier = select(SqlTag.run_uuid).where(SqlTag.key == ATTEMPT_OF_TAG)
+    workspace = _workspace_of(session, run_id)
     found: list[str] = []
-    level: Iterable[str] = [run_id]
+    level: list[str] = [run_id]
     while level:
-        rows = session.query(SqlTag.run_uuid).filter(
+        next_level = _below(session, level, workspace)
+        level = [child for child in next_level if child not in found and child != run_id]
+        found += level
+    return found
+
+
+def below(session: Any, run_id: str) -> list[str]:
+    """List the runs right below a run, as its children are told."""
+    return _below(session, [run_id], _workspace_of(session, run_id))
+
+
+def _below(session: Any, level: Iterable[str], workspace: str | None) -> list[str]:
+    """List the runs that name one of these as their parent, without those of earlier attempts.
+
+    Nor those of other namespaces: anybody may write any id into the tags of runs of their own.
+    """
+    earlier = select(SqlTag.run_uuid).where(SqlTag.key == ATTEMPT_OF_TAG)
+    rows = (
+        session.query(SqlTag.run_uuid)
+        .join(SqlRun, SqlRun.run_uuid == SqlTag.run_uuid)
+        .join(SqlExperiment, SqlExperiment.experiment_id == SqlRun.experiment_id)
+        .filter(
             SqlTag.key == MLFLOW_PARENT_RUN_ID,
             SqlTag.value.in_(level),
             SqlTag.run_uuid.not_in(earlier),
+            SqlExperiment.workspace == workspace,
         )
-        level = [child for (child,) in rows if child not in found and child != run_id]
-        found += level
+    )
+    return [run_id for (run_id,) in rows]
+
+
+def _workspace_of(session: Any, run_id: str) -> str | None:
+    """Tell which workspace a run is in."""
+    query = session.query(SqlExperiment.workspace).join(SqlRun)
+    found: str | None = query.filter(SqlRun.run_uuid == run_id).scalar()
     return found
 
 

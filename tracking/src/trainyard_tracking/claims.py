@@ -25,6 +25,8 @@ from trainyard_tracking.identity import RunIdentity
 
 CLAIMED = f"{GROUP}/claimed"
 """Tag of a Run's own MLflow run that a program has started; no program may write it."""
+TAKEN = "true"
+"""Its value, until the end shows that the record is in another run: repeats.py."""
 
 Tags = Sequence[dict[str, Any]]
 
@@ -76,7 +78,7 @@ def _is_free(store: Any, run_id: str) -> bool:
 
 
 def _write(session: Any, run_id: str, tags: dict[str, str]) -> None:
-    session.add(SqlTag(run_uuid=run_id, key=CLAIMED, value="true"))
+    session.add(SqlTag(run_uuid=run_id, key=CLAIMED, value=TAKEN))
     # Decided here, before anything else is written.
     session.flush()
     changed = {"status": RunStatus.to_string(RunStatus.RUNNING)}

@@ -37,15 +37,19 @@ class Leftovers:
         """Archive the logs of Runs that have finished; drop those that have no record at all."""
         for namespace, run_id, grown in list(self.logs.spooled()):
             entry = self.ledger.find(run_id)
+            is_live = bool(entry and entry.finished_at is None)
             quiet = self.clock() - grown
-            if quiet < QUIET_SECONDS or (entry and entry.finished_at is None):
+            if quiet < (KEPT_SECONDS if is_live else QUIET_SECONDS):
                 continue
             try:
-                self.logs.archive_all(namespace, run_id, artifact_root(namespace, run_id))
+                root = artifact_root(namespace, run_id)
             except NotFound:
                 if quiet >= KEPT_SECONDS:
                     self.logs.drop(namespace, run_id)
                     _log.warning("dropped the log of %s: it has no MLflow run", run_id)
+                continue
+            if not is_live:
+                self.logs.archive_all(namespace, run_id, root)
 
     def _run(self) -> None:
         while True:

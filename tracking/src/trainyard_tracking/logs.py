@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
 
-from trainyard_tracking.errors import Refused, TrackingError
+from trainyard_tracking.errors import NotFound, Refused, TrackingError
 from trainyard_tracking.objects import CHUNK, Objects
 
 _LOCKS = 64
@@ -37,12 +37,17 @@ class LogState:
 
 @dataclass(frozen=True, slots=True)
 class LogRef:
-    """The log of an attempt's pod; `artifact_root` is the key prefix of the run's artifacts."""
+    """The log of an attempt's pod.
+
+    Attributes:
+        artifact_root: The key prefix of the run's artifacts; None while it has no record. What is
+            printed meanwhile is spooled all the same.
+    """
 
     namespace: str
     run_id: str
     attempt: int
-    artifact_root: str
+    artifact_root: str | None
     index: int = 0
 
     @property
@@ -56,6 +61,8 @@ class LogRef:
 
     @property
     def key(self) -> str:
+        if self.artifact_root is None:
+            raise NotFound(f"MLflow run {self.run_id} is not in namespace {self.namespace}")
         return f"{self.artifact_root}/{self.artifact}"
 
 
@@ -74,7 +81,7 @@ class Logs:
         note = self._note(ref)
         if note.exists():
             return _read_note(note)
-        return LogState(self.objects.size(ref.key) or 0)
+        return LogState(self._archived(ref) or 0)
 
     def append(self, ref: LogRef, *, offset: int, place: str, data: bytes) -> LogState:
         """Append bytes.
@@ -87,7 +94,7 @@ class Logs:
             state = self.state(ref)
             if state.offset != offset:
                 raise WrongOffset(state)
-            if not self._note(ref).exists() and self.objects.size(ref.key) is not None:
+            if not self._note(ref).exists() and self._archived(ref) is not None:
                 raise Refused(f"The log of attempt {ref.name} is archived already")
             path = self._path(ref)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +107,11 @@ class Logs:
             return appended
 
     def read(self, ref: LogRef, offset: int = 0) -> Iterator[bytes]:
-        """Stream what is there from a byte on; nothing if there is no more."""
+        """Stream what is there from a byte on; nothing if there is no more.
+
+        Raises:
+            NotFound: nothing of the log is here, and the run has no record.
+        """
         note = self._note(ref)
         if note.exists():
             return _file_chunks(self._path(ref), offset, _read_note(note).offset)
@@ -114,7 +125,7 @@ class Logs:
             state = self.state(ref)
             path, note = self._path(ref), self._note(ref)
             if not note.exists():
-                if self.objects.size(ref.key) is not None:
+                if self._archived(ref) is not None:
                     path.unlink(missing_ok=True)
                     return state
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,9 +163,13 @@ class Logs:
         """Remove the logs of a Run that has no record to keep them under."""
         rmtree(self._folder(namespace, run_id), ignore_errors=True)
 
+    def _archived(self, ref: LogRef) -> int | None:
+        """Give the size of the log among the run's artifacts; nothing if it is not there."""
+        return None if ref.artifact_root is None else self.objects.size(ref.key)
+
     def _lock_of(self, ref: LogRef) -> threading.Lock:
         # Shared by some: bounded, and an upload holds up few others.
-        return self._locks[hash(ref.key) % _LOCKS]
+        return self._locks[hash((ref.run_id, ref.name)) % _LOCKS]
 
     def _path(self, ref: LogRef) -> Path:
         return self._folder(ref.namespace, ref.run_id) / f"{ref.name}.log"

@@ -22,12 +22,13 @@ from mlflow.store.tracking.dbmodels.models import (
     SqlRun,
     SqlTag,
 )
+from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_MODELS
 from mlflow.utils.uri import append_to_uri_path
 from mlflow.utils.workspace_context import ServerWorkspaceContext
 from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 
-from trainyard_tracking import attempts
+from trainyard_tracking import attempts, repeats
 from trainyard_tracking.attempts import Attempt
 from trainyard_tracking.errors import Conflict, NotFound
 from trainyard_tracking.headline import headline
@@ -38,7 +39,6 @@ Store = Any
 _MOST_METRICS = 1000
 _KNOWN_SECONDS = 5.0
 _MOST_PLACES = 10_000
-_LOG_MODEL_HISTORY = "mlflow.log-model.history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +219,7 @@ def finish(run_id: str, namespace: str, ending: Ending) -> dict[str, Any]:
     if find(run_id, namespace) is None:
         raise NotFound(f"Run {run_id} is not recorded in namespace {namespace}")
     with _workspace(namespace) as store, store.ManagedSessionMaker(read_only=False) as session:
+        repeats.settle(session, run_id)
         _end(session, run_id, ending)
         attempts.add_missing_parameters(session, run_id, ending.parameters)
     return outcome(run_id, namespace)
@@ -241,13 +242,14 @@ def descendants(run_id: str, namespace: str) -> list[str]:
 
 
 def outcome(run_id: str, namespace: str) -> dict[str, Any]:
-    """Give metrics, headline and models of a run."""
+    """Give metrics, headline and models of a run, or of the one that holds its record."""
     with _workspace(namespace) as store, store.ManagedSessionMaker(read_only=True) as session:
         row = session.query(SqlRun.experiment_id).filter_by(run_uuid=run_id).one()
-        metrics = _metrics(session, run_id)
-        first = _first_logged(session, run_id)
-        models = _models(session, [run_id, *attempts.children(session, run_id)])
-        models += _older_models(session, run_id)
+        holder = repeats.holder(session, run_id)
+        metrics = _metrics(session, holder)
+        first = _first_logged(session, holder)
+        models = _models(session, [holder, *attempts.children(session, run_id)], namespace)
+        models += _older_models(session, holder)
     return {
         "metrics": metrics,
         "metric": headline(first),
@@ -289,10 +291,12 @@ def _first_logged(session: Any, run_id: str) -> list[str]:
     return [key for (key,) in query.group_by(SqlMetric.key).order_by(first, SqlMetric.key)]
 
 
-def _models(session: Any, run_ids: list[str]) -> list[dict[str, Any]]:
+def _models(session: Any, run_ids: list[str], namespace: str) -> list[dict[str, Any]]:
     query = (
         session.query(SqlLoggedModel)
-        .filter(SqlLoggedModel.source_run_id.in_(run_ids))
+        .join(SqlExperiment, SqlExperiment.experiment_id == SqlLoggedModel.experiment_id)
+        # Anybody may say of a model of theirs that any run logged it.
+        .filter(SqlLoggedModel.source_run_id.in_(run_ids), SqlExperiment.workspace == namespace)
         .filter(SqlLoggedModel.lifecycle_stage == LifecycleStage.ACTIVE)
         .order_by(SqlLoggedModel.creation_timestamp_ms)
     )
@@ -312,7 +316,7 @@ def _models(session: Any, run_ids: list[str]) -> list[dict[str, Any]]:
 
 def _older_models(session: Any, run_id: str) -> list[dict[str, Any]]:
     """List the models that a client of MLflow 2 logged: it notes them in a tag."""
-    tag = session.query(SqlTag.value).filter_by(run_uuid=run_id, key=_LOG_MODEL_HISTORY).first()
+    tag = session.query(SqlTag.value).filter_by(run_uuid=run_id, key=MLFLOW_LOGGED_MODELS).first()
     try:
         noted = json.loads(tag.value) if tag else []
         paths = [str(entry["artifact_path"]) for entry in noted if not entry.get("model_id")]

@@ -17,6 +17,7 @@ from trainyard_tracking.kube import Object
 from trainyard_tracking.mlflow_env import ARTIFACTS_PREFIX
 from trainyard_tracking.objects import Entry, Objects
 from trainyard_tracking.recording import find, outcome
+from trainyard_tracking.registry.annotations import run_uid_of, told_run_id
 
 _DEEPEST = 5
 _MOST_ROOTS = 50_000
@@ -58,14 +59,22 @@ class Sources:
         resource = self.resources.version(namespace, name)
         if resource is None:
             raise NotFound(f"ModelVersion {namespace}/{name} does not exist")
-        return self.resolve(namespace, resource["spec"]["source"])
+        return self.of_version(namespace, resource)
+
+    def of_version(self, namespace: str, version: Object, depth: int = 0) -> Source:
+        """Resolve the source of a ModelVersion that is at hand."""
+        source = version["spec"]["source"]
+        if "run" not in source:
+            return self.resolve(namespace, source, depth)
+        run_id = self._run_of(namespace, version)
+        if not run_id:
+            raise NotFound(f"Run {namespace}/{source['run']['name']} is not recorded")
+        return _logged(namespace, run_id, source["run"].get("artifactPath"))
 
     def resolve(self, namespace: str, source: Object, depth: int = 0) -> Source:
-        """Resolve one source: a run's output, or a URI."""
+        """Resolve the source of a version that is not made yet, or names no Run."""
         if depth > _DEEPEST:
             raise Unprocessable("The source names a version that names a version, too often")
-        if "run" in source:
-            return self._of_run(namespace, source["run"])
         if "mlflowRun" in source:
             wanted = source["mlflowRun"]
             return _logged(namespace, wanted["id"], wanted["artifactPath"])
@@ -93,12 +102,16 @@ class Sources:
             raise NotFound(f"Source {source.uri} has no file {path}")
         return size, self.objects.read(f"{source.key}/{path}")
 
-    def _of_run(self, namespace: str, wanted: Object) -> Source:
-        run = self.resources.run(namespace, wanted["name"])
-        run_id = ((run or {}).get("status") or {}).get("runID")
-        if not run_id:
-            raise NotFound(f"Run {namespace}/{wanted['name']} is not recorded")
-        return _logged(namespace, run_id, wanted.get("artifactPath"))
+    def _run_of(self, namespace: str, version: Object) -> str:
+        """Give a version's MLflow run; the name of its Run may be that of another by now."""
+        if known := told_run_id(version):
+            return known
+        uid = run_uid_of(version)
+        run = self.resources.run(namespace, version["spec"]["source"]["run"]["name"]) or {}
+        is_its = bool(run) and uid in {"", run["metadata"]["uid"]}
+        # One that was restored from a backup has a new UID, and the id that it had.
+        held = (run.get("status") or {}).get("runID") if is_its else None
+        return str(held or uid.replace("-", ""))
 
     def _of_uri(self, namespace: str, uri: str, depth: int) -> Source:
         parts = urlsplit(uri)
@@ -116,7 +129,7 @@ class Sources:
         other = self.resources.version_of(namespace, first, rest)
         if other is None:
             raise NotFound(f"Source {uri} does not exist in namespace {namespace}")
-        return self.resolve(namespace, other["spec"]["source"], depth + 1)
+        return self.of_version(namespace, other, depth + 1)
 
 
 def artifact_key(namespace: str, uri: str) -> str:

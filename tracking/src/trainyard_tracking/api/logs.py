@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from trainyard_api.contract import LOG_PLACE_HEADER, UPLOAD_OFFSET_HEADER
 
 from trainyard_tracking.api.bodies import RUN_ID, checked
-from trainyard_tracking.errors import Refused, TooLarge
+from trainyard_tracking.errors import NotFound, Refused, TooLarge
 from trainyard_tracking.logs import LogRef, LogState, WrongOffset
 from trainyard_tracking.sources import known_artifact_root
 
@@ -55,9 +55,17 @@ class Log(HTTPEndpoint):
 async def _ref(request: Request) -> LogRef:
     namespace = request.path_params["namespace"]
     run_id = checked(RUN_ID, request, "run_id")
-    root = await run_in_threadpool(known_artifact_root, namespace, run_id)
+    root = await run_in_threadpool(_root, namespace, run_id)
     place = request.path_params
     return LogRef(namespace, run_id, place["attempt"], root, place.get("index", 0))
+
+
+def _root(namespace: str, run_id: str) -> str | None:
+    # The record may be lost while the program runs, and is made anew at its end at the latest.
+    try:
+        return known_artifact_root(namespace, run_id)
+    except NotFound:
+        return None
 
 
 async def _body(request: Request) -> bytes:

@@ -5,6 +5,8 @@ later attempt), `models/<model>/…` or `traces/<trace>/…`. A path that could 
 decoding is refused.
 """
 
+import re
+
 from trainyard_tracking.auth.call import Call, Reply
 from trainyard_tracking.auth.ownership import Ownership
 from trainyard_tracking.auth.run_scope import require_model, require_run, require_trace
@@ -12,12 +14,32 @@ from trainyard_tracking.errors import Forbidden
 from trainyard_tracking.identity import RunIdentity
 
 Answer = Reply | None
+_ATTEMPT = re.compile("a[0-9]+")
+_LOGS = ["artifacts", "logs"]
 
 
-def own_artifact(call: Call, who: RunIdentity, own: Ownership) -> Answer:
-    """Let through a file of the Run's own runs, models and traces."""
-    require_own_path(call.arguments[0], who, own)
+def own_artifact_written(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Let a file of the Run's own runs, models and traces be written or deleted, but for logs."""
+    path = call.arguments[0]
+    require_own_path(path, who, own)
+    if _has_logs(within_workspace(path, who.namespace), who, is_folder=call.method == "DELETE"):
+        raise Forbidden(
+            f"Artifact path {path} is of the logs of Run {who.name}, which the operator keeps:"
+            " use another name than logs/attempt-…"
+        )
     return None
+
+
+def _has_logs(segments: list[str], who: RunIdentity, *, is_folder: bool) -> bool:
+    """Tell whether a path is that of an attempt's log or, of a folder, has any below."""
+    _, run_id, *rest = segments
+    if run_id != who.run_id:
+        return False
+    if _ATTEMPT.fullmatch(rest[0]):
+        del rest[0]
+    if rest[:2] == _LOGS and len(rest) > 2:
+        return rest[2].startswith("attempt-")
+    return is_folder and rest == _LOGS[: len(rest)]
 
 
 def readable_artifact(call: Call, who: RunIdentity, own: Ownership) -> Answer:

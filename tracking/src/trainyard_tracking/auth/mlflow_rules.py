@@ -7,7 +7,7 @@ laptop can reach.
 """
 
 from trainyard_tracking.auth.artifact_scope import (
-    own_artifact,
+    own_artifact_written,
     readable_artifact,
     readable_folder,
 )
@@ -28,6 +28,7 @@ from trainyard_tracking.auth.run_scope import (
     own_run,
     own_run_outputs,
     own_run_updated,
+    own_run_written,
     own_runs_found,
     own_trace,
     readable_logged_model,
@@ -78,13 +79,13 @@ RUNS = (
     row("POST", f"{_V2}/runs/update", "update runs", own_run_updated),
     row("POST", f"{_V2}/runs/delete", "delete runs", child_only),
     row("POST", f"{_V2}/runs/restore", "update runs", child_only),
-    row("POST", f"{_V2}/runs/delete-tag", "update runs", own_run),
-    row("POST", f"{_V2}/runs/set-tag", "update runs", own_run),
-    row("POST", f"{_V2}/runs/log-batch", "update runs", own_run),
-    row("POST", f"{_V2}/runs/log-inputs", "update runs", own_run),
-    row("POST", f"{_V2}/runs/log-metric", "update runs", own_run),
-    row("POST", f"{_V2}/runs/log-model", "update runs", own_run),
-    row("POST", f"{_V2}/runs/log-parameter", "update runs", own_run),
+    row("POST", f"{_V2}/runs/delete-tag", "update runs", own_run_written),
+    row("POST", f"{_V2}/runs/set-tag", "update runs", own_run_written),
+    row("POST", f"{_V2}/runs/log-batch", "update runs", own_run_written),
+    row("POST", f"{_V2}/runs/log-inputs", "update runs", own_run_written),
+    row("POST", f"{_V2}/runs/log-metric", "update runs", own_run_written),
+    row("POST", f"{_V2}/runs/log-model", "update runs", own_run_written),
+    row("POST", f"{_V2}/runs/log-parameter", "update runs", own_run_written),
     row("POST", f"{_V2}/runs/outputs", "update runs", own_run_outputs),
     row("GET", f"{_V2}/metrics/get-history", "get runs", own_run),
     row("GET", f"{_V2}/metrics/get-history-bulk", "get runs", own_run),
@@ -112,8 +113,8 @@ LOGGED_MODELS = (
 FILES = (
     row("GET", f"{_FILES}/artifacts", "get runs", readable_folder),
     row("GET", f"{_FILES}/artifacts/{{}}", "get runs", readable_artifact),
-    row("PUT", f"{_FILES}/artifacts/{{}}", "update runs", own_artifact),
-    row("DELETE", f"{_FILES}/artifacts/{{}}", "delete runs", own_artifact),
+    row("PUT", f"{_FILES}/artifacts/{{}}", "update runs", own_artifact_written),
+    row("DELETE", f"{_FILES}/artifacts/{{}}", "delete runs", own_artifact_written),
     row(_ALL, f"{_FILES}/mpu/", _NOBODY, prefix=True),
     row(_ALL, f"{_FILES}/presigned/", _NOBODY, prefix=True),
 )

@@ -22,6 +22,7 @@ from mlflow.store.tracking.dbmodels.models import (
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mlflow.utils.proto_json_utils import message_to_json
 from mlflow.utils.workspace_context import ServerWorkspaceContext
+from trainyard_api.attempts import ATTEMPT_OF_TAG
 
 from trainyard_tracking.identity import RunIdentity
 from trainyard_tracking.recording import descendants
@@ -54,6 +55,12 @@ class Ownership:
         if run_id == identity.run_id:
             return True
         return self._remember(identity, run_id, lambda: self._descends(identity, run_id))
+
+    def is_earlier(self, identity: RunIdentity, run_id: str) -> bool:
+        """Tell whether a run is the record of an earlier attempt, or below one."""
+        if run_id == identity.run_id:
+            return False
+        return self._remember(identity, f"earlier {run_id}", lambda: _is_earlier(run_id))
 
     def has_model(self, identity: RunIdentity, model_id: str) -> bool:
         return self._remember(identity, model_id, lambda: self._logged(identity, model_id))
@@ -124,6 +131,12 @@ class Ownership:
 def _session() -> Iterator[Any]:
     with _get_tracking_store().ManagedSessionMaker(read_only=True) as session:
         yield session
+
+
+def _is_earlier(run_id: str) -> bool:
+    with _session() as session:
+        query = session.query(SqlTag.key).filter_by(run_uuid=run_id, key=ATTEMPT_OF_TAG)
+        return query.first() is not None
 
 
 def experiment_of(identity: RunIdentity) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def new_run(call: Call, who: RunIdentity, own: Ownership) -> Answer:
 
 def own_run_updated(call: Call, who: RunIdentity, own: Ownership) -> Answer:
     """Let the Run's own runs be resumed and ended; whoever resumes the first one has taken it."""
-    own_run(call, who, own)
+    own_run_written(call, who, own)
     if who.run_id in call.values("run_id", "run_uuid"):
         mark(who)
     return None
@@ -79,9 +79,17 @@ def own_run(call: Call, who: RunIdentity, own: Ownership) -> Answer:
     return None
 
 
+def own_run_written(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Let the Run's own runs be written to, but for those of an earlier attempt."""
+    own_run(call, who, own)
+    for run_id in call.values("run_id", "run_uuid"):
+        _require_current(run_id, who, own)
+    return None
+
+
 def own_run_outputs(call: Call, who: RunIdentity, own: Ownership) -> Answer:
     """Let a run of the Run's name as outputs only what it logged."""
-    own_run(call, who, own)
+    own_run_written(call, who, own)
     for model in _entries(_body(call), "models"):
         require_model(str(model.get("model_id", "")), who, own)
     return None
@@ -91,7 +99,7 @@ def child_only(call: Call, who: RunIdentity, own: Ownership) -> Answer:
     """Let children be deleted and restored, never the Run's own record."""
     if who.run_id in call.values("run_id", "run_uuid"):
         raise Forbidden(f"The record of Run {who.name} is not the Run's to delete")
-    return own_run(call, who, own)
+    return own_run_written(call, who, own)
 
 
 def own_runs_found(call: Call, who: RunIdentity, own: Ownership) -> Answer:
@@ -116,6 +124,7 @@ def new_logged_model(call: Call, who: RunIdentity, own: Ownership) -> Answer:
     body["experiment_id"] = who.experiment_id
     source = str(body.get("source_run_id") or who.run_id)
     require_run(source, who, own)
+    _require_current(source, who, own)
     body["source_run_id"] = source
     return None
 
@@ -172,6 +181,14 @@ def require_run(run_id: str, who: RunIdentity, own: Ownership) -> None:
     """Refuse a run that is neither the Run's nor below it."""
     if not own.has_run(who, run_id):
         raise Forbidden(f"Run {run_id} is neither that of Run {who.name} nor a child of it")
+
+
+def _require_current(run_id: str, who: RunIdentity, own: Ownership) -> None:
+    if own.is_earlier(who, run_id):
+        raise Forbidden(
+            f"Run {run_id} is the record of an earlier attempt of Run {who.name}, which nothing"
+            " changes any more: read it, and log to a new run"
+        )
 
 
 def require_model(model_id: str, who: RunIdentity, own: Ownership) -> None:

@@ -7,7 +7,7 @@ the status answer as far as they can. Pure.
 import re
 from dataclasses import dataclass
 
-from trainyard_api.contract import GROUP
+from trainyard_api.contract import GROUP, RUN_UID_LABEL
 
 from trainyard_tracking.kube import Object
 
@@ -49,15 +49,26 @@ def source_of(version: Object) -> str:
         return f"runs:/{source['mlflowRun']['id']}/{source['mlflowRun']['artifactPath']}"
     if status.get("source"):
         return str(status["source"])
-    run_id = status.get("runID")
+    run_id = run_id_of(version)
     return f"runs:/{run_id}/{source['run'].get('artifactPath', '')}" if run_id else ""
 
 
 def run_id_of(version: Object) -> str | None:
     """Give the id of the MLflow run that a version came from, if one is known."""
-    known = (version.get("status") or {}).get("runID")
     named = version["spec"]["source"].get("mlflowRun", {}).get("id")
-    return known or _noted(version, _RUN_ID) or named
+    # The id of a Run's MLflow run is the Run's UID.
+    registered = run_uid_of(version).replace("-", "")
+    return told_run_id(version) or named or registered or None
+
+
+def told_run_id(version: Object) -> str | None:
+    """Give the same as the operator found it, or the client that made the version said it."""
+    return (version.get("status") or {}).get("runID") or _noted(version, _RUN_ID)
+
+
+def run_uid_of(version: Object) -> str:
+    """Give the UID of the Run that registered a version; nothing if none did."""
+    return str((version["metadata"].get("labels") or {}).get(RUN_UID_LABEL, ""))
 
 
 def model_id_of(version: Object) -> str | None:

@@ -160,7 +160,7 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
         _, found = self._version(name, version)
         try:
             # Never a URI of elsewhere: MLflow's server would fetch it with the service's own keys.
-            key = self.sources.resolve(_namespace(), found["spec"]["source"]).key
+            key = self.sources.of_version(_namespace(), found).key
         except Refused as exc:
             raise failures.refused(str(exc)) from exc
         return f"mlflow-artifacts:/{key.partition('/')[2]}"
@@ -269,9 +269,18 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
         if scheme == "models" and rest:
             # A copy of another version has that version's source: names may change, files don't.
             _, other = self._version(first, rest)
-            copied: Object = other["spec"]["source"]
-            return copied
+            return self._copied(other)
         return {"uri": source}
+
+    def _copied(self, version: Object) -> Object:
+        copied: Object = version["spec"]["source"]
+        if "run" not in copied:
+            return copied
+        # A Run's name may be another's by the time the copy is published.
+        try:
+            return {"uri": self.sources.of_version(_namespace(), version).uri}
+        except Refused as exc:
+            raise failures.refused(str(exc)) from exc
 
     def _run_of(self, source: Object) -> str:
         try:
