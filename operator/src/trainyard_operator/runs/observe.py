@@ -63,7 +63,8 @@ async def observe(run: Object, world: World) -> Observed:
     if run_status.is_finished(status):
         return Observed(_attempt(run, number, job, entry, world), jobs=jobs, live=live)
     stopping = run["spec"].get("cancel") or run["spec"].get("suspend")
-    if job is None and (entry is not None or stopping):
+    is_decided = not stopping or status.get("phase") == "Suspended"
+    if job is None and (entry is not None or not is_decided):
         # Before calling a pod lost, or a Run that never started cancelled: a cache may be behind.
         ref = Ref("batch/v1", "Job", meta["namespace"], _job_name(run, number))
         found = await world.read(ref)
