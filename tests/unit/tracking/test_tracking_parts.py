@@ -5,7 +5,7 @@ from builders.tracking import FakeKube, certificate
 from trainyard_tracking.auth.call import read_body
 from trainyard_tracking.errors import BadSettings, Refused
 from trainyard_tracking.headline import headline
-from trainyard_tracking.kube import KubeError
+from trainyard_tracking.kube import KubeDown, KubeError
 from trainyard_tracking.settings import read_settings
 from trainyard_tracking.tokens import read_public_key
 from trainyard_tracking.watching import Cache, Watcher
@@ -129,6 +129,8 @@ class Streams(FakeKube):
         super().__init__()
         self.streams = list(streams)
         self.asked = []
+        self.waited = []
+        self.time = 0.0
 
     def watch(self, path, resource_version):
         self.asked.append(resource_version)
@@ -138,14 +140,17 @@ class Streams(FakeKube):
         for event in self.streams.pop(0):
             if isinstance(event, Exception):
                 raise event
-            yield event
+            if isinstance(event, float):
+                self.time += event
+            else:
+                yield event
 
 
 def watched(*streams) -> Streams:
     kube = Streams(*streams)
-    kube.watcher = Watcher(kube, Cache("models"))
+    kube.watcher = Watcher(kube, Cache("models"), clock=lambda: kube.time)
     # Stopping is the only wait here: nothing sleeps.
-    kube.watcher._stop.wait = lambda seconds: False
+    kube.watcher._stop.wait = kube.waited.append
     kube.watcher._run()
     return kube
 
@@ -169,3 +174,29 @@ def test_a_watch_begins_anew_when(broken):
     kube = watched([{"type": "ADDED", "object": thing("a", 150)}], broken, [])
 
     assert kube.asked[1:3] == ["150", "100"]
+
+
+TOO_OLD = {"type": "ERROR", "object": {"code": 410}}
+
+
+@pytest.mark.parametrize("stream", [[], [TOO_OLD], [KubeDown("no")], [4.9]])
+def test_a_watch_that_ends_at_once_again_and_again_is_begun_ever_more_seldom(stream):
+    kube = watched(*[stream] * 7)
+
+    assert kube.waited[:7] == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0]
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        pytest.param([{"type": "ADDED", "object": thing("a", 150)}], id="it told something"),
+        pytest.param([{"type": "BOOKMARK", "object": thing("", 150)}], id="it told how far it is"),
+        pytest.param([5.0], id="it lasted"),
+        pytest.param([5.0, TOO_OLD], id="it lasted until it was too old"),
+    ],
+)
+def test_after_a_watch_that_was_one_the_next_begins_at_once(stream):
+    kube = watched([], stream)
+
+    # The first and the last ended at once.
+    assert kube.waited == [0.5, 0.5]

@@ -1,8 +1,12 @@
 """Models and versions in MLflow's registry API: the resources that calls write and show."""
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
 from builders.tracking import SCIENTIST
 from builders.tracking_registry import NAMES, ROOT, Registry, error
-from trainyard_tracking.registry import writes
+from mlflow import MlflowClient
+from trainyard_tracking.registry.failures import still_going
 
 
 def test_a_model_is_a_resource_written_with_the_callers_own_token(world, registry):
@@ -100,27 +104,68 @@ def test_deleting_a_model_takes_its_versions_along(world, registry):
     assert "deletionTimestamp" in going["metadata"]
 
 
-def test_a_name_is_free_once_the_deleted_model_is_gone(world, registry, monkeypatch):
+def test_a_name_is_free_once_the_deleted_model_is_gone(world, registry):
     registry.call("DELETE", "registered-models/delete", name=registry.name)
-    waited = []
-
-    def let_go(seconds):
-        waited.append(seconds)
-        if len(waited) == 2:
-            del world.kube.objects[f"{ROOT}/models/{registry.name}"]
-
-    monkeypatch.setattr(writes, "pause", let_go)
+    del world.kube.objects[f"{ROOT}/models/{registry.name}"]
 
     assert registry.create().status_code == 200
-    assert len(waited) == 2
     assert "deletionTimestamp" not in registry.stored()["metadata"]
 
 
-def test_a_name_that_does_not_become_free_is_not_waited_for_for_ever(registry, monkeypatch):
+def test_a_name_that_becomes_free_in_the_same_moment_is_taken(world, registry, monkeypatch):
     registry.call("DELETE", "registered-models/delete", name=registry.name)
-    monkeypatch.setattr(writes, "pause", lambda _: None)
+    look = world.kube.get
 
-    assert "not gone yet" in registry.create().json()["message"]
+    def let_go(path):
+        world.kube.objects.pop(f"{ROOT}/models/{registry.name}", None)
+        return look(path)
+
+    monkeypatch.setattr(world.kube, "get", let_go)
+
+    assert registry.create().status_code == 200
+
+
+def test_who_wants_the_name_of_a_model_that_is_not_gone_yet_is_told_when_to_ask_again(registry):
+    registry.call("DELETE", "registered-models/delete", name=registry.name)
+
+    answer = registry.create()
+
+    # MLflow's client asks again after a 503, and as late as the header says.
+    assert (answer.status_code, error(answer)) == (503, "TEMPORARILY_UNAVAILABLE")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 30
+    assert "not gone yet" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(("lasts", "again"), [(-600, 1), (0, 1), (4, 4), (3600, 30)])
+def test_it_is_asked_again_after_as_long_as_the_deletion_lasts_already(lasts, again):
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+
+    assert still_going("digits", since, since + timedelta(seconds=lasts)).again == again
+
+
+def test_the_client_of_mlflow_waits_for_a_deleted_model_to_be_gone(world, registry, monkeypatch):
+    registry.call("DELETE", "registered-models/delete", name=registry.name)
+    asked = []
+    make = world.kube.create
+
+    def create(path, body, **more):
+        if body["kind"] == "Model":
+            asked.append(body)
+            if len(asked) == 2:
+                del world.kube.objects[f"{ROOT}/models/{registry.name}"]
+        return make(path, body, **more)
+
+    waited = []
+    monkeypatch.setattr(world.kube, "create", create)
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", waited.append)
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", SCIENTIST)
+    monkeypatch.setenv("MLFLOW_WORKSPACE", "team")
+
+    client = MlflowClient(tracking_uri=world.url, registry_uri=world.url)
+
+    assert client.create_registered_model(registry.name).name == registry.name
+    assert len(waited) == 1
+    assert 1 <= waited[0] <= 30
 
 
 def test_tags_and_descriptions_are_the_resources(registry):

@@ -1,8 +1,11 @@
 """Aliases and stages in MLflow's registry API: what moves, what is refused, what conflicts."""
 
 import time
+from dataclasses import replace
+from threading import Semaphore
 
 from builders.tracking_registry import ROOT, error, gates
+from mlflow.server.handlers import _get_model_registry_store
 
 
 def test_an_alias_without_a_policy_holds_at_once(registry):
@@ -57,6 +60,19 @@ def test_a_refused_stage_says_why_and_does_not_move(registry, deciding):
     assert "val_accuracy 0.8 is below 0.9" in answer.json()["message"]
     assert time.monotonic() - begun < 3
     assert error(registry.held("production")) == "INVALID_STATE"
+
+
+def test_where_many_wait_for_their_gates_the_next_is_answered_without(registry, monkeypatch):
+    registry.add()
+    registry.gated({"name": "production", "promotion": "approval"})
+    store = _get_model_registry_store()
+    waited = []
+    seldom = replace(store.pointers, sleep=waited.append, waiting=Semaphore(0))
+    monkeypatch.setattr(store, "pointers", seldom)
+
+    assert registry.point("production", 1).status_code == 200
+    assert waited == []
+    assert registry.stored()["spec"]["aliases"] == {"production": 1}
 
 
 def test_a_stage_transition_moves_the_stage_of_that_name(registry, deciding):

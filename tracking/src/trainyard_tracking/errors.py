@@ -10,6 +10,7 @@ TrackingError
     ├── TooLarge            413
     ├── Unprocessable       422
     └── Unavailable         503
+        └── Busy            503, and when to ask again
 """
 
 from typing import ClassVar
@@ -29,12 +30,21 @@ class Refused(TrackingError):  # noqa: N818  # an answer, not a fault
     status: ClassVar[int] = 400
     code: ClassVar[str] = "INVALID_PARAMETER_VALUE"
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the answer, which has MLflow's form."""
+        return {}
+
 
 class Unauthenticated(Refused):
     """Nobody, or somebody we can't believe."""
 
     status = 401
     code = "UNAUTHENTICATED"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": "Bearer"}
 
 
 class Forbidden(Refused):
@@ -77,3 +87,16 @@ class Unavailable(Refused):
 
     status = 503
     code = "TEMPORARILY_UNAVAILABLE"
+
+
+class Busy(Unavailable):
+    """More is asked than can be answered; nothing was done."""
+
+    def __init__(self, message: str, again: int) -> None:
+        super().__init__(message)
+        self.again = again
+        """After how many seconds to ask again."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.again)}

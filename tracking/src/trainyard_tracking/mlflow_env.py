@@ -42,4 +42,8 @@ def behaviour() -> dict[str, str]:
         "MLFLOW_SERVER_ALLOWED_HOSTS": "*",
         "_MLFLOW_IN_JOB_EXECUTOR": "false",
         "MLFLOW_ENABLE_AI_GATEWAY": "false",
+        # A connection for each place of lanes.py: whoever has a place never waits for another's.
+        # PostgreSQL lets in 100, three of them for its administrator.
+        "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "16",
+        "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "80",
     }

@@ -24,10 +24,11 @@ from mlflow.utils.workspace_context import ServerWorkspaceContext
 from sqlalchemy import text
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 from trainyard_api.contract import TRACKING_API
 
-from trainyard_tracking.api.app import Services, private_app
+from trainyard_tracking.api.app import Services, private_app, refused
 from trainyard_tracking.auth.gate import Gate
 from trainyard_tracking.auth.middleware import Door
 from trainyard_tracking.auth.mlflow_rules import MLFLOW_ROWS
@@ -35,14 +36,16 @@ from trainyard_tracking.auth.ownership import Ownership
 from trainyard_tracking.auth.private_rules import PRIVATE_ROWS
 from trainyard_tracking.auth.rules import Table
 from trainyard_tracking.content import Content
-from trainyard_tracking.errors import BadSettings
+from trainyard_tracking.errors import BadSettings, Refused
 from trainyard_tracking.kube import Kube
+from trainyard_tracking.lanes import Lanes
 from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.leftovers import Leftovers
 from trainyard_tracking.logs import Logs
 from trainyard_tracking.metrics import Measured
 from trainyard_tracking.mlflow_env import REGISTRY_URI, WORKSPACES_URI
 from trainyard_tracking.objects import Objects
+from trainyard_tracking.queued import Queued
 from trainyard_tracking.registry.resources import Resources
 from trainyard_tracking.registry.store import TrainyardStore
 from trainyard_tracking.reviews import Reviews
@@ -78,6 +81,7 @@ class Service:
     resources: Resources
     watchers: tuple[Watcher, ...]
     leftovers: Leftovers
+    lanes: Lanes
 
 
 def compose(outside: Outside) -> Service:
@@ -105,12 +109,22 @@ def compose(outside: Outside) -> Service:
     )
     table = Table((*PRIVATE_ROWS, *MLFLOW_ROWS))
     gate = Gate(table, outside.key, ledger, reviews, Ownership(resources))
-    mlflow = create_fastapi_app(flask_app)
-    app = Measured(Door(_Inside(private_app(services), mlflow), gate))
+    lanes = Lanes()
+    mlflow = _mlflow(lanes)
+    app = Measured(Door(_Inside(private_app(services), mlflow), gate, lanes))
     caches = (resources.models, resources.versions, namespaces)
     watchers = tuple(Watcher(outside.kube, cache) for cache in caches)
     leftovers = Leftovers(services.logs, ledger)
-    return Service(app, mlflow, table, resources, watchers, leftovers)
+    return Service(app, mlflow, table, resources, watchers, leftovers, lanes)
+
+
+def _mlflow(lanes: Lanes) -> FastAPI:
+    """Make MLflow's app, with a queue before its Flask, where nearly all routes are."""
+    app: FastAPI = create_fastapi_app(flask_app)
+    (flask,) = (route for route in app.routes if isinstance(route, Mount) and not route.path)
+    flask.app = Queued(flask.app, lanes)
+    app.add_exception_handler(Refused, refused)
+    return app
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ answer is put in at once (read your writes); an older event that comes later is 
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,6 +17,8 @@ Key = tuple[str, str]
 
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 15.0
+# A watch that lasted this long, or told something, was one; the next begins at once.
+_LASTED = 5.0
 
 
 def revision(resource: Object) -> int:
@@ -89,6 +92,7 @@ class Watcher:
 
     kube: Kube
     cache: Cache
+    clock: Callable[[], float] = time.monotonic
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -111,16 +115,22 @@ class Watcher:
         wait = _FIRST_WAIT
         since = ""
         while not self._stop.is_set():
+            begun = self.clock()
+            before = since
+            why = "it ended at once"
             try:
-                since = since or self.list_once()
+                before = since = since or self.list_once()
                 since = self._follow(since)
-                wait = _FIRST_WAIT
+                if since not in {"", before} or self.clock() - begun >= _LASTED:
+                    wait = _FIRST_WAIT
+                    continue
             except Exception as exc:  # noqa: BLE001  # a watch that ends would never be noticed
-                _log.warning("watching %s: %r; again in %.1f s", self.cache.plural, exc, wait)
+                why = repr(exc)
                 if not isinstance(exc, KubeDown):
                     since = ""
-                self._stop.wait(wait)
-                wait = min(wait * 2, _LONGEST_WAIT)
+            _log.warning("watching %s: %s; again in %.1f s", self.cache.plural, why, wait)
+            self._stop.wait(wait)
+            wait = min(wait * 2, _LONGEST_WAIT)
 
     def _follow(self, since: str) -> str:
         for event in self.kube.watch(resource_path(self.cache.plural), since):

@@ -37,7 +37,7 @@ class Services:
 
 def private_app(services: Services) -> Starlette:
     """Compose the private routes."""
-    app = Starlette(routes=_routes(), exception_handlers={Refused: _refused})
+    app = Starlette(routes=_routes(), exception_handlers={Refused: refused})
     app.state.services = services
     return app
 
@@ -73,7 +73,9 @@ async def _metrics(request: Request) -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _refused(request: Request, exc: Exception) -> Response:
+async def refused(request: Request, exc: Exception) -> Response:
+    """Answer what was refused as MLflow does."""
     if not isinstance(exc, Refused):
         raise exc
-    return JSONResponse({"error_code": exc.code, "message": str(exc)}, status_code=exc.status)
+    content = {"error_code": exc.code, "message": str(exc)}
+    return JSONResponse(content, status_code=exc.status, headers=exc.headers)

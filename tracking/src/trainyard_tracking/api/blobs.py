@@ -1,6 +1,5 @@
 """Routes of blobs: written once under the digest of their bytes."""
 
-from starlette.concurrency import run_in_threadpool
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
@@ -8,6 +7,7 @@ from starlette.responses import Response
 from trainyard_tracking.api.bodies import DIGEST, checked
 from trainyard_tracking.api.streams import spooled_body, stream
 from trainyard_tracking.errors import NotFound
+from trainyard_tracking.lanes import in_thread
 
 
 class Blob(HTTPEndpoint):
@@ -16,7 +16,7 @@ class Blob(HTTPEndpoint):
     async def head(self, request: Request) -> Response:
         namespace, digest = _key(request)
         content = request.app.state.services.content
-        size = await run_in_threadpool(content.blob_size, namespace, digest)
+        size = await in_thread(request, content.blob_size, namespace, digest)
         if size is None:
             raise NotFound(f"No blob sha256:{digest} in namespace {namespace}")
         return Response(headers={"Content-Length": str(size)})
@@ -28,7 +28,7 @@ class Blob(HTTPEndpoint):
     async def put(self, request: Request) -> Response:
         content = request.app.state.services.content
         async with spooled_body(request) as body:
-            new = await run_in_threadpool(lambda: content.put_blob(*_key(request), body))
+            new = await in_thread(request, lambda: content.put_blob(*_key(request), body))
         return Response(status_code=201 if new else 200)
 
 

@@ -1,6 +1,5 @@
 """Routes of the logs of attempts: offset, append, stream. Finishing archives them."""
 
-from starlette.concurrency import run_in_threadpool
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -8,6 +7,7 @@ from trainyard_api.contract import LOG_PLACE_HEADER, UPLOAD_OFFSET_HEADER
 
 from trainyard_tracking.api.bodies import RUN_ID, checked
 from trainyard_tracking.errors import NotFound, Refused, TooLarge
+from trainyard_tracking.lanes import in_thread, lane_of
 from trainyard_tracking.logs import LogRef, LogState, WrongOffset
 from trainyard_tracking.sources import known_artifact_root
 
@@ -19,7 +19,7 @@ class Log(HTTPEndpoint):
 
     async def head(self, request: Request) -> Response:
         ref = await _ref(request)
-        state = await run_in_threadpool(request.app.state.services.logs.state, ref)
+        state = await in_thread(request, request.app.state.services.logs.state, ref)
         return Response(headers=_headers(state))
 
     async def get(self, request: Request) -> Response:
@@ -28,8 +28,10 @@ class Log(HTTPEndpoint):
         if not offset.isdecimal():
             raise Refused(f"offset must be a number of bytes, not {offset!r}")
         logs = request.app.state.services.logs
-        chunks = await run_in_threadpool(logs.read, ref, int(offset))
-        return StreamingResponse(chunks, media_type="text/plain; charset=utf-8")
+        chunks = await in_thread(request, logs.read, ref, int(offset))
+        return StreamingResponse(
+            lane_of(request).iterate(chunks), media_type="text/plain; charset=utf-8"
+        )
 
     async def patch(self, request: Request) -> Response:
         ref = await _ref(request)
@@ -45,7 +47,7 @@ class Log(HTTPEndpoint):
             return found
 
         try:
-            state = await run_in_threadpool(work)
+            state = await in_thread(request, work)
         except WrongOffset as exc:
             content = {"error_code": "RESOURCE_CONFLICT", "message": str(exc)}
             return JSONResponse(content, status_code=409, headers=_headers(exc.state))
@@ -55,7 +57,7 @@ class Log(HTTPEndpoint):
 async def _ref(request: Request) -> LogRef:
     namespace = request.path_params["namespace"]
     run_id = checked(RUN_ID, request, "run_id")
-    root = await run_in_threadpool(_root, namespace, run_id)
+    root = await in_thread(request, _root, namespace, run_id)
     place = request.path_params
     return LogRef(namespace, run_id, place["attempt"], root, place.get("index", 0))
 

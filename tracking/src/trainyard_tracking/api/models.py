@@ -1,12 +1,12 @@
 """Routes of published models: manifests under their digests, and the files they list."""
 
-from starlette.concurrency import run_in_threadpool
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
 
 from trainyard_tracking.api.bodies import DIGEST, checked
 from trainyard_tracking.api.streams import spooled_body, stream
+from trainyard_tracking.lanes import in_thread
 
 
 class Manifest(HTTPEndpoint):
@@ -17,13 +17,13 @@ class Manifest(HTTPEndpoint):
 
     async def get(self, request: Request) -> Response:
         content = request.app.state.services.content
-        raw = await run_in_threadpool(content.manifest, *_key(request))
+        raw = await in_thread(request, content.manifest, *_key(request))
         return Response(raw, media_type="application/json")
 
     async def put(self, request: Request) -> Response:
         content = request.app.state.services.content
         async with spooled_body(request) as body:
-            new = await run_in_threadpool(lambda: content.put_manifest(*_key(request), body))
+            new = await in_thread(request, lambda: content.put_manifest(*_key(request), body))
         return Response(status_code=201 if new else 200)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -14,6 +13,7 @@ from trainyard_tracking import recording
 from trainyard_tracking.api.bodies import RUN_ID, FinishBody, RunBody, checked, read
 from trainyard_tracking.attempts import Attempt
 from trainyard_tracking.errors import NotFound, Refused
+from trainyard_tracking.lanes import in_thread
 from trainyard_tracking.ledger import Entry
 from trainyard_tracking.recording import Ending, RunRequest
 from trainyard_tracking.sources import artifact_root, forget_artifact_root
@@ -43,7 +43,7 @@ async def put(request: Request) -> Response:
         ledger.open(Entry(made.run_id, wanted.namespace, wanted.name, made.experiment_id))
         return made
 
-    made = await run_in_threadpool(work)
+    made = await in_thread(request, work)
     return JSONResponse(
         {
             "runID": made.run_id,
@@ -79,7 +79,7 @@ async def finish(request: Request) -> Response:
         services.ledger.close(run_id)
         return {**found, "logs": {log.name: log.artifact for log in logs}}
 
-    return JSONResponse(await run_in_threadpool(work))
+    return JSONResponse(await in_thread(request, work))
 
 
 async def active(request: Request) -> Response:
@@ -87,7 +87,7 @@ async def active(request: Request) -> Response:
     if request.query_params.get("state") != "active":
         raise Refused("Only the active Runs are listed: add ?state=active")
     ledger = request.app.state.services.ledger
-    entries = await run_in_threadpool(ledger.active, request.path_params["namespace"])
+    entries = await in_thread(request, ledger.active, request.path_params["namespace"])
     runs = [{"runID": entry.run_id, "name": entry.name} for entry in entries]
     return JSONResponse({"runs": runs})
 
@@ -96,7 +96,7 @@ async def summary(request: Request) -> Response:
     """Sum up any run of the namespace."""
     run_id = checked(RUN_ID, request, "run_id")
     namespace = request.path_params["namespace"]
-    return JSONResponse(await run_in_threadpool(recording.summary, run_id, namespace))
+    return JSONResponse(await in_thread(request, recording.summary, run_id, namespace))
 
 
 async def audit(request: Request) -> Response:
@@ -118,5 +118,5 @@ async def audit(request: Request) -> Response:
             path.write_bytes(content)
             request.app.state.services.objects.put_new(key, path)
 
-    await run_in_threadpool(work)
+    await in_thread(request, work)
     return JSONResponse({"key": key})

@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from trainyard_tracking.content import Spooled, spool
+from trainyard_tracking.lanes import in_thread, lane_of
 
 _BINARY = "application/octet-stream"
 
@@ -24,8 +24,9 @@ async def spooled_body(request: Request) -> AsyncIterator[Spooled]:
 
 async def stream(request: Request, find: Callable[[], tuple[int, Iterator[bytes]]]) -> Response:
     """Answer with size and bytes that `find` gives; for HEAD without the bytes."""
-    size, chunks = await run_in_threadpool(find)
+    size, chunks = await in_thread(request, find)
     headers = {"Content-Length": str(size)}
     if request.method == "HEAD":
         return Response(headers=headers, media_type=_BINARY)
-    return StreamingResponse(chunks, headers=headers, media_type=_BINARY)
+    found = lane_of(request).iterate(chunks)
+    return StreamingResponse(found, headers=headers, media_type=_BINARY)

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from trainyard_tracking.api.streams import stream
+from trainyard_tracking.lanes import in_thread
 
 
 async def source(request: Request) -> Response:
@@ -19,7 +19,7 @@ async def source(request: Request) -> Response:
         files = [{"path": entry.path, "size": entry.size} for entry in sources.files(found)]
         return {"uri": found.uri, "runID": found.run_id, "files": files}
 
-    return JSONResponse(await run_in_threadpool(work))
+    return JSONResponse(await in_thread(request, work))
 
 
 async def file(request: Request) -> Response:

@@ -6,19 +6,20 @@ asked in a context variable, which the registry writes with. Refusals look like 
 
 import json
 import logging
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from anyio import to_thread
 from mlflow.exceptions import MlflowException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from trainyard_api.contract import AUTHORIZATION_HEADER, WORKSPACE_HEADER
+from trainyard_api.contract import AUTHORIZATION_HEADER, TRACKING_API, WORKSPACE_HEADER
 
 from trainyard_tracking.auth.call import Call, Reply, read_body, read_query
 from trainyard_tracking.auth.gate import Gate, namespace_of
 from trainyard_tracking.auth.rules import Access, Match
 from trainyard_tracking.errors import Forbidden, Refused, TooLarge, Unavailable
 from trainyard_tracking.identity import Identity, RunIdentity
+from trainyard_tracking.lanes import Lane, Lanes, put
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Door:
 
     inside: ASGIApp
     gate: Gate
+    lanes: Lanes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -67,7 +69,9 @@ class Door:
             CALLER.set(None)
             return None, receive
         headers = dict(scope["headers"])
-        who = await to_thread.run_sync(self.gate.identify, _token(headers))
+        lane = _lane(self.lanes, match)
+        put(scope, lane)
+        who = await lane.run(self.gate.identify, _token(headers))
         if match is None:
             raise Forbidden(f"{scope['method']} {scope['path']} is no route of this service")
         CALLER.set(who)
@@ -77,12 +81,25 @@ class Door:
             call.raw = await _read(receive, headers)
             if _has_json(call):
                 call.body = read_body(call.raw)
-        reply = await to_thread.run_sync(self.gate.decide, match, call, who)
+        reply = await lane.run(self.gate.decide, match, call, who)
         # The call's namespace is the only one that anything inside will see.
         _set_header(scope, _WORKSPACE, call.namespace)
         if not rewritten:
             return reply, receive
         return reply, _rewrite(scope, call, receive)
+
+
+def _lane(lanes: Lanes, match: Match | None) -> Lane:
+    """Tell in which lane a request is looked at and, if it is for one of our routes, answered."""
+    if match is None or not match.template.startswith(f"{TRACKING_API}/"):
+        return lanes.door
+    if match.template.endswith("/summary"):
+        return lanes.calls
+    if match.rule.people is not Access.OPERATOR:
+        return lanes.content
+    # The first is the route that records a Run.
+    writes = match.template.endswith(("/runs/{}", "/finish"))
+    return lanes.records if writes else lanes.calls
 
 
 def _call(scope: Scope, headers: dict[bytes, bytes], match: Match, who: Identity) -> Call:
@@ -155,16 +172,17 @@ def _set_header(scope: Scope, name: bytes, value: str) -> None:
 
 async def _refuse(send: Send, refusal: Refused) -> None:
     content = {"error_code": refusal.code, "message": str(refusal)}
-    await _answer(send, refusal.status, content)
+    await _answer(send, refusal.status, content, refusal.headers)
 
 
-async def _answer(send: Send, status: int, content: object) -> None:
+async def _answer(
+    send: Send, status: int, content: object, more: Mapping[str, str] | None = None
+) -> None:
     body = json.dumps(content).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
+        *((key.lower().encode(), value.encode()) for key, value in (more or {}).items()),
     ]
-    if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

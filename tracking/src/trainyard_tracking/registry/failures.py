@@ -1,5 +1,7 @@
 """MLflow's errors with MLflow's texts, and what the API server's refusals become. Pure."""
 
+from datetime import datetime
+
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import (
     INVALID_PARAMETER_VALUE,
@@ -14,12 +16,22 @@ from mlflow.protos.databricks_pb2 import (
 
 from trainyard_tracking.kube import KubeDown, KubeError
 
+_LONGEST_AGAIN = 30
+
 
 class NotNow(MlflowException):  # type: ignore[misc]  # MLflow is untyped
     """INVALID_STATE with a status that clients don't retry: MLflow's own is 500."""
 
     def get_http_status_code(self) -> int:
         return 409
+
+
+class NotYet(MlflowException):  # type: ignore[misc]  # MLflow is untyped
+    """A 503 that says after how many seconds to ask again, which MLflow's client does by itself."""
+
+    def __init__(self, message: str, again: int) -> None:
+        super().__init__(message, TEMPORARILY_UNAVAILABLE)
+        self.again = again
 
 
 def no_model(name: str) -> MlflowException:
@@ -54,6 +66,16 @@ def not_here(what: str) -> MlflowException:
 def refused(message: str) -> MlflowException:
     """Say that a rule, a gate or the state forbids it."""
     return NotNow(message, INVALID_STATE)
+
+
+def still_going(name: str, since: datetime, now: datetime) -> NotYet:
+    """Say that a deleted model is not gone yet.
+
+    Asked again after as long as that lasts already: soon where there is little to delete, and
+    for more than a minute in the seven tries that MLflow's client makes.
+    """
+    again = min(max(round((now - since).total_seconds()), 1), _LONGEST_AGAIN)
+    return NotYet(f"The deleted model {name} is not gone yet: try again in {again} s", again)
 
 
 def moved_meanwhile(alias: str, now: object) -> MlflowException:

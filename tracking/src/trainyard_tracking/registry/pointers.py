@@ -1,8 +1,9 @@
 """Moves aliases: one patch that tests what was there, then a short look at what the gates say."""
 
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trainyard_api.contract import MODELS
 
@@ -17,6 +18,7 @@ VERDICT_SECONDS = 3.0
 _LOOK_EVERY = 0.1
 _TEST_FAILED = (409, 422)
 _TRIES = 4
+_MOST_WAITING = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Pointers:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     patience: float = VERDICT_SECONDS
+    waiting: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_MOST_WAITING))
 
     def move(self, model: Object, alias: str, version: int) -> None:
         """Point an alias at a version, or say why it can't.
@@ -39,7 +42,7 @@ class Pointers:
         mover = hand_for(model["metadata"]["namespace"]).name
         changed = self._patched(model, alias, lambda now: _moving(now, alias, version, mover))
         if changed is not None and find_stage(changed, alias) is not None:
-            self._await_verdict(changed, alias, version)
+            self._ask_verdict(changed, alias, version)
 
     def drop(self, model: Object, alias: str) -> None:
         """Remove an alias; one that is not there is no error."""
@@ -75,6 +78,14 @@ class Pointers:
             raise failures.from_kube(exc) from exc
         self.resources.models.put(found)
         return slim(found)
+
+    def _ask_verdict(self, model: Object, alias: str, version: int) -> None:
+        """Wait for the verdict, unless as many wait already as there are threads to spare."""
+        if self.waiting.acquire(blocking=False):
+            try:
+                self._await_verdict(model, alias, version)
+            finally:
+                self.waiting.release()
 
     def _await_verdict(self, model: Object, alias: str, version: int) -> None:
         metadata = model["metadata"]

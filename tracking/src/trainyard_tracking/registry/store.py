@@ -7,6 +7,7 @@ as an `MlflowException`, never as a 500, which clients would retry for minutes.
 
 from typing import Any
 
+from flask import after_this_request
 from mlflow.entities.model_registry.model_version_stages import get_canonical_stage
 from mlflow.exceptions import MlflowException
 from mlflow.prompt.constants import IS_PROMPT_TAG_KEY
@@ -67,7 +68,12 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
         if self.resources.model(_namespace(), name) is not None:
             raise failures.model_exists(name)
         noted = _tags(tags)
-        made = self.writes.create_model(_namespace(), name, description=description, tags=noted)
+        try:
+            made = self.writes.create_model(_namespace(), name, description=description, tags=noted)
+        except failures.NotYet as exc:
+            again = str(exc.again)
+            after_this_request(lambda answer: _with_header(answer, "Retry-After", again))
+            raise
         return entities.registered_model(made, [])
 
     def get_registered_model(self, name: str) -> Any:
@@ -291,6 +297,11 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
 
 def _namespace() -> str:
     return str(get_request_workspace() or "default")
+
+
+def _with_header(answer: Any, name: str, value: str) -> Any:
+    answer.headers[name] = value
+    return answer
 
 
 def _tags(tags: Any) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Writes Models and ModelVersions through to the API server, and into the cache at once."""
 
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from trainyard_api.contract import (
@@ -23,10 +23,6 @@ from trainyard_tracking.registry.resources import Resources, is_going, model_tit
 from trainyard_tracking.watching import Cache
 
 _TRIES = 20
-# How long, and how often, a name is waited for whose Model the operator is letting go.
-_GOING_TRIES = 40
-_LOOK_EVERY = 0.25
-pause = time.sleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +40,7 @@ class Writes:
     """All writes of the registry but moves of aliases."""
 
     resources: Resources
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def create_model(
         self, namespace: str, name: str, *, description: str | None, tags: Mapping[str, str]
@@ -53,17 +50,21 @@ class Writes:
         spec |= _noted(description, tags)
         meta = {"name": slug, "namespace": namespace, "finalizers": [VERSIONS_FINALIZER]}
         body = {"kind": "Model", "metadata": meta, "spec": spec}
-        for _ in range(_GOING_TRIES):
+        for _ in range(_TRIES):
             try:
                 return self._create(self.resources.models, MODELS, namespace, body)
             except KubeError as exc:
                 if exc.status != 409:
                     raise failures.from_kube(exc) from exc
-                if not self._is_going(namespace, slug):
+                there = self._there(namespace, slug)
+                if there is not None and not is_going(there):
                     raise failures.model_exists(name) from exc
-            # To MLflow it is gone, but its versions have to go first.
-            pause(_LOOK_EVERY)
-        raise failures.refused(f"The deleted model {name} is not gone yet: try again in a moment")
+                if there is not None:
+                    # To MLflow it is gone, but its versions have to go first. Whoever waits for
+                    # that does so at home: here it would hold a thread.
+                    since = datetime.fromisoformat(there["metadata"]["deletionTimestamp"])
+                    raise failures.still_going(name, since, self.now()) from exc
+        raise failures.refused(f"Others keep making and deleting the model {name}")
 
     def create_version(self, model: Object, new: NewVersion) -> Object:
         """Take the next number that is free by creating its name."""
@@ -150,15 +151,15 @@ class Writes:
         cache.put(made)
         return cache.get(namespace, made["metadata"]["name"]) or made
 
-    def _is_going(self, namespace: str, name: str) -> bool:
-        """Tell whether the Model of a name is being deleted, or is gone by now."""
+    def _there(self, namespace: str, name: str) -> Object | None:
+        """Look at the Model of a name; None if it is gone by now."""
         try:
-            return is_going(self.resources.kube.get(resource_path(MODELS, namespace, name)))
+            return self.resources.kube.get(resource_path(MODELS, namespace, name))
         except KubeDown as exc:
             raise failures.from_kube(exc) from exc
         except KubeError as exc:
             if exc.status == 404:
-                return True
+                return None
             raise failures.from_kube(exc) from exc
 
     def _next_number(self, model: Object) -> int:

@@ -1,0 +1,126 @@
+"""Threads by purpose, so that requests which wait for one thing never take the place of others.
+
+A database that is locked for seconds, an API server that hangs or an object store that is slow
+holds the threads of its own lane, and no more. A lane has a queue, bounded in length and time:
+whoever can't be served soon is told when to ask again, not left to guess.
+"""
+
+import math
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar, TypeVarTuple
+
+from anyio import CapacityLimiter, WouldBlock, fail_after, to_thread
+from starlette.requests import Request
+from starlette.types import Scope
+
+from trainyard_tracking.errors import Busy
+
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
+
+_KEY = "trainyard.lane"
+# MLflow's client tries seven times. It waits as long as it is told; without being told, not at
+# all before the first of them. Spread, since those who were refused together come together.
+_AGAIN = range(10, 31)
+_FREE = CapacityLimiter(math.inf)
+
+
+@dataclass(slots=True)
+class Lane:
+    """So many at a time, a queue for the others, and the seconds that one stays in it."""
+
+    places: int
+    queue: int
+    patience: float
+    _taken: CapacityLimiter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._taken = CapacityLimiter(self.places)
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Hold a place.
+
+        Raises:
+            Busy: too many wait for one, or it took too long.
+        """
+        holder = object()
+        try:
+            self._taken.acquire_on_behalf_of_nowait(holder)
+        except WouldBlock:
+            await self._wait(holder)
+        try:
+            yield
+        finally:
+            self._taken.release_on_behalf_of(holder)
+
+    async def _wait(self, holder: object) -> None:
+        if self._taken.statistics().tasks_waiting >= self.queue:
+            raise _busy()
+        try:
+            with fail_after(self.patience):
+                await self._taken.acquire_on_behalf_of(holder)
+        except TimeoutError:
+            raise _busy() from None
+
+    async def run(self, work: Callable[[*_Ts], _T], *args: *_Ts) -> _T:
+        """Work in a thread.
+
+        Raises:
+            Busy: there was none in time; nothing was done.
+        """
+        async with self.place():
+            return await to_thread.run_sync(work, *args, limiter=_FREE)
+
+    async def iterate(self, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+        """Read each chunk in a thread; an answer that has begun waits for as long as it takes."""
+        while (
+            chunk := await to_thread.run_sync(next, chunks, None, limiter=self._taken)
+        ) is not None:
+            yield chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """The lanes of the service; together they hold no more connections than the database's pool.
+
+    The operator makes 24 calls at a time and gives each up after 5 s, 30 s with a log: what it
+    gave up may still hold a thread. It hears of a full lane before that.
+    """
+
+    records: Lane = field(default_factory=lambda: Lane(24, 64, 4))
+    """Recording and finishing Runs, which write into the database."""
+    calls: Lane = field(default_factory=lambda: Lane(20, 64, 4))
+    """What else the operator asks."""
+    content: Lane = field(default_factory=lambda: Lane(12, 512, 20))
+    """Code, models and logs, for pods and people; and who they are."""
+    door: Lane = field(default_factory=lambda: Lane(8, 1024, 30))
+    """Who calls MLflow, and whether they may."""
+    reads: Lane = field(default_factory=lambda: Lane(8, 512, 30))
+    """MLflow's answers."""
+    writes: Lane = field(default_factory=lambda: Lane(16, 1024, 30))
+    """What is written through MLflow."""
+
+
+def put(scope: Scope, lane: Lane) -> None:
+    """Say in which lane a request is."""
+    scope[_KEY] = lane
+
+
+def lane_of(request: Request) -> Lane:
+    """Tell in which lane a request is."""
+    found: Lane = request.scope[_KEY]
+    return found
+
+
+def in_thread(request: Request, work: Callable[[*_Ts], _T], *args: *_Ts) -> Awaitable[_T]:
+    """Work in a thread of the request's lane."""
+    return lane_of(request).run(work, *args)
+
+
+def _busy() -> Busy:
+    again = random.choice(_AGAIN)  # noqa: S311  # spreads, hides nothing
+    return Busy(f"More is asked at the moment than can be answered: try again in {again} s", again)
