@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import loads
 from builders.stage import SETTINGS, attempt_pod
 from trainyard_api.contract import API_VERSION, OPERATOR_MANAGER, RUNS
 from trainyard_operator.engine.reconcile import merge_patch
@@ -41,22 +42,7 @@ class Step:
 
 def runs(n: int) -> Step:
     """Return what creates N Runs."""
-    return Step("POST Run", [Asked("POST", _RUNS, _run(number)) for number in range(n)])
-
-
-def _run(number: int) -> Object:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "Run",
-        "metadata": {"name": f"run-{number}"},
-        "spec": {
-            "experiment": "bench",
-            "image": "registry.example/any:1",
-            "command": ["python", "train.py"],
-            "parameters": {"seed": number, "learning_rate": 0.1},
-            "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
-        },
-    }
+    return Step("POST Run", [Asked("POST", _RUNS, loads.run(number)) for number in range(n)])
 
 
 def of(made: Sequence[Object]) -> Iterator[Step]:
@@ -72,12 +58,12 @@ def of(made: Sequence[Object]) -> Iterator[Step]:
         pairs = zip(made, told, new, strict=True)
         yield Step(f"PATCH status {name}", [_patch(run, old, new) for run, old, new in pairs])
         told = new
-    names = [f"bare-{number}" for number in range(len(made))]
-    yield Step("POST bare Job", [_post(_JOBS, _bare(name)) for name in names])
+    bare = [loads.BARE_JOBS.body(number) for number in range(len(made))]
+    yield Step("POST bare Job", [_post(_JOBS, job) for job in bare])
     started = {"active": 1, "startTime": "2026-11-24T12:00:00Z"}
     yield Step(
         "PATCH status of a Job",
-        [Asked("PATCH", f"{_JOBS}/{name}/status", {"status": started}, _PATCH) for name in names],
+        [Asked("PATCH", _status_of(job), {"status": started}, _PATCH) for job in bare],
     )
     yield Step("GET Run", [Asked("GET", f"{_RUNS}/{run['metadata']['name']}") for run in made])
 
@@ -119,12 +105,5 @@ def _patch(run: Object, old: Object, new: Object) -> Asked:
     return Asked("PATCH", f"{_RUNS}/{run['metadata']['name']}/status{_MANAGER}", body, _PATCH)
 
 
-def _bare(name: str) -> Object:
-    main = {"name": "main", "image": "registry.example/any:1", "command": ["python", "train.py"]}
-    pod = {"restartPolicy": "Never", "containers": [main]}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": name},
-        "spec": {"backoffLimit": 0, "template": {"spec": pod}},
-    }
+def _status_of(job: Object) -> str:
+    return f"{_JOBS}/{job['metadata']['name']}/status"

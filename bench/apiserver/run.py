@@ -16,7 +16,7 @@ import httpx
 import yaml
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench" / "common")]
 
 import kube_api  # noqa: E402  # shared with the tests
 import kube_apiserver  # noqa: E402

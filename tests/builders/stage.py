@@ -10,6 +10,7 @@ from fake_cluster import JOB_NAME, FakeCluster
 from fakes import Clock, FakeKube, FakeLogs, FakeTeller, FakeTracking, Faults
 from trainyard_operator import names
 from trainyard_operator.engine import objects
+from trainyard_operator.engine.cache import name_of
 from trainyard_operator.engine.cluster_world import ClusterWorld
 from trainyard_operator.engine.errors import Retry
 from trainyard_operator.engine.kind import Kind
@@ -189,9 +190,8 @@ class Process:
     def deleted(self, deleted: Object) -> None:
         """Take in what a watch told of a deletion."""
         resource = objects.PLURALS[deleted["apiVersion"], deleted["kind"]]
-        meta = deleted["metadata"]
-        name = (meta.get("namespace", ""), meta["name"])
-        self.world.cache.drop(resource, name, meta["uid"], sys.maxsize)
+        uid = deleted["metadata"]["uid"]
+        self.world.cache.drop(resource, name_of(deleted), uid, sys.maxsize)
 
 
 @dataclasses.dataclass

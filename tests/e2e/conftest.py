@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from on_cluster.records import Mlflow
 from on_cluster.runs import Kubectl, command, namespace
+from trainyard.client import Client
 from trainyard_cluster.paths import kubeconfig
 from trainyard_cluster.tools import kubectl
 
@@ -41,3 +43,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in terminalreporter.getreports("passed"):
         for name, value in report.user_properties:
             terminalreporter.line(f"{report.nodeid}: {name}: {value}")
+
+
+@pytest.fixture(scope="module")
+def mlflow(kube: Kubectl) -> Iterator[Mlflow]:
+    """Give MLflow's own API, as it shows the module's namespace."""
+    with Client(kubeconfig=str(kubeconfig()), namespace=kube.namespace) as client:
+        yield Mlflow(client)

@@ -1,13 +1,10 @@
 """Each attempt begins with a clean MLflow run, and finds what the one before it logged."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from on_cluster.records import Mlflow, metrics_of, params_of
 from on_cluster.runs import Kubectl, Object, condition, script_run, sources
-from trainyard.client import Client
-from trainyard_cluster.paths import kubeconfig
 
 PROGRAM = Path(__file__).parents[1] / "on_cluster/attempt_program.py"
 STOPPED = """
@@ -31,12 +28,6 @@ def runs(kube: Kubectl) -> Kubectl:
         script_run("lost", ["python", "stopped.py"], **WHOLE),
     )
     return kube
-
-
-@pytest.fixture(scope="module")
-def mlflow(kube: Kubectl) -> Iterator[Mlflow]:
-    with Client(kubeconfig=str(kubeconfig()), namespace=kube.namespace) as client:
-        yield Mlflow(client)
 
 
 def test_the_record_is_the_second_attempts_and_the_firsts_is_below_it(

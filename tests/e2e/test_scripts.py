@@ -14,9 +14,7 @@ from on_cluster.runs import (
     status_of,
 )
 from on_cluster.sidecars import SIDECAR, injection
-from trainyard.client import Client
 from trainyard.errors import NotFound
-from trainyard_cluster.paths import kubeconfig
 
 GRID = """
 import mlflow
@@ -69,12 +67,6 @@ def test_an_unmodified_script_succeeds(runs: Kubectl, name: str) -> None:
     run = runs.finished(name, seconds=180)
 
     assert status_of(run, "Succeeded") == "True", condition(run, "Succeeded")
-
-
-@pytest.fixture(scope="module")
-def mlflow(kube: Kubectl) -> Iterator[Mlflow]:
-    with Client(kubeconfig=str(kubeconfig()), namespace=kube.namespace) as client:
-        yield Mlflow(client)
 
 
 def test_metrics_of_another_experiments_name_land_in_the_runs_own(

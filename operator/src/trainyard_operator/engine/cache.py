@@ -123,7 +123,7 @@ class Cache:
     def remember(self, resource: str, seen: Object) -> bool:
         """Take in an object; tell whether it is news."""
         meta = seen["metadata"]
-        name, uid = (meta.get("namespace", ""), meta["name"]), meta["uid"]
+        name, uid = name_of(seen), meta["uid"]
         version = version_of(seen)
         held = self._held[resource].get(name)
         if version <= self._gone.get(uid, -1) or (held and version <= held.version):
@@ -186,6 +186,12 @@ class Cache:
             found.discard(name)
             if not found:
                 del self._found[place]
+
+
+def name_of(seen: Object) -> Name:
+    """Return namespace and name."""
+    meta = seen["metadata"]
+    return meta.get("namespace", ""), meta["name"]
 
 
 def version_of(seen: Object) -> int:

@@ -1,6 +1,7 @@
 """The World of a real cluster: cached reads, and a few live ones to explain what waits."""
 
 import asyncio
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -8,16 +9,17 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from trainyard_operator.engine.cache import Cache
-from trainyard_operator.engine.errors import OperatorError, Unavailable
+from trainyard_operator.engine.errors import OperatorError, told
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.engine.plan import Object, Ref
 from trainyard_operator.engine.world import Tracking
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 _NODES_AGE = 30.0
 _EVENTS_AGE = 5.0
-# Only explanations wait for these, and a worker with each.
+# A worker waits with each who asks.
 _PATIENCE = 5.0
 _FORGOTTEN_AFTER = 300.0
 _WARNINGS = 5
@@ -38,7 +40,7 @@ class ClusterWorld:
         self.all = cache.all
         self.now = now
         self._kube = kube
-        self._nodes: _Shared[Sequence[Object]] = _Shared(_NODES_AGE)
+        self._nodes: _Shared[Sequence[Object]] = _Shared(_NODES_AGE, ())
         self._events: dict[str, _Shared[Mapping[str, Sequence[str]]]] = {}
 
     async def read(self, ref: Ref) -> Object | None:
@@ -63,9 +65,9 @@ class ClusterWorld:
         """
         if ref.namespace not in self._events:
             self._events = {k: v for k, v in self._events.items() if v.age() < _FORGOTTEN_AFTER}
-        shared = self._events.setdefault(ref.namespace, _Shared(_EVENTS_AGE))
-        told = await shared.read(lambda: self._told(ref.namespace))
-        return told.get(ref.uid, ())
+        shared = self._events.setdefault(ref.namespace, _Shared(_EVENTS_AGE, {}))
+        found = await shared.read(lambda: self._told(ref.namespace))
+        return found.get(ref.uid, ())
 
     async def _sizes(self) -> Sequence[Object]:
         return [
@@ -79,10 +81,10 @@ class ClusterWorld:
     async def _told(self, namespace: str) -> Mapping[str, Sequence[str]]:
         events: dict[str, list[tuple[str, str]]] = defaultdict(list)
         async for event in self._kube.list("v1", "Event", namespace, fieldSelector="type=Warning"):
-            told = f"{event.get('reason', '')}: {event.get('message', '')}"
-            events[event["involvedObject"].get("uid", "")].append((_last_seen(event), told))
+            said = f"{event.get('reason', '')}: {event.get('message', '')}"
+            events[event["involvedObject"].get("uid", "")].append((_last_seen(event), said))
         return {
-            uid: [said for _, said in sorted(each, key=lambda told: told[0], reverse=True)][
+            uid: [said for _, said in sorted(each, key=lambda one: one[0], reverse=True)][
                 :_WARNINGS
             ]
             for uid, each in events.items()
@@ -90,13 +92,16 @@ class ClusterWorld:
 
 
 class _Shared(Generic[T]):
-    """What is read again once it is too old, by one of those who ask."""
+    """What is read again once it is too old, by one of those who ask.
 
-    def __init__(self, age: float) -> None:
+    Only explanations need it: what cannot be read is *nothing* for as long, because each who
+    waits would try for as long as the first, and nobody's patience or cancel waits for it.
+    """
+
+    def __init__(self, age: float, nothing: T) -> None:
         self._limit = age
         self._read_at = -float("inf")
-        self._held: T
-        self._failure: OperatorError | None = None
+        self._nothing = self._held = nothing
         self._lock = asyncio.Lock()
 
     def age(self) -> float:
@@ -105,23 +110,14 @@ class _Shared(Generic[T]):
     async def read(self, fetch: Callable[[], Awaitable[T]]) -> T:
         async with self._lock:
             if self.age() >= self._limit:
-                await self._fetch(fetch)
-            if self._failure is not None:
-                raise self._failure
+                try:
+                    async with asyncio.timeout(_PATIENCE):
+                        self._held = await fetch()
+                except (OperatorError, TimeoutError) as exc:
+                    _log.info("what explains a wait cannot be listed: %s", told(exc))
+                    self._held = self._nothing
+                self._read_at = time.monotonic()
             return self._held
-
-    async def _fetch(self, fetch: Callable[[], Awaitable[T]]) -> None:
-        # A failure counts for all who wait, too: each would try for as long as the first.
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                self._held = await fetch()
-            self._failure = None
-        except OperatorError as exc:
-            self._failure = exc
-        except TimeoutError:
-            said = f"a list took longer than {_PATIENCE:.0f} s"
-            self._failure = Unavailable("APIServerUnavailable", said)
-        self._read_at = time.monotonic()
 
 
 def _last_seen(event: Object) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from trainyard_operator.engine import objects
-from trainyard_operator.engine.cache import Name, version_of
+from trainyard_operator.engine.cache import Name, name_of, version_of
 from trainyard_operator.engine.errors import OperatorError, Retry, told
 from trainyard_operator.engine.kube import METADATA, METADATA_LIST, Kube
 from trainyard_operator.engine.plan import Object
@@ -81,10 +81,9 @@ class Informer:
         ):
             version = page.version
             for each in page.items:
-                meta = each["metadata"]
-                held = gone.get((meta.get("namespace", ""), meta["name"]))
-                if held and held[0] == meta["uid"]:
-                    del gone[meta.get("namespace", ""), meta["name"]]
+                name, uid = name_of(each), each["metadata"]["uid"]
+                if name in gone and gone[name][0] == uid:
+                    del gone[name]
                 if not only_deletions:
                     self._sink.seen(self._resource, each)
                     await asyncio.sleep(0)
@@ -146,8 +145,6 @@ class Informer:
         version = version_of(seen)
         self._version = max(self._version, version)
         if only_deletions and kind == "DELETED":
-            meta = seen["metadata"]
-            name = (meta.get("namespace", ""), meta["name"])
-            self._sink.gone(self._resource, name, meta["uid"], version)
+            self._sink.gone(self._resource, name_of(seen), seen["metadata"]["uid"], version)
         elif kind != "BOOKMARK" and not only_deletions:
             self._sink.seen(self._resource, seen, deleted=kind == "DELETED")

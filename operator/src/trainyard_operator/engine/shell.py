@@ -13,13 +13,13 @@ import logging
 import random
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 from trainyard_operator import metrics
 from trainyard_operator.engine import objects
-from trainyard_operator.engine.cache import Name, version_of
+from trainyard_operator.engine.cache import Name, name_of, version_of
 from trainyard_operator.engine.cluster_world import ClusterWorld
 from trainyard_operator.engine.errors import Retry
 from trainyard_operator.engine.kind import Kind, Waker
@@ -54,16 +54,15 @@ class Shell:
     def seen(self, resource: str, seen: Object, *, deleted: bool = False) -> None:
         """Take in an object as it is now, and wake whoever it concerns.
 
-        Never raises: kopf would let the exception go by. The sweep takes the object in later.
+        Never raises: kopf would let the exception go by, and an informer end.
         """
         try:
             if deleted:
-                meta = seen["metadata"]
-                name = (meta.get("namespace", ""), meta["name"])
-                self.world.cache.drop(resource, name, meta["uid"], version_of(seen))
+                uid = seen["metadata"]["uid"]
+                self.world.cache.drop(resource, name_of(seen), uid, version_of(seen))
             elif not self.world.cache.remember(resource, seen):
                 return
-        except Exception:  # noqa: BLE001  # told, and the next sweep tries again
+        except Exception:  # noqa: BLE001  # told; what follows is taken in
             _log.exception("an object cannot be taken in", extra={"resource": resource})
             return
         self.wake(resource, seen)
@@ -105,10 +104,8 @@ class Shell:
         """Look at everything once, and start the workers of each kind."""
         self.is_loading = False
         for resource in self._kinds:
-            for nth, (namespace, name) in enumerate(self.world.cache.names(resource)):
-                self.queues[resource].add(Key(resource, namespace, name), is_news=False)
-                if nth % BATCH == 0:
-                    await asyncio.sleep(0)
+            async for key in self._keys(resource):
+                self.queues[resource].add(key, is_news=False)
         for resource, queue in self.queues.items():
             for _ in range(workers):
                 work = self._work(reconciler, queue)
@@ -170,11 +167,16 @@ class Shell:
         while True:
             await asyncio.sleep(RESYNC.total_seconds())
             for resource in self._kinds:
-                for nth, (namespace, name) in enumerate(self.world.cache.names(resource)):
-                    if nth % BATCH == 0:
-                        await asyncio.sleep(0)
+                async for key in self._keys(resource):
                     spread = RESYNC * random.random()  # noqa: S311  # no secret
-                    self.queues[resource].add_after(Key(resource, namespace, name), spread)
+                    self.queues[resource].add_after(key, spread)
+
+    async def _keys(self, resource: str) -> AsyncIterator[Key]:
+        """Yield every resource of a kind, and let others have their turn in between."""
+        for nth, (namespace, name) in enumerate(self.world.cache.names(resource)):
+            yield Key(resource, namespace, name)
+            if nth % BATCH == 0:
+                await asyncio.sleep(0)
 
     def _on_add(self, key: Key) -> None:
         metrics.QUEUE_ADDS.labels(key.resource).inc()

@@ -79,8 +79,11 @@ class World(Protocol):
     async def nodes(self) -> Sequence[Object]:
         """Return what nodes have (names, allocatable), at most half a minute old.
 
-        Only to explain a pod that waits.
+        Only to explain a pod that waits; none if they cannot be listed.
         """
 
     async def warnings(self, ref: Ref) -> Sequence[str]:
-        """Return the messages of an object's Warning Events, newest first: only to explain."""
+        """Return the messages of an object's Warning Events, newest first.
+
+        Only to explain a wait; none if they cannot be listed.
+        """

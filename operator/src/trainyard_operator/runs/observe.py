@@ -12,7 +12,6 @@ from typing import Any
 from trainyard_operator import names
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.conditions import parse_time
-from trainyard_operator.engine.errors import OperatorError
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Object, Ref
 from trainyard_operator.engine.world import World
@@ -56,20 +55,21 @@ async def observe(run: Object, world: World) -> Observed:
     number, entry = run_status.current_attempt(status)
     if run_status.is_finished(status):
         number, entry = run_status.last_attempt(status)
-    job = next((each for each in jobs if each["metadata"]["name"] == _job_name(run, number)), None)
-    live = tuple(each for each in jobs if not _seen(run, number, each, world).is_at_its_end)
+    seen = {job["metadata"]["name"]: _seen(run, number, job, world) for job in jobs}
+    live = tuple(job for job in jobs if not seen[job["metadata"]["name"]].is_at_its_end)
     if run_status.is_recorded(status):
         return Observed(jobs=jobs, live=live)
+    attempt = seen.get(_job_name(run, number))
     if run_status.is_finished(status):
-        return Observed(_attempt(run, number, job, entry, world), jobs=jobs, live=live)
+        attempt = attempt or _without_job(run, number, entry, world)
+        return Observed(attempt, jobs=jobs, live=live)
     stopping = run["spec"].get("cancel") or run["spec"].get("suspend")
     is_decided = not stopping or status.get("phase") == "Suspended"
-    if job is None and (entry is not None or not is_decided):
+    if attempt is None and (entry is not None or not is_decided):
         # Before calling a pod lost, or a Run that never started cancelled: a cache may be behind.
-        ref = Ref("batch/v1", "Job", meta["namespace"], _job_name(run, number))
-        found = await world.read(ref)
-        job = found if found and objects.is_ours(found, run) else None
-    attempt = await _unseen(run, _attempt(run, number, job, entry, world), entry, world)
+        attempt = await _asked(run, number, world)
+    attempt = attempt or _without_job(run, number, entry, world)
+    attempt = await _unseen(run, attempt, entry, world)
     # What stops needs no explanation: no list that fails may hold up a cancel.
     warnings, nodes = ((), ()) if stopping else await _explanations(attempt, world)
     return Observed(
@@ -86,9 +86,14 @@ def _job_name(run: Object, number: int) -> str:
     return names.run_job(run["metadata"]["name"], number)
 
 
-def _attempt(run: Object, number: int, job: Object | None, entry: Any, world: World) -> Attempt:
-    if job is not None:
-        return _seen(run, number, job, world)
+async def _asked(run: Object, number: int, world: World) -> Attempt | None:
+    name, namespace = _job_name(run, number), run["metadata"]["namespace"]
+    found = await world.read(Ref("batch/v1", "Job", namespace, name))
+    ours = found is not None and objects.is_ours(found, run)
+    return _seen(run, number, found, world) if found and ours else None
+
+
+def _without_job(run: Object, number: int, entry: Any, world: World) -> Attempt:
     pods = _labelled(run, world) if entry is not None else ()
     return Attempt.of(number, None, (pod for pod in pods if _number_of(pod) == number))
 
@@ -140,14 +145,6 @@ def _lingering(run: Object, number: int, world: World) -> Iterator[Object]:
 
 
 async def _explanations(attempt: Attempt, world: World) -> tuple[Sequence[str], Sequence[Object]]:
-    """Read what explains a wait; if that fails, it goes unexplained: patience must still end."""
-    try:
-        return await _explained(attempt, world)
-    except OperatorError:
-        return (), ()
-
-
-async def _explained(attempt: Attempt, world: World) -> tuple[Sequence[str], Sequence[Object]]:
     """Read what explains a wait, if it is long: listing Events costs the API server a lot."""
     job, now = attempt.job, world.now()
     if job is None or attempt.is_running or attempt.outcome(now=now):

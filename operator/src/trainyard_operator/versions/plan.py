@@ -20,7 +20,7 @@ from trainyard_api.conditions import PublishedReason
 from trainyard_operator import names
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.conditions import Condition, find, is_true, merge, parse_time
-from trainyard_operator.engine.errors import NotFound, OperatorError, Retry
+from trainyard_operator.engine.errors import NotFound, Retry
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Event, Object, Plan, Ref
 from trainyard_operator.engine.world import World
@@ -93,15 +93,8 @@ async def _warnings(
         age = world.now() - parse_time(meta["creationTimestamp"])
         has_ended = (job.get("status") or {}).get("conditions")
         if meta["uid"] not in made and not has_ended and age > _PODLESS:
-            return await _told(job, world)
+            return tuple(await world.warnings(Ref.of(job)))
     return ()
-
-
-async def _told(job: Object, world: World) -> tuple[str, ...]:
-    try:
-        return tuple(await world.warnings(Ref.of(job)))
-    except OperatorError:
-        return ()  # unexplained, but not held up
 
 
 async def _summary(resource: Object, run_id: str, world: World) -> Mapping[str, Any]:

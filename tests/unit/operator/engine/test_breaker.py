@@ -1,6 +1,6 @@
 """A service that fails is asked by one caller at a time, seldom."""
 
-from trainyard_operator.engine.breaker import DOUBTS, FIRST, LONGEST, Breaker
+from trainyard_operator.engine.breaker import DOUBTS, FIRST, LONGEST, Breaker, Pass
 
 
 def breaker(clock: list[float]) -> Breaker:
@@ -40,13 +40,19 @@ def test_probes_become_rarer_up_to_a_bound() -> None:
     assert asked < 180 / LONGEST + 6
 
 
-def test_an_answer_closes_it() -> None:
+def probed() -> tuple[Breaker, Pass]:
+    """Return an open breaker, and the leave of the one that asks on."""
     clock = [0.0]
     one = breaker(clock)
     fail(one)
     clock[0] = FIRST
     leave = one.enter()
     assert leave
+    return one, leave
+
+
+def test_an_answer_closes_it() -> None:
+    one, leave = probed()
     one.answered()
     one.left(leave)
 
@@ -89,12 +95,7 @@ def test_one_refusal_cuts_nobody_off_but_several_in_a_row_do() -> None:
 
 
 def test_a_probe_that_was_cancelled_lets_another_ask() -> None:
-    clock = [0.0]
-    one = breaker(clock)
-    fail(one)
-    clock[0] = FIRST
-    leave = one.enter()
-    assert leave
+    one, leave = probed()
     one.left(leave)
 
     assert one.enter()

@@ -5,7 +5,7 @@ from typing import Any
 from builders import given
 from builders.stage import attempt_job, attempt_pod
 from trainyard_operator import names
-from trainyard_operator.engine.cache import Cache, version_of
+from trainyard_operator.engine.cache import Cache, name_of, version_of
 from trainyard_operator.engine.objects import JOBS, PODS
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.engine.trimming import trim
@@ -17,8 +17,7 @@ def versioned(made: Object, version: int, **meta: Any) -> Object:
 
 
 def drop(cache: Cache, resource: str, gone: Object) -> None:
-    meta = gone["metadata"]
-    cache.drop(resource, (meta["namespace"], meta["name"]), meta["uid"], version_of(gone))
+    cache.drop(resource, name_of(gone), gone["metadata"]["uid"], version_of(gone))
 
 
 def test_an_older_object_never_replaces_a_newer_one() -> None:

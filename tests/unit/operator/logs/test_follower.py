@@ -1,74 +1,20 @@
 """Logs reach the tracking service whole, once, in order, whatever breaks on the way."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import aiohttp
 import pytest
-from builders.logs import Stream, stamped
-from trainyard_operator.engine.errors import Conflict, NotFound, Retry, Terminal
+from builders.logs import FakePodLog, FakeSink, SinkByLog, stamped
+from trainyard_operator.engine.errors import NotFound, Retry, Terminal
 from trainyard_operator.logs import follower, limits
 from trainyard_operator.logs.follower import CUT, Follower
 from trainyard_operator.logs.keeper import LogKeeper
 from trainyard_operator.logs.limits import Limits
-from trainyard_operator.names import Log
 from trainyard_operator.runs.effects import FollowLog
 
 CALL = FollowLog("team", "r", "f" * 32, 1, "r-a1-0-x", "uid")
-
-
-class FakePodLog:
-    """The API server's log of one pod: each read gets the next answer."""
-
-    def __init__(self, *answers: Sequence[bytes | Exception] | Exception) -> None:
-        self.answers = list(answers)
-        self.since: list[str] = []
-        self.followed: list[bool] = []
-
-    @asynccontextmanager
-    async def log(
-        self, namespace: str, pod: str, *, container: str, since: str = "", follow: bool = True
-    ) -> AsyncIterator[Stream]:
-        assert (namespace, pod, container) == ("team", "r-a1-0-x", "main")
-        self.since.append(since)
-        self.followed.append(follow)
-        answer = self.answers.pop(0) if self.answers else NotFound("NotFound", "gone")
-        if isinstance(answer, Exception):
-            raise answer
-        yield Stream(*answer)
-
-    @property
-    def is_read(self) -> bool:
-        return not self.answers
-
-
-class FakeSink:
-    """The tracking service's spool of one attempt."""
-
-    def __init__(self, held: bytes = b"", place: str = "") -> None:
-        self.held, self.place = held, place
-        self.failures: list[Exception] = []
-        self.asked = 0
-        self.lost_answers = 0
-
-    async def log_offset(self, *_: Any) -> tuple[int, str]:
-        self.asked += 1
-        return len(self.held), self.place
-
-    async def append_log(self, *_: Any, offset: int, reached: str, data: bytes) -> int:
-        if self.failures:
-            raise self.failures.pop(0)
-        if offset != len(self.held):
-            raise Conflict("Conflict", "wrong offset")
-        self.held, self.place = self.held + data, reached
-        if self.lost_answers:
-            self.lost_answers -= 1
-            raise Retry("TrackingUnavailable", "the answer was lost")
-        return len(self.held)
 
 
 @pytest.fixture(autouse=True)
@@ -267,19 +213,6 @@ async def test_who_waits_is_told_once_a_log_is_complete() -> None:
     assert keeper.is_complete(CALL)
     keeper.forget(CALL.run_id)
     await keeper.stop()
-
-
-class SinkByLog:
-    """The tracking service's spools of several logs."""
-
-    def __init__(self) -> None:
-        self.sinks: dict[tuple[int, int], FakeSink] = defaultdict(FakeSink)
-
-    async def log_offset(self, log: Log) -> tuple[int, str]:
-        return await self.sinks[log.attempt, log.index].log_offset()
-
-    async def append_log(self, log: Log, **told: Any) -> int:
-        return await self.sinks[log.attempt, log.index].append_log(**told)
 
 
 async def test_each_pod_of_an_attempt_has_a_log_of_its_own() -> None:
