@@ -18,6 +18,7 @@ import uvicorn
 from builders.tracking import KEY, OPERATOR, FakeKube, FileObjects, bearer, run_token
 from builders.tracking_registry import Registry
 from trainyard_tracking.mlflow_env import behaviour
+from trainyard_tracking.settings import KEEP_ALIVE
 
 
 @dataclass
@@ -77,7 +78,8 @@ def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def _served(app: Any) -> Iterator[str]:
     """Serve over real HTTP: what clients see is tested, not what a shortcut would show."""
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
+    config = uvicorn.Config(app, log_level="warning", ws="none", timeout_keep_alive=KEEP_ALIVE)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -10,7 +10,7 @@ from trainyard_tracking.errors import BadSettings
 from trainyard_tracking.kube import HttpKube, KubeDown, KubeError, find_cluster, own_namespace
 from trainyard_tracking.mlflow_env import mlflow_environment
 from trainyard_tracking.objects import S3Objects
-from trainyard_tracking.settings import Settings, read_settings
+from trainyard_tracking.settings import KEEP_ALIVE, Settings, read_settings
 from trainyard_tracking.tokens import read_public_key
 from trainyard_tracking.watching import Watcher
 
@@ -63,6 +63,7 @@ def _serve(settings: Settings) -> None:
         log_level=settings.log_level,
         access_log=settings.log_level == "debug",
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE,
         server_header=False,
     )
 

@@ -10,6 +10,10 @@ from pathlib import Path
 
 from trainyard_tracking.errors import BadSettings
 
+KEEP_ALIVE = 75
+"""Seconds that an idle connection stays open: longer than clients keep theirs (5 to 15 s), or a
+request that is on its way when the service closes it is lost."""
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectStoreSettings:
