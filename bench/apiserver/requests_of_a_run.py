@@ -10,6 +10,7 @@ from builders.stage import SETTINGS, attempt_pod
 from trainyard_api.contract import API_VERSION, OPERATOR_MANAGER, RUNS
 from trainyard_operator.engine.reconcile import merge_patch
 from trainyard_operator.runs import status
+from trainyard_operator.runs.attempt import Attempt
 from trainyard_operator.runs.job import run_job
 from trainyard_operator.runs.outcome import COMPLETED, Fault, Outcome
 from trainyard_operator.tokens import run_secret
@@ -76,7 +77,8 @@ def _running(run: Object) -> Object:
 def _finished(run: Object) -> Object:
     lines = ("epoch 1: loss=0.42", "epoch 2: loss=0.21")
     outcome = Outcome(COMPLETED, _TOLD, Fault.NOBODY, exit_code=0, log_tail=lines)
-    ended = status.ended(run, 1, outcome, pod=attempt_pod(run), now=_now())
+    attempt = Attempt.of(1, None, [attempt_pod(run)])
+    ended = status.ended(run, attempt, outcome, now=_now())
     return status.final(run, ended, reason=COMPLETED, message=_TOLD, now=_now())
 
 
