@@ -27,7 +27,7 @@ from trainyard_operator.engine.informer import Informer
 from trainyard_operator.engine.kind import indexes_of
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.engine.lease import Lease
-from trainyard_operator.engine.objects import JOBS, OWN_RESOURCES, PODS, SELECTOR
+from trainyard_operator.engine.objects import MANY, OWN_RESOURCES, PODS, SELECTOR, WATCHED_BY_KOPF
 from trainyard_operator.engine.reconcile import Reconciler
 from trainyard_operator.engine.recorder import Recorder
 from trainyard_operator.engine.shell import WATCHED, Shell
@@ -45,8 +45,6 @@ from trainyard_operator.tracking import TrackingClient
 
 DRAIN_SECONDS = 20.0
 _FLUSH_SECONDS = 2.0
-# Of these there are tens of thousands.
-_PACKED = frozenset({RUNS, JOBS, PODS})
 _log = logging.getLogger("trainyard_operator")
 
 
@@ -139,7 +137,7 @@ class Operator:
         for task in self.shell.tasks:
             self.background.watch_over(task)
         for resource, each in informers:
-            following = each.follow(only_deletions=resource in OWN_RESOURCES)
+            following = each.follow(only_deletions=resource in WATCHED_BY_KOPF)
             self.background.start(f"informer of {resource}", following)
         self.is_loaded = True
         _log.info("leading", extra={"identity": self.settings.identity})
@@ -182,7 +180,7 @@ class Operator:
 def new_cache() -> Cache:
     """Return a cache that finds things as the kinds ask for them."""
     whole = [kind.resource for kind in KINDS.values() if kind.keeps_managers]
-    return Cache(indexes_of(KINDS), packed=_PACKED, whole=whole)
+    return Cache(indexes_of(KINDS), packed=MANY, whole=whole)
 
 
 async def run(settings: Settings) -> None:

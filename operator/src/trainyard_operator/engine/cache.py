@@ -121,7 +121,7 @@ class Cache:
         }
 
     def remember(self, resource: str, seen: Object) -> bool:
-        """Take in an object; tell whether it is news."""
+        """Take in an object; tell whether it is news: newer, and other in what is kept of it."""
         meta = seen["metadata"]
         name, uid = name_of(seen), meta["uid"]
         version = version_of(seen)
@@ -137,7 +137,7 @@ class Cache:
         for place in made.places:
             self._found.setdefault(place, set()).add(name)
         CACHED.labels(resource).set(len(self._held[resource]))
-        return True
+        return held is None or made.content != held.content
 
     def drop(self, resource: str, name: Name, uid: str, version: int) -> Object | None:
         """Forget an object that was deleted by then; return it as it was held.

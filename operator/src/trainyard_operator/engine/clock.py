@@ -23,6 +23,7 @@ class ServerClock:
     def __init__(self, local: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._local = local
         self._behind: deque[float] = deque(maxlen=_REMEMBERED)
+        self._last = ""
         self._correction = timedelta(0)
 
     def __call__(self) -> datetime:
@@ -31,8 +32,11 @@ class ServerClock:
 
     def heard(self, date: str | None) -> None:
         """Take note of an answer's Date header; nonsense is passed over."""
+        if not date or date == self._last:
+            return  # of hundreds in a second the first says it all
+        self._last = date
         try:
-            told = parsedate_to_datetime(date or "").astimezone(UTC)
+            told = parsedate_to_datetime(date).astimezone(UTC)
         except ValueError:
             return
         # Of several, the one in the middle: of two API servers one may be wrong.

@@ -2,9 +2,9 @@
 
     list ─▶ watch ─▶ ended: watch on from the last version ─▶ too old, or broken: list again
 
-For children, of which there are most events: each costs a tenth of what kopf takes for one. Of our
-own resources, which kopf watches, it only follows what is deleted, by metadata: kopf never tells
-what was deleted while it had to start anew, and a child of what is gone would be made again.
+For Runs and children, of which there are most events: each costs a tenth of what kopf takes for
+one. Of the resources that kopf watches it only follows what is deleted, by metadata: kopf never
+tells what was deleted while it had to start anew, and a child of what is gone would be made again.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The only module that talks to the API server.
 
-It translates HTTP into the operator's errors, and knows nothing of kinds. kopf watches our own
+It translates HTTP into the operator's errors, and knows nothing of kinds. kopf watches some of our
 resources; everything else goes through here. Every object that a write returns is handed to
 `on_written`, so that the caches are never older than our own writes.
 

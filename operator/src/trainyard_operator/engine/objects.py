@@ -19,6 +19,10 @@ CHILDREN = (JOBS, PODS, DEPLOYMENTS, SERVICES, BUDGETS)
 
 OWN_RESOURCES = tuple(contract.PLURALS.values())
 
+MANY = (contract.RUNS, JOBS, PODS)
+"""Of these there are tens of thousands."""
+WATCHED_BY_KOPF = tuple(each for each in OWN_RESOURCES if each not in MANY)
+
 # (apiVersion, kind) → the plural that URLs have, and by which World names resources.
 PLURALS = {
     ("v1", "Secret"): "secrets",

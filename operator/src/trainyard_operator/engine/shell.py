@@ -188,7 +188,7 @@ class Shell:
 
 
 WATCHED = (*objects.OWN_RESOURCES, *objects.CHILDREN)
-"""Ours, which kopf watches, and children, of which informers watch those with our label."""
+"""Ours, and children, of which informers watch those with our label."""
 
 
 def wakers_of(kinds: Mapping[str, Kind[Any]]) -> dict[str, list[tuple[Kind[Any], Waker]]]:

@@ -1,7 +1,7 @@
 """What kopf does for us: log in, list, watch, reconnect. The only module but __main__ with kopf.
 
-Only our own five resources: children, of which there are most events, have informers. One event
-handler per resource feeds the Shell; kopf stores nothing on any object (no
+Only our own resources but Runs: Runs and children, of which there are most events, have informers.
+One event handler per resource feeds the Shell; kopf stores nothing on any object (no
 finalizer, no annotation), because there is nothing to remember: see decision 0001.
 """
 
@@ -72,7 +72,7 @@ def registry(
     async def cleanup(**_: Any) -> None:
         await on_cleanup()
 
-    for resource in objects.OWN_RESOURCES:
+    for resource in objects.WATCHED_BY_KOPF:
         group, _, version = _GROUPS[resource].rpartition("/")
         kopf.on.event(group, version, resource, registry=handlers, id=resource)(
             _feeder(shell, resource)
@@ -109,7 +109,7 @@ def configuration(settings: Settings) -> kopf.OperatorSettings:
     kept.queueing.exit_timeout = 1
     kept.execution.max_workers = 2
     kept.process.ultimate_exiting_timeout = 60
-    watched = ", ".join(objects.OWN_RESOURCES)
+    watched = ", ".join(objects.WATCHED_BY_KOPF)
     _log.debug("kopf watches %s", watched, extra={"all": not settings.watch_namespaces})
     return kept
 

@@ -28,6 +28,25 @@ def test_an_older_object_never_replaces_a_newer_one() -> None:
     assert (cache.get(RUNS, "team", "r") or {})["status"] == {"phase": "Running"}
 
 
+def test_a_change_of_what_nobody_reads_is_no_news_but_is_remembered() -> None:
+    cache = Cache(packed=[PODS])
+    pod = attempt_pod(given.run(), 1)
+    cache.remember(PODS, versioned(pod, 5))
+    kept_on = versioned(pod, 7, finalizers=["batch.kubernetes.io/job-tracking"])
+
+    assert not cache.remember(PODS, kept_on)
+    assert not cache.remember(PODS, versioned({**pod, "status": {"phase": "Failed"}}, 6))
+    assert cache.remember(PODS, versioned({**pod, "status": {"phase": "Failed"}}, 8))
+
+
+def test_a_namesake_is_news_however_like_it_is() -> None:
+    cache = Cache(packed=[PODS])
+    pod = attempt_pod(given.run(), 1)
+    cache.remember(PODS, versioned(pod, 5))
+
+    assert cache.remember(PODS, versioned(pod, 6, uid="another"))
+
+
 def test_what_was_deleted_does_not_come_back_with_a_late_answer() -> None:
     cache = Cache()
     run = versioned(given.run(), 9)

@@ -30,7 +30,19 @@ def test_less_than_a_header_can_tell_is_left_alone() -> None:
 
 def test_one_answer_of_many_that_is_nonsense_changes_nothing() -> None:
     clock = ServerClock(lambda: TRUE)
-    for said in (date(TRUE), date(TRUE), date(TRUE + timedelta(days=9)), "yesterday", None):
+    later, nonsense = date(TRUE + timedelta(seconds=1)), date(TRUE + timedelta(days=9))
+    for said in (date(TRUE), later, nonsense, "yesterday", None):
         clock.heard(said)
 
     assert clock() == TRUE
+
+
+def test_of_the_answers_of_one_second_the_first_counts() -> None:
+    now = [TRUE]
+    clock = ServerClock(lambda: now[0])
+    clock.heard(date(TRUE))
+    now[0] += timedelta(minutes=1)
+    for _ in range(9):
+        clock.heard(date(TRUE))
+
+    assert clock() == now[0]
