@@ -1,17 +1,14 @@
-"""N finished Runs are there when operators start: first one, then two."""
+"""N finished Runs, with Jobs and pods, are there when operators start: first one, then two."""
 
 import asyncio
 import time
-from collections.abc import Mapping
 
 import release
-from api import Object
-from board import RUN_PATH
 from figures import Figures, prefixed
-from loads import run
+from finished import Finished
 from posting import in_parallel
 from program import say
-from scene import START, Scene, Space, prepared, space
+from scene import START, Scene, prepared, space
 
 EVERY = 0.5
 
@@ -25,11 +22,12 @@ async def play(n: int, seconds: float) -> Figures:
     ):
         await runs.post([0], name="real")
         await runs.runs.reached("Recorded", 1, seconds=START)
-        status = (await scene.api.get(f"{RUN_PATH.format(runs.name)}/real-0"))["status"]
+        true = await Finished.of(scene.api, runs.name, "real-0")
         await _stop(scene)
         begun = time.time()
-        await in_parallel(range(n), lambda number: _put(runs, number, status))
-        say(f"{n} finished Runs were made in {time.time() - begun:.1f} s, with no operator")
+        await in_parallel(range(n), lambda number: true.put(scene.api, runs.name, number))
+        taken = time.time() - begun
+        say(f"{n} finished Runs, Jobs and pods were made in {taken:.0f} s, with no operator")
         figures: Figures = {"Runs that are finished": n}
         figures |= await _start(scene, 1, seconds=0)
         asked = await runs.post([1], name="real")
@@ -38,14 +36,6 @@ async def play(n: int, seconds: float) -> Figures:
         )
         await _stop(scene)
         return figures | await _start(scene, 2, seconds=seconds)
-
-
-async def _put(runs: Space, number: int, status: Mapping[str, object]) -> None:
-    """Make a Run that finished, as if an operator had seen to it."""
-    path = RUN_PATH.format(runs.name)
-    made: Object = await runs.api.create(path, run(number, name="loaded"))
-    said = {**status, "runID": f"{number:032x}"}
-    await runs.api.patch(f"{path}/{made['metadata']['name']}/status", {"status": said})
 
 
 async def _stop(scene: Scene) -> None:

@@ -27,7 +27,7 @@ SCENARIOS = {
     "namespaces": (namespaces, 10, 30),
     "tracking": (tracking, 500, 180),
     "handover": (handover, 200, 30),
-    "loading": (loading, 30_000, 60),
+    "loading": (loading, 10_000, 60),
     "waiting": (waiting, 5000, 60),
 }
 
