@@ -21,6 +21,7 @@ _META = (
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _CONTAINER = ("name", "image", "resources")
 _INIT = ("name", "image", "restartPolicy")
+_POD_CONDITIONS = ("PodScheduled", "DisruptionTarget", "Ready")
 _CONDITION = ("type", "status", "reason", "message", "lastTransitionTime")
 _CONTAINER_STATE = ("name", "state", "lastState", "imageID", "image", "restartCount")
 
@@ -52,7 +53,7 @@ def _trim_job(seen: Object) -> Object:
             "suspendedBy": _suspender(seen) if suspended else "",
             **_pick(spec, "completions", "activeDeadlineSeconds"),
         },
-        "status": {k: status[k] for k in ("conditions", "startTime", "active") if k in status},
+        "status": {k: status[k] for k in ("conditions", "active") if k in status},
     }
 
 
@@ -70,7 +71,8 @@ def _trim_pod(seen: Object) -> Object:
         if field in status:
             kept[field] = [{k: c[k] for k in _CONTAINER_STATE if k in c} for c in status[field]]
     if "conditions" in status:
-        kept["conditions"] = [_pick(c, *_CONDITION) for c in status["conditions"]]
+        told = (c for c in status["conditions"] if c["type"] in _POD_CONDITIONS)
+        kept["conditions"] = [_pick(c, *_CONDITION) for c in told]
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -30,11 +30,13 @@ def test_an_older_object_never_replaces_a_newer_one() -> None:
 
 def test_a_change_of_what_nobody_reads_is_no_news_but_is_remembered() -> None:
     cache = Cache(packed=[PODS])
-    pod = attempt_pod(given.run(), 1)
+    pod = attempt_pod(given.run(), 1, conditions=[given.condition("PodScheduled", "True")])
     cache.remember(PODS, versioned(pod, 5))
-    kept_on = versioned(pod, 7, finalizers=["batch.kubernetes.io/job-tracking"])
+    sandbox = given.condition("PodReadyToStartContainers", "True")
+    told = {**pod["status"], "conditions": [*pod["status"]["conditions"], sandbox]}
+    marked = versioned({**pod, "status": told}, 7, finalizers=["batch.kubernetes.io/job-tracking"])
 
-    assert not cache.remember(PODS, kept_on)
+    assert not cache.remember(PODS, marked)
     assert not cache.remember(PODS, versioned({**pod, "status": {"phase": "Failed"}}, 6))
     assert cache.remember(PODS, versioned({**pod, "status": {"phase": "Failed"}}, 8))
 
