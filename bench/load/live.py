@@ -22,7 +22,7 @@ async def play(n: int, seconds: float) -> Figures:
         asked = await runs.post(range(n))
         running = await runs.runs.reached("Running", n, seconds=START)
         say(f"{n} Runs run after {running - begun:.1f} s; they live for {seconds:.0f} s")
-        figures = {"Runs": n, "all Running after POST, s": running - begun}
+        figures: Figures = {"Runs": n, "all Running after POST, s": running - begun}
         figures |= await _live(scene, runs, list(asked), running + seconds)
         return figures | await _end(scene, runs, list(asked))
 

@@ -67,7 +67,8 @@ class Tracking:
         await release.scale(self.api, release.TRACKING, 1)
 
         async def is_ready() -> bool:
-            return (await self.api.get(_DEPLOYMENT))["status"].get("readyReplicas") == 1
+            found = await self.api.get(_DEPLOYMENT)
+            return bool(found["status"].get("readyReplicas") == 1)
 
         await until(is_ready, what="the tracking service is ready", seconds=300)
 

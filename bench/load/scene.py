@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import fake_nodes
 import kubelet_pod
@@ -89,7 +90,7 @@ class Space:
     jobs: Board
 
     async def post(
-        self, numbers: Sequence[int], *, name: str = "run", **spec: object
+        self, numbers: Sequence[int], *, name: str = "run", **spec: Any
     ) -> dict[str, float]:
         """Post Runs; return when each was asked for, by name."""
         bodies = (run(number, name=name, **spec) for number in numbers)

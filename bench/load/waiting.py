@@ -22,7 +22,7 @@ async def play(n: int, seconds: float) -> Figures:
         quiet = time.time()
         await asyncio.sleep(seconds)
         rested = time.time()
-        figures = {"Runs that wait": n, "all have a Job after POST, s": made - begun}
+        figures: Figures = {"Runs that wait": n, "all have a Job after POST, s": made - begun}
         figures |= scene.operator(quiet, rested)
         figures["operator: writes per s"] = scene.samples.grown("writes", quiet, rested)
         delays = []
