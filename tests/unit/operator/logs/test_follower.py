@@ -306,7 +306,7 @@ async def test_where_many_logs_wait_one_looks_seldom_and_is_told_of_the_end(
     for _ in range(100):
         await asyncio.sleep(0)
     assert len(looks) == 1
-    waits.ended.set()
+    waits.end.is_known.set()
     async with asyncio.timeout(5):
         await running
 
