@@ -8,7 +8,7 @@ import pytest
 from builders.logs import FakePodLog, FakeService, stamped
 from builders.stage import Stage
 from fakes import FakeKube
-from trainyard_operator.engine.errors import Conflict, NotFound, OperatorError, Unavailable
+from trainyard_operator.engine.errors import Conflict, NotFound, Retry, Unavailable
 from trainyard_operator.engine.performing import perform
 from trainyard_operator.logs import follower, limits
 from trainyard_operator.logs.keeper import LogKeeper
@@ -67,7 +67,7 @@ class Life:
             while True:
                 try:
                     return await self.finish_once(*calls)
-                except OperatorError:
+                except Retry:
                     await self.pause()
 
     async def until(self, holds: Callable[[], object]) -> None:
@@ -274,7 +274,7 @@ async def test_a_conflict_that_is_not_of_a_tail_is_told_and_not_tried_as_one() -
     life = Life(FakeService(), [])
     life.service.failures = [Conflict("Conflict", "another's")]
     await life.until(lambda: life.logs.is_complete(CALL))
-    with pytest.raises(OperatorError, match="another's"):
+    with pytest.raises(Retry, match="another's"):
         await life.finish_once()
 
     assert life.service.calls == ["finish"]
