@@ -7,6 +7,11 @@ from typing import Any
 import pytest
 from builders.tracking import OPERATOR, FileObjects, bearer
 from builders.tracking_attempts import API, Run
+from trainyard_operator.engine import connections
+from trainyard_operator.engine.errors import Conflict
+from trainyard_operator.logs.tail import Tail
+from trainyard_operator.runs.effects import FollowLog
+from trainyard_operator.tracking import TrackingClient
 from trainyard_tracking.errors import Unavailable
 
 OP = bearer(OPERATOR)
@@ -155,3 +160,23 @@ def test_more_than_fits_into_memory_is_refused(run: Run, monkeypatch: pytest.Mon
 
     assert finish(run, tail(b"x" * 900)).status_code == 413
     assert append(run, b"x" * 1001).status_code == 413
+
+
+async def test_a_tail_as_the_operator_sends_it_is_what_the_service_takes(
+    run: Run, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text(OPERATOR)
+    call = FollowLog("team", "fit", run.id, 1, "fit-a1-2-x", "uid", index=2)
+    logs = [1, Tail(call, 0, PLACE, b"\xff\x00\n").told()]
+    body = {"status": "FINISHED", "endTime": 5, "parameters": {}, "logs": logs}
+    async with connections.connect(None) as opened:
+        client = TrackingClient(opened.tracking, url=run.world.url, token_file=token)
+        await client.append_log(call.log, offset=0, reached="elsewhere", data=b"other\n")
+        with pytest.raises(Conflict, match="The log of attempt 1-2 has 6 bytes"):
+            await client.finish_run("team", run.id, body)
+        logs[1] = Tail(call, 6, PLACE, b"\xff\x00\n").told()
+        answer = await client.finish_run("team", run.id, body)
+
+    assert set(answer["logs"]) == {"1", "1-2"}
+    assert (log(run), log(run, "1/2")) == (b"", b"other\n\xff\x00\n")

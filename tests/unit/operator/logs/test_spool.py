@@ -136,7 +136,10 @@ async def test_what_is_little_at_the_end_may_be_kept_back(
     spooled = Spool(Room(room))
     await spooled.fill(Stream(STAMP, *pieces), Lines())
 
-    assert spooled.rest() == rest
+    kept = spooled.rest()
+    spooled.close()
+
+    assert kept == rest
 
 
 async def test_what_is_still_read_is_not_kept_back() -> None:
