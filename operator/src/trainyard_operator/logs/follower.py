@@ -207,11 +207,11 @@ class Follower:
         return True
 
     async def _keep(self, rest: tuple[bytes, str] | None) -> bool:
-        """Keep the last of the log for the end of the Run, if that comes; wait to be told."""
+        """Keep the last of the log for the end of the Run, if that comes within a turn."""
         if rest is None or not self.end.takes_tail:
             return False
         with suppress(TimeoutError):
-            async with asyncio.timeout(_STATUS_SECONDS):
+            async with asyncio.timeout(self.limits.turn):
                 await self.end.is_known.wait()
         data, place = rest
         return self.end.keep(Tail(self.call, self._offset, place, data))

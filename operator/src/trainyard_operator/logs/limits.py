@@ -56,7 +56,7 @@ class Limits:
 
     @property
     def turn(self) -> float:
-        """Return the seconds between two looks at a log that is polled."""
+        """Return the seconds between two looks at a log that is polled: so late may output be."""
         return max(POLL_SECONDS, (self.logs - FOLLOWERS) / POLLS_PER_SECOND)
 
     @property

@@ -31,7 +31,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     for pause in ("_PAUSE", "FOLLOW_AFTER"):
         monkeypatch.setattr(follower, pause, 0.0)
     # Whoever waits for this waits for more than a test may take.
-    monkeypatch.setattr(follower, "_STATUS_SECONDS", 60.0)
+    monkeypatch.setattr(limits, "POLL_SECONDS", 60.0)
 
 
 class Life:
@@ -110,7 +110,7 @@ async def test_a_log_that_was_read_before_its_run_has_ended_waits_to_be_told() -
 async def test_a_log_whose_run_goes_on_for_long_is_appended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(follower, "_STATUS_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "POLL_SECONDS", 0.0)
     life = Life(FakeService(), [stamped("one")])
     life.logs.follow(CALL)
     await life.until(lambda: life.complete)
@@ -236,6 +236,15 @@ async def test_a_process_that_died_leaves_a_log_that_the_next_one_ships_once(
     await following.finish()
 
     assert service.archived == {(1, 0): b"one\n"}
+
+
+async def test_a_finish_that_is_made_again_after_its_answer_adds_nothing() -> None:
+    life = Life(FakeService(), *[[stamped("one")]] * 2)
+    for _ in range(2):
+        await life.finish()
+
+    assert life.service.calls == ["finish", "finish"]
+    assert life.service.archived == {(1, 0): b"one\n"}
 
 
 async def test_a_record_that_is_lost_is_made_anew_and_finished_with_the_tail() -> None:
