@@ -208,13 +208,15 @@ class Follower:
 
     async def _keep(self, rest: tuple[bytes, str] | None) -> bool:
         """Keep the last of the log for the end of the Run, if that comes within a turn."""
-        if rest is None or not self.end.takes_tail:
+        if rest is None:
+            return False
+        data, place = rest
+        if not self.end.keep(Tail(self.call, self._offset, place, data)):
             return False
         with suppress(TimeoutError):
             async with asyncio.timeout(self.limits.turn):
                 await self.end.is_known.wait()
-        data, place = rest
-        return self.end.keep(Tail(self.call, self._offset, place, data))
+        return self.end.confirm()
 
     async def _append(self, data: bytes, reached: str) -> bool:
         """Append; tell whether it was taken: else the tracking service is away.

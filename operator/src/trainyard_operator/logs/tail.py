@@ -47,12 +47,20 @@ class End:
     tail: Tail | None = None
 
     def keep(self, tail: Tail) -> bool:
-        """Keep the last of a log, unless it is to be appended."""
-        if not (self.takes_tail and self.is_known.is_set() and self.room.has(len(tail.data))):
+        """Keep the last of a log for now, unless it is to be appended."""
+        if not (self.takes_tail and self.room.has(len(tail.data))):
             return False
         self.room.left -= len(tail.data)
-        self.takes_tail, self.tail = False, tail
+        self.tail = tail
         return True
+
+    def confirm(self) -> bool:
+        """Tell whether what is kept is to stay so, because its Run's end is asked for."""
+        if self.tail and self.takes_tail and self.is_known.is_set():
+            self.takes_tail = False
+            return True
+        self.let_go()
+        return False
 
     def let_go(self) -> Tail | None:
         """Return what was kept, and keep it no more."""

@@ -188,6 +188,10 @@ async def test_a_tail_that_finds_no_room_is_appended() -> None:
     life = Life(FakeService(), [stamped("one")], [stamped("two")])
     life.logs._limits.tails = Room(7)
     calls = [replace(CALL, pod_uid=f"{index}", index=index) for index in range(2)]
+    for each in calls:
+        life.logs.follow(each)
+    await life.until(lambda: life.complete)
+    assert life.service.calls == ["append"]
     await life.finish(*calls)
 
     assert life.service.calls == ["append", "finish"]
