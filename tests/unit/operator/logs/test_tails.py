@@ -115,7 +115,7 @@ async def test_a_log_whose_run_goes_on_for_long_is_appended(
     life.logs.follow(CALL)
     await life.until(lambda: life.complete)
 
-    assert life.service.calls == ["append"]
+    assert (life.service.calls, life.room) == (["append"], limits.TAIL_BYTES)
     await life.finish()
     assert life.service.archived == {(1, 0): b"one\n"}
 
