@@ -365,6 +365,14 @@ class FakeLogs:
     def is_following(self, run_id: str) -> bool:
         return any(call.run_id == run_id for call in self.following)
 
+    def tails(self, run_id: str) -> list[Object]:
+        del run_id
+        return []
+
+    def append_tails(self, run_id: str) -> bool:
+        del run_id
+        return False
+
     def forget(self, run_id: str) -> None:
         self.forgotten.append(run_id)
 

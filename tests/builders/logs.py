@@ -1,12 +1,19 @@
 """What the tests of logs share: stamped lines, streams of given pieces, and both their ends."""
 
 import asyncio
+from base64 import b64decode
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from trainyard_operator.engine.errors import Conflict, NotFound, Retry
+from trainyard_operator.engine.errors import (
+    Conflict,
+    NotFound,
+    Retry,
+    Terminal,
+    Unavailable,
+)
 from trainyard_operator.names import Log
 
 
@@ -92,3 +99,52 @@ class SinkByLog:
 
     async def append_log(self, log: Log, **told: Any) -> int:
         return await self.sinks[log.attempt, log.index].append_log(**told)
+
+
+class FakeService(SinkByLog):
+    """The tracking service, with the end of one Run.
+
+    Attributes:
+        archived: Logs by attempt and index, once the Run is finished.
+        failures: Of calls that finish it; an Unavailable is an answer that was lost.
+        is_older: Takes the numbers of attempts alone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+        self.archived: dict[tuple[int, int], bytes] = {}
+        self.failures: list[Exception] = []
+        self.is_older = False
+
+    async def put_run(self, *_: Any) -> Mapping[str, Any]:
+        self.calls.append("put")
+        return {}
+
+    async def append_log(self, log: Log, **told: Any) -> int:
+        self.calls.append("append")
+        if (log.attempt, log.index) in self.archived:
+            raise Terminal("TrackingRefused", "archived already")
+        return await super().append_log(log, **told)
+
+    async def finish_run(self, _: str, __: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.calls.append("finish")
+        failure = self.failures.pop(0) if self.failures else None
+        if failure and not isinstance(failure, Unavailable):
+            raise failure
+        logs = [each for each in body["logs"] if isinstance(each, Mapping)]
+        if logs and self.is_older:
+            raise Terminal("TrackingRefused", "logs.1: Input should be a valid integer")
+        for each in logs:
+            await self._take(each["attempt"], each["index"], each["tail"])
+        for place in (*((number, 0) for number in body["logs"] if number not in logs), *self.sinks):
+            self.archived.setdefault(place, self.sinks[place].held)
+        if failure:
+            raise failure
+        return {}
+
+    async def _take(self, attempt: int, index: int, tail: Mapping[str, Any]) -> None:
+        sink = self.sinks[attempt, index]
+        if (attempt, index) not in self.archived and sink.place != tail["place"]:
+            data = b64decode(tail["data"])
+            await sink.append_log(offset=tail["offset"], reached=tail["place"], data=data)

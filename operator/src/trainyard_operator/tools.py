@@ -1,8 +1,9 @@
 """What performers work with."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.engine.world import World
@@ -17,13 +18,19 @@ class Logs(Protocol):
         """Have a log followed, if it is not yet."""
 
     def is_complete(self, call: FollowLog) -> bool:
-        """Tell whether all of the log of an attempt that has ended is shipped; sees to it."""
+        """See to it that the log of an ended attempt is shipped, or its tail kept; tell if so."""
 
     def is_following(self, run_id: str) -> bool:
         """Tell whether a log of a Run is still on its way."""
 
+    def tails(self, run_id: str) -> Sequence[Mapping[str, Any]]:
+        """Return what is not shipped yet of the logs of a Run, to go with its end."""
+
+    def append_tails(self, run_id: str) -> bool:
+        """Have logs read again from where they end, and appended; tell whether any had a tail."""
+
     def forget(self, run_id: str) -> None:
-        """Let go of what is known about the logs of a Run whose end is on record."""
+        """Let go of what is known about the logs of a Run whose end is on record, and its tails."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,9 +86,12 @@ class TrackingClient:
         return await self._json("PUT", f"/namespaces/{namespace}/runs/{run_id}", body, upload=moves)
 
     async def finish_run(self, namespace: str, run_id: str, body: Json) -> Json:
-        """Close an MLflow run and archive its logs; again is fine.
+        """Close an MLflow run and archive its logs, given their tails; again is fine.
 
         Answers {metrics, metric?, models, experimentID, logs: {attempt: artifact}}.
+
+        Raises:
+            Conflict: A log does not end where its tail begins.
         """
         path = f"/namespaces/{namespace}/runs/{run_id}/finish"
         return await self._json("POST", path, body, upload=True)

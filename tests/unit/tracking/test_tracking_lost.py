@@ -86,3 +86,16 @@ def test_a_run_whose_record_is_gone_is_recorded_anew_with_its_log(run: Run) -> N
     assert logs == {"1": "logs/attempt-1.log", "2": "logs/attempt-2.log"}
     assert run.get(log).text == "one\n"
     assert run.shown()["info"]["status"] == "FAILED"
+
+
+def test_a_run_whose_record_is_gone_is_recorded_anew_with_the_tail_of_its_log(run: Run) -> None:
+    tail = {"offset": 0, "place": "2026-11-24T12:00:00Z", "data": "b25lCg=="}
+    body = {"status": "FAILED", "endTime": 5, "logs": [{"attempt": 1, "tail": tail}]}
+    lose(run)
+    where = f"{API}/runs/{run.id}/finish"
+    gone = run.world.client.post(where, json=body, headers=bearer(OPERATOR))
+    run.begin(1)
+    run.finish(**body)
+
+    assert gone.status_code == 404
+    assert run.get(f"{API}/runs/{run.id}/logs/1").text == "one\n"

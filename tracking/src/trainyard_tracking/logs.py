@@ -3,11 +3,13 @@
 Until then they are files in the spool, which survives the pod of the Run and ours. A log is two
 files: the bytes, and a note of how many of them count and where they end in the pod's log; bytes
 beyond the note are of an append that was cut off, and are dropped.
+
+The last bytes of a log may come with the end of its Run: they are never noted, only archived.
 """
 
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +24,8 @@ _LOCKS = 64
 class WrongOffset(TrackingError):  # noqa: N818  # an answer that has a value
     """The log has another length than the sender thinks."""
 
-    def __init__(self, state: "LogState") -> None:
-        super().__init__(f"The log has {state.offset} bytes")
+    def __init__(self, name: str, state: "LogState") -> None:
+        super().__init__(f"The log of attempt {name} has {state.offset} bytes")
         self.state = state
 
 
@@ -33,6 +35,15 @@ class LogState:
 
     offset: int
     place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The last bytes of a log, from an offset to what their sender calls the place they end at."""
+
+    offset: int
+    place: str
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +89,7 @@ class Logs:
 
     def state(self, ref: LogRef) -> LogState:
         """Tell how much of a log is here, in the spool or archived."""
-        note = self._note(ref)
-        if note.exists():
-            return _read_note(note)
-        return LogState(self._archived(ref) or 0)
+        return self._spooled(ref) or LogState(self._archived(ref) or 0)
 
     def append(self, ref: LogRef, *, offset: int, place: str, data: bytes) -> LogState:
         """Append bytes.
@@ -91,17 +99,14 @@ class Logs:
             Refused: the log is archived and takes no more.
         """
         with self._lock_of(ref):
-            state = self.state(ref)
+            spooled = self._spooled(ref)
+            archived = None if spooled else self._archived(ref)
+            state = spooled or LogState(archived or 0)
             if state.offset != offset:
-                raise WrongOffset(state)
-            if not self._note(ref).exists() and self._archived(ref) is not None:
+                raise WrongOffset(ref.name, state)
+            if archived is not None:
                 raise Refused(f"The log of attempt {ref.name} is archived already")
-            path = self._path(ref)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("r+b" if path.exists() else "wb") as file:
-                file.truncate(offset)
-                file.seek(offset)
-                file.write(data)
+            _write(self._path(ref), offset, data)
             appended = LogState(offset + len(data), place or state.place)
             _write_note(self._note(ref), appended)
             return appended
@@ -119,35 +124,46 @@ class Logs:
             return iter(())
         return self.objects.read(ref.key, offset)
 
-    def archive(self, ref: LogRef) -> LogState:
-        """Make the log an artifact and empty the spool; again is harmless."""
+    def archive(self, ref: LogRef, tail: Tail | None = None) -> None:
+        """Make the log an artifact, whole with its tail, and empty the spool; again is harmless.
+
+        Raises:
+            WrongOffset: the log ends neither where the tail begins nor where it ends.
+        """
         with self._lock_of(ref):
-            state = self.state(ref)
-            path, note = self._path(ref), self._note(ref)
-            if not note.exists():
-                if self._archived(ref) is not None:
-                    path.unlink(missing_ok=True)
-                    return state
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(b"")
-            else:
-                with path.open("r+b") as file:
-                    file.truncate(state.offset)
+            path, spooled = self._path(ref), self._spooled(ref)
+            if spooled is None and self._archived(ref) is not None:
+                # Whole: who archived it had its tail, too.
+                path.unlink(missing_ok=True)
+                return
+            state = spooled or LogState(0)
+            _write(path, state.offset, _missing(ref, state, tail))
             self.objects.put(ref.key, path)
-            note.unlink(missing_ok=True)
+            self._note(ref).unlink(missing_ok=True)
             path.unlink()
-            return state
 
     def archive_all(
-        self, namespace: str, run_id: str, root: str, *, named: Iterable[int] = ()
+        self,
+        namespace: str,
+        run_id: str,
+        root: str,
+        *,
+        named: Mapping[tuple[int, int], Tail | None] | None = None,
     ) -> list[LogRef]:
-        """Archive these attempts' logs of a Run and whatever else of it is in the spool."""
-        folder = self._folder(namespace, run_id)
+        """Archive these logs of a Run and whatever else of it is in the spool.
+
+        Args:
+            named: By attempt and index, with the tails that have come.
+
+        Raises:
+            WrongOffset: a tail does not belong where its log ends; others may be archived.
+        """
+        folder, tails = self._folder(namespace, run_id), named or {}
         spooled = {_place_of(path.stem) for path in folder.glob("*.log")}
-        places = sorted({*((attempt, 0) for attempt in named), *spooled})
+        places = sorted({*tails, *spooled})
         refs = [LogRef(namespace, run_id, attempt, root, index) for attempt, index in places]
         for ref in refs:
-            self.archive(ref)
+            self.archive(ref, tails.get((ref.attempt, ref.index)))
         with suppress(OSError):
             folder.rmdir()  # unless a log has just been begun
         return refs
@@ -162,6 +178,11 @@ class Logs:
     def drop(self, namespace: str, run_id: str) -> None:
         """Remove the logs of a Run that has no record to keep them under."""
         rmtree(self._folder(namespace, run_id), ignore_errors=True)
+
+    def _spooled(self, ref: LogRef) -> LogState | None:
+        """Tell how much of a log is in the spool; nothing if it is not there."""
+        note = self._note(ref)
+        return _read_note(note) if note.exists() else None
 
     def _archived(self, ref: LogRef) -> int | None:
         """Give the size of the log among the run's artifacts; nothing if it is not there."""
@@ -184,6 +205,26 @@ class Logs:
 def _place_of(name: str) -> tuple[int, int]:
     attempt, _, index = name.partition("-")
     return int(attempt), int(index or 0)
+
+
+def _missing(ref: LogRef, state: LogState, tail: Tail | None) -> bytes:
+    """Give what a log lacks of its tail: all, or nothing if an append has brought it."""
+    if tail is None:
+        return b""
+    if state.offset == tail.offset:
+        return tail.data
+    if tail.place and state.place == tail.place:
+        return b""
+    raise WrongOffset(ref.name, state)
+
+
+def _write(path: Path, offset: int, data: bytes) -> None:
+    """Have a file end with these bytes at an offset, whatever was beyond it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("r+b" if path.exists() else "wb") as file:
+        file.truncate(offset)
+        file.seek(offset)
+        file.write(data)
 
 
 def _read_note(note: Path) -> LogState:

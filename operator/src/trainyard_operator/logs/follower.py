@@ -14,6 +14,7 @@ from trainyard_operator.engine.kube import Kube
 from trainyard_operator.logs.limits import Limits
 from trainyard_operator.logs.lines import Lines
 from trainyard_operator.logs.spool import Spool
+from trainyard_operator.logs.tail import End, Tail
 from trainyard_operator.metrics import LOG_BYTES
 from trainyard_operator.names import Log
 from trainyard_operator.runs.effects import FollowLog
@@ -63,11 +64,10 @@ class _PutOffError(Exception):
 
 @dataclass(slots=True)
 class Follower:
-    """Ships one log.
+    """Ships one log, but for a tail that goes with the end of its Run.
 
     Attributes:
         is_over: Tells whether the pod's program has ended, or the pod is gone.
-        ended: Set once the end of the attempt is known, whatever its pod shows.
         is_new: Nobody is likely to have shipped any of it, so the place is not asked for: if
             somebody has, the first append tells.
     """
@@ -77,7 +77,7 @@ class Follower:
     call: FollowLog
     limits: Limits
     is_over: Callable[[FollowLog], bool]
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    end: End = field(default_factory=End)
     is_new: bool = False
     _offset: int = 0
     _place: str = ""
@@ -119,7 +119,7 @@ class Follower:
             over, before = self._has_ended(), self._offset
             follows = not over and not self.limits.followers.locked()
             try:
-                self._saw_end = await self._try_read(follow=follows)
+                self._saw_end = await self._try_read(follow=follows, is_last=over)
             except NotFound:
                 return _MISSING
             except _PutOffError:
@@ -145,16 +145,16 @@ class Follower:
             look = min(self.limits.look, seconds)
             with suppress(TimeoutError):
                 async with asyncio.timeout(look):
-                    await self.ended.wait()
+                    await self.end.is_known.wait()
             seconds -= look
 
     def _has_ended(self) -> bool:
-        return self.ended.is_set() or self.is_over(self.call)
+        return self.end.is_known.is_set() or self.is_over(self.call)
 
-    async def _try_read(self, *, follow: bool) -> bool:
+    async def _try_read(self, *, follow: bool, is_last: bool) -> bool:
         """Read what there is; tell whether the stream came to its end."""
         try:
-            return await self._read(follow=follow)
+            return await self._read(follow=follow, is_last=is_last)
         except NotFound:
             raise
         except OperatorError as exc:
@@ -164,12 +164,12 @@ class Follower:
             _log.debug("log stream broke: %s", exc, extra={"run": self.call.run})
             return False
 
-    async def _read(self, *, follow: bool) -> bool:
+    async def _read(self, *, follow: bool, is_last: bool) -> bool:
         """Ship the log from where we are; tell whether that was all there was."""
         lines, spool = Lines(self._place), Spool(self.limits.room)
         reading = asyncio.create_task(self._fill(spool, lines, follow=follow))
         try:
-            while await self._ship(spool):
+            while await self._ship(spool, lines, is_last=is_last):
                 if self._waits and not follow and not reading.done():
                     # Others have their turn: only what is read already waits for the service.
                     raise _PutOffError
@@ -191,9 +191,11 @@ class Follower:
         except Exception as exc:  # noqa: BLE001  # raised where the log is shipped
             await spool.end(exc)
 
-    async def _ship(self, spool: Spool) -> bool:
-        """Ship the next of what was read; tell whether there was more."""
+    async def _ship(self, spool: Spool, lines: Lines, *, is_last: bool) -> bool:
+        """Ship the next of what was read, or keep it; tell whether there was more."""
         await spool.ready()
+        if is_last and not lines.is_refused and await self._keep(spool.rest()):
+            return False
         async with self.limits.shippers:
             block = spool.take()
             if block is None:
@@ -203,6 +205,18 @@ class Follower:
             spool.give_back()
         await self._wait_for_tracking()
         return True
+
+    async def _keep(self, rest: tuple[bytes, str] | None) -> bool:
+        """Keep the last of the log for the end of the Run, if that comes within a turn."""
+        if rest is None:
+            return False
+        data, place = rest
+        if not self.end.keep(Tail(self.call, self._offset, place, data)):
+            return False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.limits.turn):
+                await self.end.is_known.wait()
+        return self.end.confirm()
 
     async def _append(self, data: bytes, reached: str) -> bool:
         """Append; tell whether it was taken: else the tracking service is away.

@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.logs.follower import Follower, Sink, told
 from trainyard_operator.logs.limits import Limits
+from trainyard_operator.logs.tail import End
+from trainyard_operator.metrics import LOG_BYTES
 from trainyard_operator.runs.effects import FollowLog
 
 YOUNG_SECONDS = 60.0
@@ -20,11 +23,11 @@ _log = logging.getLogger(__name__)
 class _Attempt:
     """The logs of one index of an attempt, by the UIDs of its pods."""
 
+    end: End
     following: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     complete: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     """Broke off for a reason that nobody foresaw, and are followed once more."""
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class LogKeeper:
@@ -32,7 +35,8 @@ class LogKeeper:
 
     Args:
         is_over: Tells whether a pod's program has ended, or the pod is gone.
-        on_complete: Told when all of a log has been shipped, or it is to be followed once more.
+        on_complete: Told when all of a log has been shipped, or its tail kept, or it is to be
+            followed once more.
     """
 
     def __init__(
@@ -54,15 +58,22 @@ class LogKeeper:
     def follow(self, call: FollowLog) -> None:
         """Have a log followed, if it is not yet."""
         attempt = self._attempt(call)
+        if call.is_retried:
+            attempt.end.takes_tail = False
+            if self._is_over(call):
+                attempt.end.is_known.set()
         if call.pod_uid in attempt.complete or call.pod_uid in attempt.following:
             return
+        if attempt.complete or attempt.following:
+            # Two pods of one index take turns: none can know where the log ends.
+            attempt.end.takes_tail = False
         follower = Follower(
             self._kube,
             self._sink,
             call,
             self._limits,
             self._is_over,
-            ended=attempt.ended,
+            end=attempt.end,
             is_new=self._is_grown_up(),
         )
         task = asyncio.create_task(
@@ -72,9 +83,9 @@ class LogKeeper:
         task.add_done_callback(lambda done: self._ended(call, attempt, done))
 
     def is_complete(self, call: FollowLog) -> bool:
-        """Tell whether all of the log of an attempt that has ended is shipped; sees to it."""
+        """See to it that the log of an ended attempt is shipped, or its tail kept; tell if so."""
         attempt = self._attempt(call)
-        attempt.ended.set()
+        attempt.end.is_known.set()
         if attempt.following:
             return False
         if attempt.complete or not (call.pod or call.cut):
@@ -86,8 +97,26 @@ class LogKeeper:
         """Tell whether a log of a Run is still on its way."""
         return any(attempt.following for attempt in self._runs.get(run_id, {}).values())
 
+    def tails(self, run_id: str) -> Sequence[Mapping[str, Any]]:
+        """Return what is not shipped yet of the logs of a Run, to go with its end."""
+        kept = (attempt.end.tail for attempt in self._runs.get(run_id, {}).values())
+        return [tail.told() for tail in kept if tail]
+
+    def append_tails(self, run_id: str) -> bool:
+        """Have logs read again from where they end, and appended; tell whether any had a tail."""
+        kept = False
+        for attempt in self._runs.get(run_id, {}).values():
+            if tail := attempt.end.let_go():
+                kept = True
+                attempt.complete.discard(tail.call.pod_uid)
+                self.follow(tail.call)
+        return kept
+
     def forget(self, run_id: str) -> None:
-        """Let go of what is known about the logs of a Run whose end is on record."""
+        """Let go of what is known about the logs of a Run whose end is on record, and its tails."""
+        for attempt in self._runs.get(run_id, {}).values():
+            if tail := attempt.end.let_go():
+                LOG_BYTES.inc(len(tail.data))
         if not self.is_following(run_id):
             self._runs.pop(run_id, None)
 
@@ -105,7 +134,10 @@ class LogKeeper:
 
     def _attempt(self, call: FollowLog) -> _Attempt:
         key = (call.attempt, call.index)
-        return self._runs.setdefault(call.run_id, {}).setdefault(key, _Attempt())
+        attempts = self._runs.setdefault(call.run_id, {})
+        if key not in attempts:
+            attempts[key] = _Attempt(End(self._limits.tails))
+        return attempts[key]
 
     def _is_grown_up(self) -> bool:
         now = asyncio.get_running_loop().time()

@@ -4,7 +4,8 @@
     followers          200   a stream, and a block of 192 KiB in memory
     readers             16   the same, for a moment: logs read in turns, or once at their end
     shippers             8   a segment of 2 MiB on its way to the tracking service
-                             ≤ 57 MiB in memory together, and 512 MiB of segments on disk
+    tails              all   8 MiB together, of 16 KiB at most: they go with the end of a Run
+                             ≤ 65 MiB in memory together, and 512 MiB of segments on disk
 
 A log that finds no place among the followers is polled: read from where it was left, every few
 seconds. Nobody starves: places are given in the order in which they are asked for. Between its
@@ -24,15 +25,17 @@ LOOK_SECONDS = 0.5
 LOOKS_PER_SECOND = 500
 """Each unpacks a pod, some 30 µs; with many logs, an end that nobody tells is seen later."""
 ROOM_BYTES = 512 << 20
+TAIL_BYTES = 8 << 20
+"""A tail that finds no room is appended."""
 
 
 @dataclass(slots=True)
 class Room:
-    """Bytes on disk that are left for the spools of this process."""
+    """Bytes that are left for what all logs of this process share: on disk, if not said."""
 
     left: int = ROOM_BYTES
 
-    def has(self, size: int, *, held: int) -> bool:
+    def has(self, size: int, *, held: int = 0) -> bool:
         """Tell whether a spool that holds so much may hold more.
 
         It leaves as much as it holds, so that one chatty log never takes the place of all.
@@ -48,11 +51,12 @@ class Limits:
     readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READERS))
     shippers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SHIPPERS))
     room: Room = field(default_factory=Room)
+    tails: Room = field(default_factory=lambda: Room(TAIL_BYTES))
     logs: int = 0
 
     @property
     def turn(self) -> float:
-        """Return the seconds between two looks at a log that is polled."""
+        """Return the seconds between two looks at a log that is polled: so late may output be."""
         return max(POLL_SECONDS, (self.logs - FOLLOWERS) / POLLS_PER_SECOND)
 
     @property

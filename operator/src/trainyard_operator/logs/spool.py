@@ -113,6 +113,12 @@ class Spool:
             raise self._error
         return None
 
+    def rest(self) -> tuple[bytes, str] | None:
+        """Return the last of a log that was read to its end, if it is little; it stays here."""
+        is_last = self._is_over and not self._error and not self._segments
+        is_little = 0 < len(self._block) <= REST_BYTES
+        return (bytes(self._block), self._place) if is_last and is_little else None
+
     def give_back(self) -> None:
         """Have what was taken last taken again: it could not be shipped."""
         taken, self._taken = self._taken, None

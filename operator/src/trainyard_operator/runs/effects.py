@@ -60,6 +60,7 @@ class FollowLog(Effect):
         pod_uid: Tells two pods of one name apart.
         cut: The pod's end left no time to read the last of it; the log shall say so.
         index: The pod's completion index: each has a log of its own.
+        is_retried: Another attempt follows: the log is all there soon, not with the Run's end.
     """
 
     namespace: str
@@ -70,6 +71,7 @@ class FollowLog(Effect):
     pod_uid: str
     cut: bool = False
     index: int = 0
+    is_retried: bool = False
 
     @property
     def log(self) -> names.Log:

@@ -61,7 +61,7 @@ def end(
     used = one_more(used, outcome.fault)
     return Plan(
         status=run_status.retrying(run, told, outcome, used=used, now=now),
-        effects=follow_started(run, attempt),
+        effects=follow_started(run, attempt, is_retried=True),
         delete=delete,
         events=(event,),
         recheck_after=delay,

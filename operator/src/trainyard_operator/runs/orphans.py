@@ -1,7 +1,7 @@
 """MLflow runs whose Run is gone. Runs have no finalizer, so nothing else would tell.
 
 The leader looks for them now and then, and finishes them as KILLED. That archives what there is
-of their logs, so a log that is still on its way is waited for.
+of their logs, so a log that is still on its way is waited for, and its tail goes with it.
 """
 
 import logging
@@ -27,8 +27,7 @@ async def kill_orphans(
         records = await tracking.active_runs(namespace)
         for run_id in _orphaned(cache, namespace, {str(each["runID"]) for each in records}):
             if not logs.is_following(run_id):
-                await _kill(tracking, namespace, run_id)
-                logs.forget(run_id)
+                await _kill(tracking, logs, namespace, run_id)
 
 
 def _orphaned(cache: Cache, namespace: str, recorded: set[str]) -> Iterable[str]:
@@ -46,17 +45,20 @@ async def _all_namespaces(kube: Kube) -> tuple[str, ...]:
     return tuple([each["metadata"]["name"] async for each in kube.list("v1", "Namespace")])
 
 
-async def _kill(tracking: TrackingClient, namespace: str, run_id: str) -> None:
+async def _kill(tracking: TrackingClient, logs: Logs, namespace: str, run_id: str) -> None:
     now = int(datetime.now(UTC).timestamp() * 1000)
-    body = {"status": "KILLED", "endTime": now, "parameters": {}}
+    body = {"status": "KILLED", "endTime": now, "parameters": {}, "logs": logs.tails(run_id)}
     try:
         await tracking.finish_run(namespace, run_id, body)
     except Unavailable:
         raise
     except NotFound:
         # Somebody deleted it for good. There is nothing to finish, but others to look at.
-        return
+        pass
     except OperatorError as exc:
+        if logs.append_tails(run_id):
+            return  # closed at the next look
         _log.warning("an MLflow run without its Run is not closed: %s", exc.message)
-        return
-    _log.info("an MLflow run without its Run was closed", extra={"run_id": run_id})
+    else:
+        _log.info("an MLflow run without its Run was closed", extra={"run_id": run_id})
+    logs.forget(run_id)

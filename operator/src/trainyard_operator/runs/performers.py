@@ -9,7 +9,7 @@ from datetime import timedelta
 from trainyard_api.names import next_version
 
 from trainyard_operator import names
-from trainyard_operator.engine.errors import NameTaken, NotFound, Retry, Terminal
+from trainyard_operator.engine.errors import Conflict, NameTaken, NotFound, Retry, Terminal
 from trainyard_operator.engine.objects import API_VERSION
 from trainyard_operator.engine.performing import Answer, Performers
 from trainyard_operator.engine.world import World
@@ -58,9 +58,15 @@ async def _finish_run(call: effects.FinishRun, tools: Tools, _: Mapping[str, Ans
         "status": call.outcome,
         "endTime": call.end_time,
         "parameters": dict(call.parameters),
-        "logs": [log.attempt for log in call.logs],
+        "logs": [*dict.fromkeys(log.attempt for log in call.logs), *tools.logs.tails(call.run_id)],
     }
-    answer = await _finish(call, body, tools)
+    try:
+        answer = await _finish(call, body, tools)
+    except (Conflict, Terminal) as exc:
+        if not tools.logs.append_tails(call.run_id):
+            raise
+        # The log ends elsewhere, or the service is an older one, which takes no tails.
+        raise Retry(*RECORDING, after=timedelta(seconds=1)) from exc
     # Not before: until all logs are archived, the step is made again.
     tools.logs.forget(call.run_id)
     return answer

@@ -62,10 +62,12 @@ def follow_log(
     )
 
 
-def follow_started(run: Object, attempt: Attempt) -> tuple[Effect, ...]:
+def follow_started(
+    run: Object, attempt: Attempt, *, is_retried: bool = False
+) -> tuple[Effect, ...]:
     """Return the same of each pod that has got as far as having a `main` that prints."""
     return tuple(
-        follow_log(run, attempt.number, pod, index=index)
+        replace(follow_log(run, attempt.number, pod, index=index), is_retried=is_retried)
         for index, pod in attempt.pods.items()
         if _has_started(pod)
     )

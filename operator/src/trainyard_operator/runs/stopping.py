@@ -74,7 +74,7 @@ def suspend(run: Object, observed: Observed, *, now: datetime) -> Plan:
         status = run_status.ended(run, attempt, outcome, now=now)
     return Plan(
         status=_held(run, status, now=now),
-        effects=follow_started(run, attempt),
+        effects=follow_started(run, attempt, is_retried=True),
         delete=unfinished(observed.live),
     )
 

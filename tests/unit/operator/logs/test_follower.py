@@ -184,7 +184,7 @@ async def test_a_log_that_broke_off_for_no_known_reason_is_followed_once_more(
     pod = FakePodLog(*[[stamped("one")]] * 2)
     keeper = LogKeeper(pod, sink, is_over=lambda _: True, on_complete=lambda _: None)  # type: ignore[arg-type]
     async with asyncio.timeout(5):
-        while not keeper.is_complete(CALL):
+        while not keeper.is_complete(replace(CALL, is_retried=True)):
             await asyncio.sleep(0)
 
     assert sink.held == held
@@ -219,7 +219,7 @@ async def test_each_pod_of_an_attempt_has_a_log_of_its_own() -> None:
     told: list[FollowLog] = []
     pod, sink = FakePodLog([stamped("one")], [stamped("two")]), SinkByLog()
     keeper = LogKeeper(pod, sink, is_over=lambda _: True, on_complete=told.append)  # type: ignore[arg-type]
-    other = replace(CALL, pod_uid="other", index=1)
+    other = replace(CALL, pod_uid="other", index=1, is_retried=True)
     keeper.follow(CALL)
     keeper.follow(other)
     assert not keeper.is_complete(replace(other, pod="", pod_uid=""))
@@ -306,7 +306,7 @@ async def test_where_many_logs_wait_one_looks_seldom_and_is_told_of_the_end(
     for _ in range(100):
         await asyncio.sleep(0)
     assert len(looks) == 1
-    waits.ended.set()
+    waits.end.is_known.set()
     async with asyncio.timeout(5):
         await running
 
@@ -332,7 +332,7 @@ async def test_the_end_of_an_attempt_is_the_end_whatever_its_pod_shows() -> None
     pod, sink = FakePodLog([stamped("one")]), FakeSink()
     keeper = LogKeeper(pod, sink, is_over=lambda _: False, on_complete=lambda _: None)  # type: ignore[arg-type]
     async with asyncio.timeout(5):
-        while not keeper.is_complete(CALL):
+        while not keeper.is_complete(replace(CALL, is_retried=True)):
             await asyncio.sleep(0)
 
     assert sink.held == b"one\n"

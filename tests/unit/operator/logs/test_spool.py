@@ -113,3 +113,37 @@ async def test_what_nobody_takes_gives_its_room_back() -> None:
     spooled.close()
 
     assert room.left == 100
+
+
+@pytest.mark.parametrize(
+    ("pieces", "room", "rest"),
+    [
+        ([b"1234\n"], 100, (b"1234\n", "2026-11-24T12:00:00.5Z")),
+        ([], 100, None),
+        ([b"12345678\n"], 100, None),  # on disk
+        ([b"12345678\n"], 0, None),  # in memory, but much
+        ([b"1234\n", OSError()], 100, None),
+    ],
+    ids=["little", "nothing", "much", "much without room", "broken off"],
+)
+async def test_what_is_little_at_the_end_may_be_kept_back(
+    monkeypatch: pytest.MonkeyPatch,
+    pieces: list[bytes | Exception],
+    room: int,
+    rest: tuple[bytes, str] | None,
+) -> None:
+    monkeypatch.setattr(spool, "REST_BYTES", 8)
+    spooled = Spool(Room(room))
+    await spooled.fill(Stream(STAMP, *pieces), Lines())
+
+    kept = spooled.rest()
+    spooled.close()
+
+    assert kept == rest
+
+
+async def test_what_is_still_read_is_not_kept_back() -> None:
+    spooled = Spool(Room(100))
+    await spooled._put(b"1234\n", "2026-11-24T12:00:00.5Z")
+
+    assert spooled.rest() is None

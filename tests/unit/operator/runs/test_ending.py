@@ -7,6 +7,7 @@ from builders import given
 from builders.run_plans import LATER, attempt, finished, kinds_of, running_status
 from builders.stage import RUNNING, attempt_job, attempt_pod, condition_of, decide, ended
 from trainyard_operator.engine.plan import Object
+from trainyard_operator.runs.effects import FollowLog
 
 
 class TestRunning:
@@ -263,3 +264,25 @@ class TestEnding:
 
         assert [each["number"] for each in told.status["attempts"]] == list(range(2, 12))
         assert told.status["attemptCount"] == 11
+
+
+@pytest.mark.parametrize(
+    ("spec", "state", "follows"),
+    [
+        ({"retry": {"userError": 1}}, ended(3), True),
+        ({}, ended(3), False),
+        ({"retry": {"userError": 1}}, ended(0), False),
+        ({"suspend": True}, ended(143), True),
+        ({}, RUNNING, False),
+    ],
+    ids=["retried", "failed", "succeeded", "suspended", "running"],
+)
+def test_a_log_is_told_whether_another_attempt_follows(
+    spec: Object, state: Object, follows: bool
+) -> None:
+    run = given.run(status=running_status(), **spec)
+    pod = attempt_pod(run, state=state, deleting="suspend" in spec)
+    told = decide(run, job=attempt_job(run), pod=pod)
+
+    logs = [each for each in told.effects if isinstance(each, FollowLog)]
+    assert [each.is_retried for each in logs] == [follows]

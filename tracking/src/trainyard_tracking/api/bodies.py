@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 
-from trainyard_tracking.errors import Refused
+from trainyard_tracking.errors import Refused, TooLarge
 
 RUN_ID = TypeAdapter(Annotated[str, Field(pattern="^[0-9a-f]{32}$")])
+LARGEST = 32 << 20
 DIGEST = TypeAdapter(Annotated[str, Field(pattern="^[0-9a-f]{64}$")])
 
 
@@ -42,12 +43,38 @@ class RunBody(_WithParameters):
     previous: PreviousBody = PreviousBody()
 
 
+class TailBody(_Body):
+    """The last bytes of a log, in base64; they begin at `offset` and end at `place`."""
+
+    model_config = ConfigDict(val_json_bytes="base64")
+
+    offset: Annotated[int, Field(ge=0)]
+    place: str
+    data: bytes
+
+
+class LogBody(_Body):
+    """A log to archive, of an attempt's pod; a mere number is the attempt of the first one's."""
+
+    # What comes in is Python's by then, but its bytes are JSON's.
+    model_config = ConfigDict(val_json_bytes="base64")
+
+    attempt: Annotated[int, Field(ge=0)]
+    index: Annotated[int, Field(ge=0)] = 0
+    tail: TailBody | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_number(cls, given: Any) -> Any:
+        return {"attempt": given} if isinstance(given, int) else given
+
+
 class FinishBody(_WithParameters):
-    """How a Run ended; `end_time` is in milliseconds since 1970, `logs` are attempts' numbers."""
+    """How a Run ended; `end_time` is in milliseconds since 1970."""
 
     status: Literal["FINISHED", "FAILED", "KILLED"]
     end_time: int
-    logs: list[Annotated[int, Field(ge=0)]] = []
+    logs: list[LogBody] = []
 
 
 def _text(value: Any) -> str:
@@ -62,10 +89,27 @@ async def read(request: Request, kind: type[RunBody] | type[FinishBody]) -> Any:
     Raises:
         Refused: it is not what the route takes; names the field.
     """
+    content = await whole(request)
     try:
-        return kind.model_validate_json(await request.body())
+        return kind.model_validate_json(content)
     except ValidationError as exc:
         raise Refused(_first(exc)) from exc
+
+
+async def whole(request: Request) -> bytes:
+    """Read the bytes of a request.
+
+    Raises:
+        TooLarge: it has more than we take into memory.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > LARGEST:
+            raise TooLarge(f"Send at most {LARGEST >> 20} MiB at once")
+    return b"".join(chunks)
 
 
 def checked(adapter: TypeAdapter[str], request: Request, name: str) -> str:

@@ -5,13 +5,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from trainyard_api.contract import LOG_PLACE_HEADER, UPLOAD_OFFSET_HEADER
 
-from trainyard_tracking.api.bodies import RUN_ID, checked
-from trainyard_tracking.errors import NotFound, Refused, TooLarge
+from trainyard_tracking.api.bodies import RUN_ID, checked, whole
+from trainyard_tracking.errors import NotFound, Refused
 from trainyard_tracking.lanes import in_thread, lane_of
 from trainyard_tracking.logs import LogRef, LogState, WrongOffset
 from trainyard_tracking.sources import known_artifact_root
-
-_LARGEST_APPEND = 32 << 20
 
 
 class Log(HTTPEndpoint):
@@ -38,7 +36,7 @@ class Log(HTTPEndpoint):
         offset = request.headers.get(UPLOAD_OFFSET_HEADER, "")
         if not offset.isdecimal():
             raise Refused(f"{UPLOAD_OFFSET_HEADER} must say where the bytes belong")
-        data = await _body(request)
+        data = await whole(request)
         place = request.headers.get(LOG_PLACE_HEADER, "")
 
         def work() -> LogState:
@@ -68,17 +66,6 @@ def _root(namespace: str, run_id: str) -> str | None:
         return known_artifact_root(namespace, run_id)
     except NotFound:
         return None
-
-
-async def _body(request: Request) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > _LARGEST_APPEND:
-            raise TooLarge(f"Append at most {_LARGEST_APPEND >> 20} MiB at once")
-    return b"".join(chunks)
 
 
 def _headers(state: LogState) -> dict[str, str]:

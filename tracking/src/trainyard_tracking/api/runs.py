@@ -12,9 +12,10 @@ from starlette.responses import JSONResponse, Response
 from trainyard_tracking import recording
 from trainyard_tracking.api.bodies import RUN_ID, FinishBody, RunBody, checked, read
 from trainyard_tracking.attempts import Attempt
-from trainyard_tracking.errors import NotFound, Refused
+from trainyard_tracking.errors import Conflict, NotFound, Refused
 from trainyard_tracking.lanes import in_thread
 from trainyard_tracking.ledger import Entry
+from trainyard_tracking.logs import LogRef, Tail, WrongOffset
 from trainyard_tracking.recording import Ending, RunRequest
 from trainyard_tracking.sources import artifact_root, forget_artifact_root
 
@@ -57,11 +58,12 @@ async def finish(request: Request) -> Response:
     """Archive a Run's logs and end it; its token is good for ten more minutes.
 
     Logs that nobody names are archived, too: whoever finishes a Run that was deleted knows no
-    attempts.
+    attempts. The last bytes of a log may come along: appending them would be a call of its own.
     """
     body: FinishBody = await read(request, FinishBody)
     run_id = checked(RUN_ID, request, "run_id")
     ending = Ending(body.status, body.end_time, body.texts())
+    named = _tails(body)
     namespace = request.path_params["namespace"]
     services = request.app.state.services
 
@@ -74,12 +76,25 @@ async def finish(request: Request) -> Response:
                 # Gone for good: it is not to be listed as active for ever.
                 services.ledger.close(run_id)
             raise
-        logs = services.logs.archive_all(namespace, run_id, root, named=body.logs)
+        try:
+            logs: list[LogRef] = services.logs.archive_all(namespace, run_id, root, named=named)
+        except WrongOffset as exc:
+            raise Conflict(f"{exc}, and its tail does not begin there: append it") from exc
         found = recording.finish(run_id, namespace, ending)
         services.ledger.close(run_id)
         return {**found, "logs": {log.name: log.artifact for log in logs}}
 
     return JSONResponse(await in_thread(request, work))
+
+
+def _tails(body: FinishBody) -> dict[tuple[int, int], Tail | None]:
+    """Give the logs that are named, whichever way, and their last bytes."""
+    named: dict[tuple[int, int], Tail | None] = {}
+    for log in body.logs:
+        named.setdefault((log.attempt, log.index))
+        if log.tail:
+            named[log.attempt, log.index] = Tail(log.tail.offset, log.tail.place, log.tail.data)
+    return named
 
 
 async def active(request: Request) -> Response:
