@@ -119,7 +119,7 @@ def written() -> set[str]:
         "pod",
         "tokens",
         "security",
-    } | {*("source", "scheduling")}
+    } | {*("source", "scheduling", "trimming")}
     texts = [file.read_text("utf-8") for file in files if file.stem not in no_conditions]
     return set().union(*map(words_in, texts))
 
