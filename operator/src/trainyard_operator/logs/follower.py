@@ -207,14 +207,14 @@ class Follower:
         return True
 
     async def _keep(self, rest: tuple[bytes, str] | None) -> bool:
-        """Keep the last of the log for the end of the Run, if that comes within a turn."""
+        """Keep the last of the log for the end of the Run, if that comes soon."""
         if rest is None:
             return False
         data, place = rest
         if not self.end.keep(Tail(self.call, self._offset, place, data)):
             return False
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.limits.turn):
+            async with asyncio.timeout(self.limits.patience):
                 await self.end.is_known.wait()
         return self.end.confirm()
 

@@ -25,6 +25,7 @@ LOOK_SECONDS = 0.5
 LOOKS_PER_SECOND = 500
 """Each unpacks a pod, some 30 µs; with many logs, an end that nobody tells is seen later."""
 ROOM_BYTES = 512 << 20
+PATIENCE_SECONDS = 15.0
 TAIL_BYTES = 8 << 20
 """A tail that finds no room is appended."""
 
@@ -56,8 +57,16 @@ class Limits:
 
     @property
     def turn(self) -> float:
-        """Return the seconds between two looks at a log that is polled: so late may output be."""
+        """Return the seconds between two looks at a log that is polled."""
         return max(POLL_SECONDS, (self.logs - FOLLOWERS) / POLLS_PER_SECOND)
+
+    @property
+    def patience(self) -> float:
+        """Return the seconds for which the last of a log waits for its Run's end.
+
+        An operator that is busy tells of it late, and an append then makes it busier.
+        """
+        return max(PATIENCE_SECONDS, self.turn)
 
     @property
     def look(self) -> float:

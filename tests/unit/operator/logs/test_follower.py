@@ -22,6 +22,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     for pause in ("_PAUSE", "FOLLOW_AFTER", "_STATUS_SECONDS"):
         monkeypatch.setattr(follower, pause, 0.0)
     monkeypatch.setattr(limits, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "PATIENCE_SECONDS", 0.0)
 
 
 async def ship(pod: FakePodLog, sink: FakeSink, *, call: FollowLog = CALL) -> bytes:

@@ -31,7 +31,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     for pause in ("_PAUSE", "FOLLOW_AFTER"):
         monkeypatch.setattr(follower, pause, 0.0)
     # Whoever waits for this waits for more than a test may take.
-    monkeypatch.setattr(limits, "POLL_SECONDS", 60.0)
+    monkeypatch.setattr(limits, "PATIENCE_SECONDS", 60.0)
 
 
 class Life:
@@ -110,6 +110,7 @@ async def test_a_log_that_was_read_before_its_run_has_ended_waits_to_be_told() -
 async def test_a_log_whose_run_goes_on_for_long_is_appended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(limits, "PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(limits, "POLL_SECONDS", 0.0)
     life = Life(FakeService(), [stamped("one")])
     life.logs.follow(CALL)
