@@ -6,13 +6,14 @@ Semantics of client-go's workqueue, because they are what makes level-triggering
 
 A key added while it is processed is processed again afterwards; one added twice before that is
 processed once. What is news goes before what is looked at once more, so that a new object never
-waits for thousands that wait anyway; of SHARE keys one is of the others. Nothing here knows what
-a key means.
+waits for thousands that wait anyway; of SHARE keys one is of the others. Groups take turns, so that
+one namespace's thousand new objects never hold up another's one. Nothing here knows what a key
+means.
 """
 
 import asyncio
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from datetime import timedelta
 from typing import Generic, NamedTuple, TypeVar
@@ -29,10 +30,31 @@ class _Dirty(NamedTuple):
     is_news: bool
 
 
+class _Line(Generic[K]):
+    """Keys that wait; groups of them take turns, and within one it is first come, first served."""
+
+    def __init__(self, group: Callable[[K], Hashable]) -> None:
+        self._group = group
+        self._waiting: OrderedDict[Hashable, deque[K]] = OrderedDict()
+
+    def add(self, key: K) -> None:
+        self._waiting.setdefault(self._group(key), deque()).append(key)
+
+    def take(self) -> K | None:
+        if not self._waiting:
+            return None
+        group, keys = self._waiting.popitem(last=False)
+        key = keys.popleft()
+        if keys:
+            self._waiting[group] = keys
+        return key
+
+
 class WorkQueue(Generic[K]):
     """Deduplicating queue with delays and per-key exponential back-off. For one event loop.
 
     Args:
+        group: Returns what a key takes turns as.
         jitter: Returns a number in [0, 1); delays are stretched by up to a fifth with it.
         on_add: Told of every key that becomes dirty.
         on_get: Told of the seconds that a key waited.
@@ -41,6 +63,7 @@ class WorkQueue(Generic[K]):
     def __init__(
         self,
         *,
+        group: Callable[[K], Hashable] = lambda _: None,
         jitter: Callable[[], float] = random.random,
         on_add: Callable[[K], None] = lambda _: None,
         on_get: Callable[[K, float], None] = lambda _key, _seconds: None,
@@ -48,8 +71,8 @@ class WorkQueue(Generic[K]):
         self._jitter = jitter
         self._on_add = on_add
         self._on_get = on_get
-        self._news: deque[K] = deque()
-        self._again: deque[K] = deque()
+        self._news = _Line(group)
+        self._again = _Line(group)
         self._taken = 0
         self._dirty: dict[K, _Dirty] = {}
         self._processing: set[K] = set()
@@ -155,8 +178,7 @@ class WorkQueue(Generic[K]):
         self._taken += 1
         lines = (self._again, self._news) if self._taken % SHARE == 0 else (self._news, self._again)
         for line in lines:
-            while line:
-                key = line.popleft()
+            while (key := line.take()) is not None:
                 # One that became news waits in both lines: whichever comes second is passed over.
                 if key in self._dirty and key not in self._processing:
                     return key
@@ -175,5 +197,5 @@ class WorkQueue(Generic[K]):
         self.add(key, is_news=False)
 
     def _enqueue(self, key: K) -> None:
-        (self._news if self._dirty[key].is_news else self._again).append(key)
+        (self._news if self._dirty[key].is_news else self._again).add(key)
         self._wake_one()

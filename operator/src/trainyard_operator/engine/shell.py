@@ -45,7 +45,10 @@ class Shell:
         self._kinds = kinds
         self.world = world
         self.queues: dict[str, WorkQueue[Key]] = {
-            resource: WorkQueue(on_add=self._on_add, on_get=self._on_get) for resource in kinds
+            resource: WorkQueue(
+                group=lambda key: key.namespace, on_add=self._on_add, on_get=self._on_get
+            )
+            for resource in kinds
         }
         self._wakers = wakers_of(kinds)
         self.is_loading = False

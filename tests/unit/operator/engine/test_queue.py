@@ -191,3 +191,27 @@ async def test_a_key_that_becomes_news_is_handed_out_once() -> None:
     assert len(q) == 0
     q.close()
     assert await q.get() is None
+
+
+async def test_a_thousand_of_one_group_never_hold_up_one_of_another() -> None:
+    q: WorkQueue[tuple[str, int]] = WorkQueue(group=lambda key: key[0])
+    for number in range(1000):
+        q.add(("crowd", number))
+    q.add(("alone", 0))
+
+    assert [await q.get() for _ in range(4)] == [
+        ("crowd", 0),
+        ("alone", 0),
+        ("crowd", 1),
+        ("crowd", 2),
+    ]
+
+
+async def test_three_groups_take_turns() -> None:
+    q: WorkQueue[tuple[str, int]] = WorkQueue(group=lambda key: key[0])
+    for key in [("a", 1), ("a", 2), ("b", 1), ("b", 2), ("c", 1)]:
+        q.add(key)
+
+    taken = [await q.get() for _ in range(5)]
+
+    assert taken == [("a", 1), ("b", 1), ("c", 1), ("a", 2), ("b", 2)]
