@@ -108,6 +108,7 @@ class FakeService(SinkByLog):
         archived: Logs by attempt and index, once the Run is finished.
         failures: Of calls that finish it; an Unavailable is an answer that was lost.
         is_older: Takes the numbers of attempts alone.
+        is_closed: Finishes nothing, but takes appends.
     """
 
     def __init__(self) -> None:
@@ -116,6 +117,7 @@ class FakeService(SinkByLog):
         self.archived: dict[tuple[int, int], bytes] = {}
         self.failures: list[Exception] = []
         self.is_older = False
+        self.is_closed = False
 
     async def put_run(self, *_: Any) -> Mapping[str, Any]:
         self.calls.append("put")
@@ -129,6 +131,8 @@ class FakeService(SinkByLog):
 
     async def finish_run(self, _: str, __: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         self.calls.append("finish")
+        if self.is_closed:
+            raise Unavailable("TrackingUnavailable", "its store takes nothing")
         failure = self.failures.pop(0) if self.failures else None
         if failure and not isinstance(failure, Unavailable):
             raise failure

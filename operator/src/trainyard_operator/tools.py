@@ -27,7 +27,7 @@ class Logs(Protocol):
         """Return what is not shipped yet of the logs of a Run, to go with its end."""
 
     def append_tails(self, run_id: str) -> bool:
-        """Have logs read again from where they end, and appended; tell whether any had a tail."""
+        """Have the tails of a Run's logs appended; tell whether there were any."""
 
     def forget(self, run_id: str) -> None:
         """Let go of what is known about the logs of a Run whose end is on record, and its tails."""

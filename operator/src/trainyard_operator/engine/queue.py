@@ -40,14 +40,17 @@ class _Line(Generic[K]):
     def add(self, key: K) -> None:
         self._waiting.setdefault(self._group(key), deque()).append(key)
 
-    def take(self) -> K | None:
-        if not self._waiting:
-            return None
-        group, keys = self._waiting.popitem(last=False)
-        key = keys.popleft()
-        if keys:
-            self._waiting[group] = keys
-        return key
+    def take(self, is_wanted: Callable[[K], bool]) -> K | None:
+        """Return the next key that is wanted; what is not, in the same turn, is dropped."""
+        while self._waiting:
+            group, keys = self._waiting.popitem(last=False)
+            while keys:
+                key = keys.popleft()
+                if is_wanted(key):
+                    if keys:
+                        self._waiting[group] = keys
+                    return key
+        return None
 
 
 class WorkQueue(Generic[K]):
@@ -178,11 +181,13 @@ class WorkQueue(Generic[K]):
         self._taken += 1
         lines = (self._again, self._news) if self._taken % SHARE == 0 else (self._news, self._again)
         for line in lines:
-            while (key := line.take()) is not None:
-                # One that became news waits in both lines: whichever comes second is passed over.
-                if key in self._dirty and key not in self._processing:
-                    return key
+            if (key := line.take(self._waits)) is not None:
+                return key
         return None
+
+    def _waits(self, key: K) -> bool:
+        # One that became news waits in both lines: whichever comes second is passed over.
+        return key in self._dirty and key not in self._processing
 
     def _wake_one(self) -> None:
         # One key is one worker's: waking all of them costs more than the look.

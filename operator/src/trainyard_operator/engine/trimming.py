@@ -53,7 +53,7 @@ def _trim_job(seen: Object) -> Object:
             "suspendedBy": _suspender(seen) if suspended else "",
             **_pick(spec, "completions", "activeDeadlineSeconds"),
         },
-        "status": {k: status[k] for k in ("conditions", "active") if k in status},
+        "status": {k: status[k] for k in ("conditions", "startTime", "active") if k in status},
     }
 
 

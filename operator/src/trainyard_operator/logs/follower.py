@@ -70,6 +70,7 @@ class Follower:
         is_over: Tells whether the pod's program has ended, or the pod is gone.
         is_new: Nobody is likely to have shipped any of it, so the place is not asked for: if
             somebody has, the first append tells.
+        tail: All that is left to ship, of a log that was read to its end.
     """
 
     kube: Kube
@@ -79,6 +80,7 @@ class Follower:
     is_over: Callable[[FollowLog], bool]
     end: End = field(default_factory=End)
     is_new: bool = False
+    tail: Tail | None = None
     _offset: int = 0
     _place: str = ""
     _is_placed: bool = False
@@ -98,9 +100,13 @@ class Follower:
             _log.warning("the log of %s is not kept, %s", told(self.call), exc)
         finally:
             self.limits.logs -= 1
+            if self.tail:
+                self.end.let_go()
 
     async def _ship_all(self) -> None:
-        if not self.is_new:
+        if self.tail and await self._ship_tail(self.tail):
+            return
+        if self.tail or not self.is_new:
             await self._find_place()
         note = await self._follow() if self.call.pod else b""
         if self.call.cut and not self.call.pod:
@@ -111,6 +117,18 @@ class Follower:
             line_end = b"\n" if "@" in self._place else b""
             while not await self._append(line_end + note, CUT):
                 await self._wait_for_tracking()
+
+    async def _ship_tail(self, tail: Tail) -> bool:
+        """Append what was kept; tell whether it is there: else the log must be read again."""
+        self._offset = tail.offset
+        try:
+            while True:
+                async with self.limits.shippers:
+                    if await self._append(tail.data, tail.place):
+                        return True
+                await self._wait_for_tracking()
+        except _PutOffError:
+            return False
 
     async def _follow(self) -> bytes:
         """Read until the program has ended; return the note to close the log with."""
@@ -215,7 +233,7 @@ class Follower:
             return False
         with suppress(TimeoutError):
             async with asyncio.timeout(self.limits.patience):
-                await self.end.is_known.wait()
+                await self.end.is_decided.wait()
         return self.end.confirm()
 
     async def _append(self, data: bytes, reached: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.logs.follower import Follower, Sink, told
 from trainyard_operator.logs.limits import Limits
-from trainyard_operator.logs.tail import End
+from trainyard_operator.logs.tail import End, Tail
 from trainyard_operator.metrics import LOG_BYTES
 from trainyard_operator.runs.effects import FollowLog
 
@@ -23,7 +23,8 @@ _log = logging.getLogger(__name__)
 class _Attempt:
     """The logs of one index of an attempt, by the UIDs of its pods."""
 
-    end: End
+    has_ended: bool = False
+    ends: dict[str, End] = field(default_factory=dict)
     following: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     complete: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
@@ -58,23 +59,35 @@ class LogKeeper:
     def follow(self, call: FollowLog) -> None:
         """Have a log followed, if it is not yet."""
         attempt = self._attempt(call)
+        end = self._end_of(call, attempt)
         if call.is_retried:
-            attempt.end.takes_tail = False
+            end.refuse()
             if self._is_over(call):
-                attempt.end.is_known.set()
-        if call.pod_uid in attempt.complete or call.pod_uid in attempt.following:
-            return
-        if attempt.complete or attempt.following:
-            # Two pods of one index take turns: none can know where the log ends.
-            attempt.end.takes_tail = False
+                end.tell()
+        if call.pod_uid not in attempt.complete and call.pod_uid not in attempt.following:
+            self._start(call, attempt)
+
+    def _end_of(self, call: FollowLog, attempt: _Attempt) -> End:
+        if call.pod_uid not in attempt.ends:
+            attempt.ends[call.pod_uid] = End(self._limits.tails)
+            if attempt.has_ended:
+                attempt.ends[call.pod_uid].tell()
+            if len(attempt.ends) > 1:
+                # Pods of one index take turns: none can know where the log ends.
+                for end in attempt.ends.values():
+                    end.refuse()
+        return attempt.ends[call.pod_uid]
+
+    def _start(self, call: FollowLog, attempt: _Attempt, tail: Tail | None = None) -> None:
         follower = Follower(
             self._kube,
             self._sink,
             call,
             self._limits,
             self._is_over,
-            end=attempt.end,
+            end=attempt.ends[call.pod_uid],
             is_new=self._is_grown_up(),
+            tail=tail,
         )
         task = asyncio.create_task(
             follower.run(), name=f"log of {call.run} {call.attempt} {call.index}"
@@ -85,7 +98,9 @@ class LogKeeper:
     def is_complete(self, call: FollowLog) -> bool:
         """See to it that the log of an ended attempt is shipped, or its tail kept; tell if so."""
         attempt = self._attempt(call)
-        attempt.end.is_known.set()
+        attempt.has_ended = True
+        for end in attempt.ends.values():
+            end.tell()
         if attempt.following:
             return False
         if attempt.complete or not (call.pod or call.cut):
@@ -99,24 +114,26 @@ class LogKeeper:
 
     def tails(self, run_id: str) -> Sequence[Mapping[str, Any]]:
         """Return what is not shipped yet of the logs of a Run, to go with its end."""
-        kept = (attempt.end.tail for attempt in self._runs.get(run_id, {}).values())
-        return [tail.told() for tail in kept if tail]
+        return [tail.told() for _, tail in self._kept(run_id)]
 
     def append_tails(self, run_id: str) -> bool:
-        """Have logs read again from where they end, and appended; tell whether any had a tail."""
-        kept = False
-        for attempt in self._runs.get(run_id, {}).values():
-            if tail := attempt.end.let_go():
-                kept = True
-                attempt.complete.discard(tail.call.pod_uid)
-                self.follow(tail.call)
-        return kept
+        """Have the tails of a Run's logs appended; tell whether there were any."""
+        kept = self._kept(run_id)
+        for attempt, tail in kept:
+            attempt.complete.discard(tail.call.pod_uid)
+            self._start(tail.call, attempt, tail)
+        return bool(kept)
+
+    def _kept(self, run_id: str) -> Sequence[tuple[_Attempt, Tail]]:
+        attempts = self._runs.get(run_id, {}).values()
+        ends = [(each, uid, end) for each in attempts for uid, end in each.ends.items()]
+        return [(each, end.tail) for each, uid, end in ends if end.tail and uid in each.complete]
 
     def forget(self, run_id: str) -> None:
         """Let go of what is known about the logs of a Run whose end is on record, and its tails."""
-        for attempt in self._runs.get(run_id, {}).values():
-            if tail := attempt.end.let_go():
-                LOG_BYTES.inc(len(tail.data))
+        for attempt, tail in self._kept(run_id):
+            attempt.ends[tail.call.pod_uid].let_go()
+            LOG_BYTES.inc(len(tail.data))
         if not self.is_following(run_id):
             self._runs.pop(run_id, None)
 
@@ -134,10 +151,7 @@ class LogKeeper:
 
     def _attempt(self, call: FollowLog) -> _Attempt:
         key = (call.attempt, call.index)
-        attempts = self._runs.setdefault(call.run_id, {})
-        if key not in attempts:
-            attempts[key] = _Attempt(End(self._limits.tails))
-        return attempts[key]
+        return self._runs.setdefault(call.run_id, {}).setdefault(key, _Attempt())
 
     def _is_grown_up(self) -> bool:
         now = asyncio.get_running_loop().time()

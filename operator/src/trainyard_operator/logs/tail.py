@@ -2,7 +2,8 @@
 
 A Run that prints little would else cost an append of its own. Only what is left unshipped of a
 log that was read to its end waits so, and only once its Run's end is asked for: what an attempt
-printed that is followed by another one is to be seen at once.
+printed that is followed by another one is to be seen at once. A tail that the first try does not
+take along is appended.
 """
 
 import asyncio
@@ -33,18 +34,30 @@ class Tail:
 
 @dataclass(slots=True)
 class End:
-    """What is known of the end of a log.
+    """What is known of the end of a pod's log.
 
     Attributes:
         room: Bytes that are left for the tails of this process.
         is_known: Set once the end of its attempt is, whatever its pod shows.
-        takes_tail: No, once another attempt follows, or the tail was refused.
+        is_decided: Set once it is known whether a tail may wait for the end of its Run.
+        takes_tail: No, once another attempt or another pod follows, or a tail was kept.
     """
 
     room: Room = field(default_factory=lambda: Room(0))
     is_known: asyncio.Event = field(default_factory=asyncio.Event)
+    is_decided: asyncio.Event = field(default_factory=asyncio.Event)
     takes_tail: bool = True
     tail: Tail | None = None
+
+    def tell(self) -> None:
+        """Have it known that the attempt has ended."""
+        self.is_known.set()
+        self.is_decided.set()
+
+    def refuse(self) -> None:
+        """Have the last of the log appended, not kept."""
+        self.takes_tail = False
+        self.is_decided.set()
 
     def keep(self, tail: Tail) -> bool:
         """Keep the last of a log for now, unless it is to be appended."""

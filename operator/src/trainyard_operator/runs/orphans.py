@@ -51,6 +51,7 @@ async def _kill(tracking: TrackingClient, logs: Logs, namespace: str, run_id: st
     try:
         await tracking.finish_run(namespace, run_id, body)
     except Unavailable:
+        logs.append_tails(run_id)
         raise
     except NotFound:
         # Somebody deleted it for good. There is nothing to finish, but others to look at.

@@ -67,6 +67,10 @@ async def _finish_run(call: effects.FinishRun, tools: Tools, _: Mapping[str, Ans
             raise
         # The log ends elsewhere, or the service is an older one, which takes no tails.
         raise Retry(*RECORDING, after=timedelta(seconds=1)) from exc
+    except Retry:
+        # However long this fails, the last lines are where all others are.
+        tools.logs.append_tails(call.run_id)
+        raise
     # Not before: until all logs are archived, the step is made again.
     tools.logs.forget(call.run_id)
     return answer

@@ -215,3 +215,19 @@ async def test_three_groups_take_turns() -> None:
     taken = [await q.get() for _ in range(5)]
 
     assert taken == [("a", 1), ("b", 1), ("c", 1), ("a", 2), ("b", 2)]
+
+
+async def test_what_was_passed_over_costs_its_group_no_turn() -> None:
+    q: WorkQueue[tuple[str, int]] = WorkQueue(group=lambda key: key[0])
+    for number in range(100):  # a timer rings, and an event comes before its turn
+        q.add(("a", number), is_news=False)
+        q.add(("a", number))
+    for _ in range(100):
+        key = await q.get()
+        assert key is not None
+        q.done(key)
+    for number in range(5):
+        q.add(("b", number), is_news=False)
+    q.add(("a", 100), is_news=False)
+
+    assert ("a", 100) in [await q.get() for _ in range(2)]

@@ -216,13 +216,67 @@ async def test_a_log_that_is_closed_by_a_note_is_appended() -> None:
     assert life.service.archived[1, 0].startswith(b"[trainyard] the pod is gone")
 
 
-async def test_a_finish_whose_answer_was_lost_is_made_again_with_the_same_tail() -> None:
+async def test_a_finish_whose_answer_was_lost_leaves_the_log_once() -> None:
     life = Life(FakeService(), [stamped("one")])
     life.service.failures = [AWAY]
     await life.finish()
 
-    assert life.service.calls == ["finish", "finish"]
+    assert life.service.calls == ["finish", "append", "finish"]
     assert life.service.archived == {(1, 0): b"one\n"}
+    assert life.room == limits.TAIL_BYTES
+
+
+async def test_while_finishing_fails_the_last_lines_are_appended() -> None:
+    life = Life(FakeService(), [stamped("one")])
+    life.service.is_closed = True
+    await life.until(lambda: life.logs.is_complete(CALL))
+    with pytest.raises(Retry):
+        await life.finish_once()
+    await life.until(lambda: life.logs.is_complete(CALL))
+
+    assert life.service.sinks[1, 0].held == b"one\n"
+    assert life.room == limits.TAIL_BYTES
+    life.service.is_closed = False
+    await life.finish(replace(CALL, pod="", pod_uid=""))
+    assert life.service.archived == {(1, 0): b"one\n"}
+
+
+async def test_a_refusal_that_is_another_tails_costs_no_line_though_the_pods_are_gone() -> None:
+    life = Life(FakeService(), [stamped("zero")], [stamped("one")])
+    calls = [replace(CALL, pod_uid=f"{index}", index=index) for index in range(2)]
+    for each in calls:
+        life.logs.follow(each)
+    await life.until(lambda: all(life.logs.is_complete(each) for each in calls))
+    life.service.failures = [Conflict("Conflict", "the log of attempt 1 ends elsewhere")]
+    await life.finish(*calls)
+
+    assert life.service.archived == {(1, 0): b"zero\n", (1, 1): b"one\n"}
+
+
+async def test_the_log_of_a_pod_that_takes_the_place_of_a_suspended_one_is_followed() -> None:
+    life = Life(FakeService(), [stamped("one")], [stamped("two")], [stamped("two", "three")])
+    life.logs.follow(replace(CALL, is_retried=True))
+    await life.until(lambda: life.complete)
+    life.is_over = False
+    second = replace(CALL, pod_uid="second")
+    life.logs.follow(second)
+    await life.until(lambda: len(life.service.calls) == 2)
+    assert len(life.complete) == 1
+    life.is_over = True
+    await life.finish(second)
+
+    assert life.service.archived[1, 0].endswith(b"three\n")
+
+
+async def test_a_tail_that_waits_is_appended_before_the_log_of_a_pod_that_takes_its_place() -> None:
+    life = Life(FakeService(), [stamped("one")], [stamped("two", begin=30)])
+    life.logs.follow(CALL)
+    await life.until(lambda: life.logs._runs[RUN_ID][1, 0].ends["uid"].tail)
+    life.logs.follow(replace(CALL, pod_uid="second"))
+    await life.until(lambda: len(life.complete) == 2)
+    await life.finish(replace(CALL, pod_uid="second"))
+
+    assert b"one\n" in life.service.archived[1, 0]
 
 
 @pytest.mark.parametrize("is_archived", [False, True])
@@ -276,7 +330,7 @@ async def test_a_log_that_ends_elsewhere_is_read_again_from_there_and_appended()
 
 
 async def test_an_older_service_that_takes_no_tails_is_sent_appends() -> None:
-    life = Life(FakeService(), *[[stamped("one")]] * 2)
+    life = Life(FakeService(), [stamped("one")])
     life.service.is_older = True
     await life.finish()
 
@@ -296,7 +350,7 @@ async def test_a_conflict_that_is_not_of_a_tail_is_told_and_not_tried_as_one() -
 
 @pytest.mark.parametrize("is_older", [False, True])
 async def test_a_run_that_is_gone_before_it_is_recorded_keeps_its_tail(is_older: bool) -> None:
-    life = Life(FakeService(), *[[stamped("one")]] * 2)
+    life = Life(FakeService(), [stamped("one")])
     life.service.is_older = is_older
     await life.until(lambda: life.logs.is_complete(CALL))
 

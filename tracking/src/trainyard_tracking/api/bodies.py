@@ -49,8 +49,8 @@ class TailBody(_Body):
     model_config = ConfigDict(val_json_bytes="base64")
 
     offset: Annotated[int, Field(ge=0)]
-    place: str
-    data: bytes
+    place: Annotated[str, Field(max_length=1000)]
+    data: Annotated[bytes, Field(max_length=1 << 20)]
 
 
 class LogBody(_Body):
@@ -74,7 +74,7 @@ class FinishBody(_WithParameters):
 
     status: Literal["FINISHED", "FAILED", "KILLED"]
     end_time: int
-    logs: list[LogBody] = []
+    logs: Annotated[list[LogBody], Field(max_length=10_000)] = []
 
 
 def _text(value: Any) -> str:
