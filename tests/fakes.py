@@ -2,7 +2,7 @@
 
 FakeKube keeps the API server's promises that the operator relies on (UIDs, resource versions,
 generations, a status of its own, names taken, owners' children collected, finalizers).
-FakeTracking is the tracking service. fake_cluster.py moves Jobs, pods and Deployments.
+fake_services.py has the tracking service, fake_cluster.py moves Jobs, pods and Deployments.
 `Killed` is raised at a chosen write, before or after it happened: a process that dies there.
 `Faults` lets a chosen call fail, before or after it happened, and the process lives on.
 """
@@ -20,8 +20,7 @@ from trainyard_api.moment import rfc3339
 from trainyard_operator import names
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.errors import Conflict, NameTaken, NotFound, Terminal, Unavailable
-from trainyard_operator.engine.plan import Event, Object, Ref
-from trainyard_operator.runs.effects import FollowLog
+from trainyard_operator.engine.plan import Object, Ref
 
 Address = tuple[str, str, str]
 _NEVER_CONFLICTING = ("read", "list", "delete", "tracking")
@@ -283,109 +282,6 @@ def _owning_aliases(desired: Object, manager: str) -> Object:
 
 def _address(ref: Ref) -> Address:
     return ref.kind, ref.namespace, ref.name
-
-
-class FakeTracking:
-    """The tracking service: MLflow runs by id, and what they were finished with.
-
-    Attributes:
-        earlier: How attempts ended whose record made room for the next, by run and number.
-    """
-
-    def __init__(self, faults: Faults | None = None) -> None:
-        self.faults = faults or Faults()
-        self.runs: dict[str, Object] = {}
-        self.earlier: dict[tuple[str, int], Mapping[str, Any]] = {}
-        self.archived: set[tuple[str, int]] = set()
-        self.audited: list[Mapping[str, Any]] = []
-        self.down: Exception | None = None
-        self.models: list[Object] = [{"name": "model", "artifactPath": "model"}]
-
-    async def put_run(self, namespace: str, run_id: str, body: Mapping[str, Any]) -> Object:
-        with self._answering("put_run"):
-            held = self.runs.get(run_id)
-            if held is None or held["attempt"] < body["attempt"]:
-                if held is not None:
-                    self.earlier[run_id, held["attempt"]] = body["previous"]
-                self.runs[run_id] = {"namespace": namespace, **body, "status": "RUNNING"}
-            return {"runID": run_id, "experimentID": "7"}
-
-    async def finish_run(self, namespace: str, run_id: str, body: Mapping[str, Any]) -> Object:
-        with self._answering("finish_run"):
-            if run_id not in self.runs:
-                raise NotFound("NotFound", f"Run {run_id} is not recorded")
-            self.runs[run_id] = {**self.runs[run_id], "namespace": namespace, **body}
-            self.archived |= {(run_id, attempt) for attempt in body["logs"]}
-            return {
-                "logs": {str(attempt): f"logs/attempt-{attempt}.log" for attempt in body["logs"]},
-                "metrics": {"accuracy": "0.9"},
-                "metric": "accuracy",
-                "models": self.models,
-                "experimentID": "7",
-            }
-
-    async def summary(self, namespace: str, run_id: str) -> Object:
-        with self._answering("summary"):
-            return {
-                "metrics": {},
-                "params": {},
-                "status": "FINISHED",
-                "models": self.models,
-                "ns": namespace,
-                "id": run_id,
-            }
-
-    async def audit(self, namespace: str, line: Mapping[str, Any]) -> None:
-        with self._answering("audit"):
-            self.audited.append({"namespace": namespace, **line})
-
-    @contextmanager
-    def _answering(self, what: str) -> Iterator[None]:
-        with self.faults.calling(f"tracking {what}"):
-            if self.down is not None:
-                raise self.down
-            yield
-
-
-class FakeLogs:
-    """Follows nothing; every log is complete at once."""
-
-    def __init__(self) -> None:
-        self.followed: list[FollowLog] = []
-        self.following: list[FollowLog] = []
-        self.forgotten: list[str] = []
-
-    def follow(self, call: FollowLog) -> None:
-        self.followed.append(call)
-
-    def is_complete(self, call: FollowLog) -> bool:
-        del call
-        return True
-
-    def is_following(self, run_id: str) -> bool:
-        return any(call.run_id == run_id for call in self.following)
-
-    def tails(self, run_id: str) -> list[Object]:
-        del run_id
-        return []
-
-    def append_tails(self, run_id: str) -> bool:
-        del run_id
-        return False
-
-    def forget(self, run_id: str) -> None:
-        self.forgotten.append(run_id)
-
-
-class FakeTeller:
-    """Remembers Events."""
-
-    def __init__(self) -> None:
-        self.told: list[Event] = []
-
-    def tell(self, about: Object, event: Event, *, now: datetime) -> None:
-        del about, now
-        self.told.append(event)
 
 
 def without_times(value: Any) -> Any:

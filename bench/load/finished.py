@@ -7,6 +7,7 @@ from api import Api, Object
 from board import JOB_PATH, RUN_PATH
 from loads import run
 from trainyard_api.contract import RUN_LABEL, RUN_UID_LABEL
+from trainyard_operator.engine.objects import owner_reference
 
 POD_PATH = "/api/v1/namespaces/{}/pods"
 # Nobody's: no controller makes pods for them, no scheduler looks for a node.
@@ -43,16 +44,15 @@ class Finished:
 
     def _job(self, of: Object) -> Object:
         spec = {**self.job["spec"], "managedBy": _NOBODY}
-        template = {**spec["template"], "metadata": {}}
-        wanted = {**spec, "template": template}
-        wanted.pop("selector", None)
-        return _like(self.job, of, _owner(of), f"{of['metadata']['name']}-1", wanted)
+        spec["template"] = {**spec["template"], "metadata": {}}
+        spec.pop("selector", None)
+        return _like(self.job, of, of, f"{of['metadata']['name']}-1", spec)
 
     def _pod(self, of: Object, job: Object) -> Object:
         spec = {**self.pod["spec"], "schedulerName": "nobody"}
         spec.pop("nodeName", None)
         name = f"{job['metadata']['name']}-pod"
-        return _like(self.pod, of, _owner(job), name, spec)
+        return _like(self.pod, of, job, name, spec)
 
 
 async def _put(api: Api, path: str, wanted: Object, status: Mapping[str, object]) -> Object:
@@ -65,10 +65,5 @@ def _like(old: Object, of: Object, owner: Object, name: str, spec: Object) -> Ob
     held = old["metadata"].get("labels") or {}
     labels = {k: v for k, v in held.items() if not k.startswith(_BY_THE_SERVER)}
     labels |= {RUN_LABEL: of["metadata"]["name"], RUN_UID_LABEL: of["metadata"]["uid"]}
-    meta = {"name": name, "labels": labels, "ownerReferences": [owner]}
+    meta = {"name": name, "labels": labels, "ownerReferences": [owner_reference(owner)]}
     return {"apiVersion": old["apiVersion"], "kind": old["kind"], "metadata": meta, "spec": spec}
-
-
-def _owner(of: Object) -> Object:
-    told = {"name": of["metadata"]["name"], "uid": of["metadata"]["uid"]}
-    return {"apiVersion": of["apiVersion"], "kind": of["kind"], **told, "controller": True}

@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from fake_cluster import JOB_NAME, FakeCluster
-from fakes import Clock, FakeKube, FakeLogs, FakeTeller, FakeTracking, Faults
+from fake_services import FakeLogs, FakeTeller, FakeTracking
+from fakes import Clock, FakeKube, Faults
 from trainyard_operator import names
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.cache import name_of

@@ -6,6 +6,7 @@ reached are the only state, so a follower that is killed anywhere goes on where 
 ended; decision 0002 says why there is no sidecar.
 
     log?follow ─▶ lines: without stamps ─▶ spool: read ahead ─▶ PATCH at offset (≤ 1 s, ≤ 2 MiB)
+                                                                tail ─▶ POST finish
 
 What all logs of a process may hold together, and who has to wait for a turn: limits.py.
 """

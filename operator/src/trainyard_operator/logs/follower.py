@@ -101,7 +101,7 @@ class Follower:
         finally:
             self.limits.logs -= 1
             if self.tail:
-                self.end.let_go()
+                self.end.let_go()  # appended, or to be read again
 
     async def _ship_all(self) -> None:
         if self.tail and await self._ship_tail(self.tail):

@@ -75,9 +75,8 @@ class End:
         self.let_go()
         return False
 
-    def let_go(self) -> Tail | None:
-        """Return what was kept, and keep it no more."""
-        tail, self.tail = self.tail, None
-        if tail:
-            self.room.left += len(tail.data)
-        return tail
+    def let_go(self) -> None:
+        """Keep nothing more."""
+        if self.tail:
+            self.room.left += len(self.tail.data)
+            self.tail = None

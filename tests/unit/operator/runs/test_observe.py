@@ -4,7 +4,7 @@ from typing import Any
 
 from builders import given
 from builders.stage import RUNNING, Scene, attempt_job, attempt_pod, ended, waiting
-from fakes import FakeLogs
+from fake_services import FakeLogs
 from trainyard_operator import names
 from trainyard_operator.engine.errors import NotFound, Unavailable
 from trainyard_operator.engine.objects import JOBS, PODS
