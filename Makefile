@@ -56,8 +56,8 @@ lint: venv ## Lint, check formatting, sizes and generated files
 
 types: venv ## Check types
 	@$(BIN)/mypy
-	@for each in load operator; do MYPYPATH=bench/common:bench/$$each \
-		$(BIN)/mypy --explicit-package-bases bench/common/*.py bench/$$each/*.py || exit 1; done
+	@for each in apiserver load operator; do MYPYPATH=bench/common:bench/$$each:tests \
+		$(BIN)/mypy --explicit-package-bases --follow-imports=silent bench/common/*.py bench/$$each/*.py || exit 1; done
 
 contracts: venv ## Check who imports whom
 	@$(BIN)/lint-imports

@@ -81,7 +81,8 @@ async def _left_alone(_: Scene, __: str, ___: float) -> None:
     """Show what is so without a strike."""
 
 
-async def _deleted(scene: Scene, leader: str, _: float) -> None:
+async def deleted(scene: Scene, leader: str, _: float) -> None:
+    """Delete the leader's pod without grace."""
     path = f"{_path(leader)}?gracePeriodSeconds=0"
     await scene.api.delete(path)
 
@@ -110,7 +111,7 @@ def _path(pod: str) -> str:
 
 WAYS: dict[str, Way] = {
     "left alone": _left_alone,
-    "deleted": _deleted,
+    "deleted": deleted,
     "killed": _killed,
     "cut off": _cut_off,
     "stopped": _stopped,

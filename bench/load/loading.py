@@ -1,16 +1,22 @@
-"""N finished Runs, with Jobs and pods, are there when operators start: first one, then two."""
+"""N finished Runs, with Jobs and pods, are there when operators start: one, two, and two again.
+
+The last time the leader is deleted while it still loads.
+"""
 
 import asyncio
 import time
 
+import handover
 import release
 from figures import Figures, prefixed
 from finished import Finished
+from overlaps import overlap, wrote
 from posting import in_parallel
 from program import say
 from scene import START, Scene, prepared, space
 
 EVERY = 0.5
+LOADS_FOR = 3.0  # of the 15 s or so that 30,000 objects take
 
 
 async def play(n: int, seconds: float) -> Figures:
@@ -35,7 +41,43 @@ async def play(n: int, seconds: float) -> Figures:
             await runs.jobs.moment("real-1", "Job", seconds=START) - asked["real-1"]
         )
         await _stop(scene)
-        return figures | await _start(scene, 2, seconds=seconds)
+        figures |= await _start(scene, 2, seconds=seconds)
+        await _stop(scene)
+        return figures | await _struck(scene)
+
+
+async def _struck(scene: Scene) -> Figures:
+    """Start two, and delete the one that leads while it still loads."""
+    begun = time.time()
+    await release.scale(scene.api, release.OPERATOR, 2)
+    first = await _leader(scene, begun)
+    await asyncio.sleep(LOADS_FOR)
+    await handover.deleted(scene, scene.lease.holder(), 0)
+    struck = time.time()
+    await release.ready_operators(scene.api, 2, seconds=START)
+    end = time.time()
+    found: Figures = {
+        "deleted after it led for, s": struck - first,
+        "longest without a renewal, s": scene.lease.largest_gap(first, end),
+        "changes of leader": len(scene.lease.hand_overs(first, end)),
+        "two wrote, s": overlap(scene.samples.steps(begun, end), wrote),
+        "strike to all Ready, s": end - struck,
+    }
+    say(f"The leader was deleted while it loaded: all Ready {end - struck:.1f} s later")
+    return prefixed("struck", found)
+
+
+async def _leader(scene: Scene, begun: float) -> float:
+    """Wait until one leads; return since when, in Unix seconds.
+
+    Raises:
+        TimeoutError: none did.
+    """
+    async with asyncio.timeout(START):
+        while True:
+            if led := scene.lease.first_after(begun):
+                return led.stamp
+            await asyncio.sleep(EVERY)
 
 
 async def _stop(scene: Scene) -> None:
