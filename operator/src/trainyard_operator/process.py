@@ -57,7 +57,7 @@ class Operator:
         self.settings = settings
         self.access = access
         self.lease = Lease(
-            Kube(access, opened.lease),
+            Kube(access, opened.lease, opened.streams),
             namespace=settings.namespace,
             name=settings.lease_name,
             identity=settings.identity,
@@ -66,7 +66,7 @@ class Operator:
         self.kube = Kube(
             access,
             opened.api,
-            streams=opened.streams,
+            opened.streams,
             time_to_write=self.lease.time_to_write,
             clock=self.clock,
         )
@@ -190,7 +190,7 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with connections.connect(access.ssl_context) as opened:
+    async with connections.connect(access, settings.tracking_url) as opened:
         operator = Operator(settings, access, opened)
         app = probes.application(is_healthy=operator.is_healthy, is_ready=operator.is_ready)
         runner = await probes.serve(app, port=settings.http_port)

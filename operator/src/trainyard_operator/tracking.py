@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import aiohttp
 import orjson
 from trainyard_api.contract import LOG_PLACE_HEADER, TRACKING_API, UPLOAD_OFFSET_HEADER
 
@@ -31,6 +30,7 @@ from trainyard_operator.engine.errors import (
     Unavailable,
     told,
 )
+from trainyard_operator.engine.exchange import Exchange, Request
 from trainyard_operator.metrics import TRACKING_REQUESTS
 from trainyard_operator.names import Log
 
@@ -42,13 +42,14 @@ TURN = 2.0
 # Blocks of a log, and a whole log that becomes an artifact, are megabytes.
 _PATIENCE = 5.0
 _UPLOAD_PATIENCE = 30.0
-_CONNECT = 3.0
 _TOKEN_AGE = 60.0
 # Steady, not doubling, and spread: everybody waits for the same service, and should go on soon
 # after it, but not at once.
 _AGAIN = 5.0
 # The service itself, or the proxy before it, says that it is not there.
 _AWAY = frozenset({502, 503, 504})
+# As answers have them.
+_OFFSET, _PLACE = UPLOAD_OFFSET_HEADER.lower(), LOG_PLACE_HEADER.lower()
 _log = logging.getLogger(__name__)
 
 
@@ -56,25 +57,25 @@ class TrackingClient:
     """The tracking service, as the operator uses it.
 
     Args:
-        session: Without a limit: CALLS and UPLOADS bound it.
+        exchange: With the service at *url*; CALLS and UPLOADS bound what is under way.
         jitter: Returns a number in [0, 1); spreads those who wait.
     """
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        exchange: Exchange,
         *,
         url: str,
         token_file: Path,
         breaker: Breaker | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._session = session
+        self._exchange = exchange
         self._breaker = breaker or Breaker()
         self._jitter = jitter
         self._calls = asyncio.Semaphore(CALLS)
         self._uploads = asyncio.Semaphore(UPLOADS)
-        self._base = url + TRACKING_API
+        self._url = url + TRACKING_API
         self._token_file = token_file
         self._token = ""
         self._read_at = -_TOKEN_AGE
@@ -112,7 +113,7 @@ class TrackingClient:
     async def log_offset(self, log: Log) -> tuple[int, str]:
         """Return how many bytes of a log are there, and the place they end at."""
         _, headers = await self._request("HEAD", _path_of(log))
-        return int(headers.get(UPLOAD_OFFSET_HEADER, "0")), headers.get(LOG_PLACE_HEADER, "")
+        return int(headers.get(_OFFSET, "0")), headers.get(_PLACE, "")
 
     async def append_log(self, log: Log, *, offset: int, reached: str, data: bytes) -> int:
         """Append bytes at an offset; return the new one.
@@ -124,7 +125,7 @@ class TrackingClient:
         given["Content-Type"] = "application/offset+octet-stream"
         path = _path_of(log)
         _, headers = await self._request("PATCH", path, data=data, headers=given, upload=True)
-        return int(headers.get(UPLOAD_OFFSET_HEADER, offset + len(data)))
+        return int(headers.get(_OFFSET, offset + len(data)))
 
     async def _json(
         self, method: str, path: str, body: Json | None = None, *, upload: bool = False
@@ -150,18 +151,15 @@ class TrackingClient:
         patience = _UPLOAD_PATIENCE if upload else _PATIENCE
         async with self._turn(self._uploads if upload else self._calls) as leave:
             sent = {**(headers or {}), **self._authorization()}
-            limits = aiohttp.ClientTimeout(total=patience, sock_connect=_CONNECT)
+            request = Request(method, TRACKING_API + path, patience, sent, body=data)
             try:
-                async with self._session.request(
-                    method, self._base + path, data=data, headers=sent, timeout=limits
-                ) as response:
-                    body = await response.read()
-            except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+                answer = await self._exchange.send(request)
+            except OSError as exc:
                 TRACKING_REQUESTS.labels("<error>", method).inc()
                 raise self._failed(leave, f"{method} {path}: {told(exc)}") from exc
-            TRACKING_REQUESTS.labels(str(response.status), method).inc()
-            self._judge(leave, response.status, body, f"{method} {path}")
-            return body, response.headers
+            TRACKING_REQUESTS.labels(str(answer.status), method).inc()
+            self._judge(leave, answer.status, answer.body, f"{method} {path}")
+            return answer.body, answer.headers
 
     @asynccontextmanager
     async def _turn(self, slots: asyncio.Semaphore) -> AsyncIterator[Pass]:
@@ -213,7 +211,7 @@ class TrackingClient:
     def _unavailable(self) -> Unavailable:
         return Unavailable(
             "TrackingUnavailable",
-            f"The tracking service does not answer at {self._base}: waiting for it",
+            f"The tracking service does not answer at {self._url}: waiting for it",
             after=self._again(),
         )
 

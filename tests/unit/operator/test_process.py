@@ -56,7 +56,7 @@ async def scene(monkeypatch: Any) -> AsyncIterator[Scene]:
     monkeypatch.setattr(process.Informer, "load_surely", _nothing)
     monkeypatch.setattr(process.Informer, "follow", _for_ever)
     monkeypatch.setattr(process.watch, "watch", _nothing)
-    async with connections.connect(None) as opened:
+    async with connections.connect(Access("http://api"), "http://tracking") as opened:
         yield Scene(opened)
 
 

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from trainyard_operator import tracking
 from trainyard_operator.engine import connections
+from trainyard_operator.engine.access import Access
 from trainyard_operator.engine.breaker import Breaker
 from trainyard_operator.engine.errors import Unavailable
 from trainyard_operator.names import Log
@@ -57,7 +58,7 @@ async def scene() -> AsyncIterator[Scene]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with connections.connect(None) as opened:
+    async with connections.connect(Access(url), url) as opened:
         breaker = Breaker(monotonic=lambda: clock[0], jitter=lambda: 0.0)
         client = TrackingClient(
             opened.tracking, url=url, token_file=Path("/none"), breaker=breaker, jitter=lambda: 0.5

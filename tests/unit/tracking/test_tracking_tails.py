@@ -8,6 +8,7 @@ import pytest
 from builders.tracking import OPERATOR, FileObjects, bearer
 from builders.tracking_attempts import API, Run
 from trainyard_operator.engine import connections
+from trainyard_operator.engine.access import Access
 from trainyard_operator.engine.errors import Conflict
 from trainyard_operator.logs.tail import Tail
 from trainyard_operator.runs.effects import FollowLog
@@ -169,9 +170,10 @@ async def test_a_tail_as_the_operator_sends_it_is_what_the_service_takes(
     token.write_text(OPERATOR)
     call = FollowLog("team", "fit", run.id, 1, "fit-a1-2-x", "uid", index=2)
     logs = [1, Tail(call, 0, PLACE, b"\xff\x00\n").told()]
+    url = run.world.url
     body = {"status": "FINISHED", "endTime": 5, "parameters": {}, "logs": logs}
-    async with connections.connect(None) as opened:
-        client = TrackingClient(opened.tracking, url=run.world.url, token_file=token)
+    async with connections.connect(Access(url), url) as opened:
+        client = TrackingClient(opened.tracking, url=url, token_file=token)
         await client.append_log(call.log, offset=0, reached="elsewhere", data=b"other\n")
         with pytest.raises(Conflict, match="The log of attempt 1-2 has 6 bytes"):
             await client.finish_run("team", run.id, body)

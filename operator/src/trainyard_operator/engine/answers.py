@@ -27,7 +27,7 @@ def error_of(code: int, body: bytes, headers: Mapping[str, str]) -> OperatorErro
         return Terminal("InvalidSpec", message)
     if code == 403:
         return _forbidden(message)
-    after = headers.get("Retry-After", "")
+    after = headers.get("retry-after", "")
     delay = timedelta(seconds=int(after)) if after.isdigit() else None
     return Unavailable(
         "APIServerUnavailable", message or f"the API server answered {code}", after=delay

@@ -12,44 +12,55 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from trainyard_operator.engine.access import Access
+from trainyard_operator.engine.exchange import Exchange
+
+_LEASE = 2
 _API = 64
+_TRACKING = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """One session per purpose.
+    """One set per purpose.
 
     Attributes:
         lease: Renewing the lease.
         api: Reads and writes of the API server.
-        streams: Watches, and log streams of pods: one per informer and per follower.
         tracking: The tracking service; TrackingClient bounds its own calls.
+        streams: Watches, and log streams of pods: one per informer and per follower.
     """
 
-    lease: aiohttp.ClientSession
-    api: aiohttp.ClientSession
+    lease: Exchange
+    api: Exchange
+    tracking: Exchange
     streams: aiohttp.ClientSession
-    tracking: aiohttp.ClientSession
 
 
 @contextlib.asynccontextmanager
-async def connect(context: ssl.SSLContext | None) -> AsyncIterator[Connections]:
-    """Open the sessions of one process; close them afterwards."""
-    async with (
-        session(context, limit=2) as lease,
-        session(context, limit=_API) as api,
-        session(context) as streams,
-        session(None) as tracking,
-    ):
-        yield Connections(lease=lease, api=api, streams=streams, tracking=tracking)
+async def connect(access: Access, tracking: str) -> AsyncIterator[Connections]:
+    """Open the connections of one process; close them afterwards.
+
+    Args:
+        tracking: The tracking service's URL.
+    """
+    server, context = access.server, access.ssl_context
+    exchanges = (
+        Exchange(server, context, limit=_LEASE),
+        Exchange(server, context, limit=_API),
+        Exchange(tracking, None, limit=_TRACKING),
+    )
+    try:
+        async with session(context) as streams:
+            yield Connections(*exchanges, streams=streams)
+    finally:
+        for each in exchanges:
+            each.close()
 
 
 def session(
-    context: ssl.SSLContext | None,
-    *,
-    limit: int = 0,
-    headers: dict[str, str] | None = None,
+    context: ssl.SSLContext | None, *, headers: dict[str, str] | None = None
 ) -> aiohttp.ClientSession:
-    """Open a session of *limit* connections; 0 is no limit."""
-    connector = aiohttp.TCPConnector(limit=limit, ssl=context or True)
+    """Open a session for streams, of connections without a limit."""
+    connector = aiohttp.TCPConnector(limit=0, ssl=context or True)
     return aiohttp.ClientSession(connector=connector, headers=headers, trust_env=False)

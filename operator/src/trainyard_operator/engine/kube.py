@@ -36,6 +36,7 @@ from trainyard_operator.engine.access import Access
 from trainyard_operator.engine.answers import parsed
 from trainyard_operator.engine.clock import ServerClock
 from trainyard_operator.engine.errors import Conflict, NotFound, Terminal, Unavailable
+from trainyard_operator.engine.exchange import Exchange, Request
 from trainyard_operator.engine.ownership import is_same, name_taken, unlabelled
 from trainyard_operator.engine.plan import Object, Ref
 from trainyard_operator.engine.transport import JSON, Transport
@@ -74,7 +75,7 @@ def path_of(api_version: str, kind: str, namespace: str = "", name: str = "") ->
 
 
 class Kube:
-    """A small client: JSON in, JSON out, pooled sessions.
+    """A small client: JSON in, JSON out.
 
     Args:
         streams: A session for watches and logs, which may be as many as programs that run.
@@ -87,16 +88,16 @@ class Kube:
     def __init__(
         self,
         access: Access,
-        session: aiohttp.ClientSession,
+        exchange: Exchange,
+        streams: aiohttp.ClientSession,
         *,
-        streams: aiohttp.ClientSession | None = None,
         on_written: Callable[[Object], None] = lambda _: None,
         time_to_write: Callable[[], float] = lambda: _PATIENCE,
         clock: ServerClock | None = None,
     ) -> None:
         self._transport = Transport(access, clock or ServerClock())
-        self._session = session
-        self._streams = streams or session
+        self._exchange = exchange
+        self._streams = streams
         self.on_written = on_written
         self._time_to_write = time_to_write
 
@@ -178,8 +179,7 @@ class Kube:
             total=None, connect=_PATIENCE, sock_connect=5, sock_read=_SILENCE
         )
         path, rest = path_of(api_version, kind, namespace), b""
-        async with self._transport.request(
-            "GET",
+        async with self._transport.stream(
             path,
             session=self._streams,
             params={**query, **params},
@@ -331,8 +331,8 @@ class Kube:
             total=None, connect=_PATIENCE, sock_connect=5, sock_read=silence
         )
         path = path_of("v1", "Pod", namespace, pod) + "/log"
-        async with self._transport.request(
-            "GET", path, session=self._streams, params=params, limits=limits
+        async with self._transport.stream(
+            path, session=self._streams, params=params, limits=limits
         ) as response:
             yield response.content
 
@@ -350,17 +350,12 @@ class Kube:
         data = orjson.dumps(body) if body is not None else None
         if method != "GET":
             patience = min(patience, self._left(f"{method} {path}"))
-        async with self._transport.request(
-            method,
-            path,
-            session=self._session,
-            data=data,
-            content_type=content_type,
-            params=params or {},
-            accept=accept,
-            limits=aiohttp.ClientTimeout(total=patience, sock_connect=min(patience, 5)),
-        ) as response:
-            return parsed(await response.read(), f"{method} {path}")
+        headers = self._transport.headers(accept=accept)
+        if data is not None:
+            headers["Content-Type"] = content_type
+        request = Request(method, path, patience, headers, params, data)
+        answer = await self._transport.ask(self._exchange, request)
+        return parsed(answer.body, f"{method} {path}")
 
     def _left(self, what: str) -> float:
         """Return the seconds that a write may take.

@@ -9,7 +9,9 @@ import aiohttp
 from trainyard_operator.engine.access import Access
 from trainyard_operator.engine.answers import error_of
 from trainyard_operator.engine.clock import ServerClock
+from trainyard_operator.engine.connection import Answer
 from trainyard_operator.engine.errors import Unavailable, told
+from trainyard_operator.engine.exchange import Exchange, Request
 from trainyard_operator.metrics import REST_REQUESTS
 
 JSON = "application/json"
@@ -26,37 +28,54 @@ class Transport:
     access: Access
     clock: ServerClock
 
+    def headers(self, *, accept: str) -> dict[str, str]:
+        """Return the headers that every request has."""
+        return {**self.access.headers(), "Accept": accept}
+
+    async def ask(self, exchange: Exchange, request: Request) -> Answer:
+        """Send a request and return its answer; what is no success is raised.
+
+        Raises:
+            OperatorError: As the answer says, or Unavailable if there is none.
+        """
+        try:
+            answer = await exchange.send(request)
+        except OSError as exc:
+            raise _no_answer(request.method, request.path, exc) from exc
+        REST_REQUESTS.labels(str(answer.status), request.method).inc()
+        self.clock.heard(answer.headers.get("date"))
+        if answer.status >= 400:
+            raise error_of(answer.status, answer.body, answer.headers)
+        return answer
+
     @asynccontextmanager
-    async def request(
+    async def stream(
         self,
-        method: str,
         path: str,
         *,
         session: aiohttp.ClientSession,
         params: Mapping[str, str],
         limits: aiohttp.ClientTimeout,
-        data: bytes | None = None,
-        content_type: str = "",
         accept: str = JSON,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request; what is no success is raised.
+        """Open an answer that comes bit by bit; what is no success is raised.
 
         Raises:
             OperatorError: As the answer says, or Unavailable if there is none.
         """
-        headers = {**self.access.headers(), "Accept": accept}
-        if data is not None:
-            headers["Content-Type"] = content_type
+        headers = self.headers(accept=accept)
         url = self.access.server + path
         try:
-            async with session.request(
-                method, url, params=params, data=data, headers=headers, timeout=limits
-            ) as response:
-                REST_REQUESTS.labels(str(response.status), method).inc()
+            async with session.get(url, params=params, headers=headers, timeout=limits) as response:
+                REST_REQUESTS.labels(str(response.status), "GET").inc()
                 self.clock.heard(response.headers.get("Date"))
                 if response.status >= 400:
                     raise error_of(response.status, await response.read(), response.headers)
                 yield response
         except (aiohttp.ClientError, TimeoutError) as exc:
-            REST_REQUESTS.labels("<error>", method).inc()
-            raise Unavailable("APIServerUnavailable", f"{method} {path}: {told(exc)}") from exc
+            raise _no_answer("GET", path, exc) from exc
+
+
+def _no_answer(method: str, path: str, exc: Exception) -> Unavailable:
+    REST_REQUESTS.labels("<error>", method).inc()
+    return Unavailable("APIServerUnavailable", f"{method} {path}: {told(exc)}")

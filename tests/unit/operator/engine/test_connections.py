@@ -79,9 +79,11 @@ async def test_the_lease_and_writes_go_on_beside_300_log_streams(
 ) -> None:
     monkeypatch.setattr(leases, "EVERY", 0)
     made, access = server
-    async with connections.connect(None) as opened:
-        lease = Lease(Kube(access, opened.lease), namespace="n", name="l", identity="a")
-        kube = Kube(access, opened.api, streams=opened.streams, time_to_write=lease.time_to_write)
+    async with connections.connect(access, "http://tracking") as opened:
+        lease = Lease(
+            Kube(access, opened.lease, opened.streams), namespace="n", name="l", identity="a"
+        )
+        kube = Kube(access, opened.api, opened.streams, time_to_write=lease.time_to_write)
         assert await lease.try_acquire()
         opening = [_open(kube, n) for n in range(300)]
         async with asyncio.timeout(20):
@@ -109,8 +111,8 @@ async def _open(kube: Kube, n: int) -> Any:
 
 async def test_who_has_no_time_left_to_write_sends_nothing(server: tuple[Server, Access]) -> None:
     made, access = server
-    async with connections.connect(None) as opened:
-        kube = Kube(access, opened.api, time_to_write=lambda: 0.0)
+    async with connections.connect(access, "http://tracking") as opened:
+        kube = Kube(access, opened.api, opened.streams, time_to_write=lambda: 0.0)
         with pytest.raises(Unavailable, match="lease"):
             await kube.delete(POD)
 
@@ -128,8 +130,8 @@ async def test_events_are_read_however_they_are_cut_and_however_long_they_are(
     server: tuple[Server, Access],
 ) -> None:
     made, access = server
-    async with connections.connect(None) as opened:
-        kube = Kube(access, opened.api, streams=opened.streams)
+    async with connections.connect(access, "http://tracking") as opened:
+        kube = Kube(access, opened.api, opened.streams)
         watching = kube.watch("v1", "Pod", "t", since=7, labelSelector="a=b")
         seen = [event async for events in watching for event in events]
 
