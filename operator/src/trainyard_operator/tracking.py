@@ -99,7 +99,8 @@ class TrackingClient:
 
     async def active_runs(self, namespace: str) -> list[Json]:
         """Return {runID, name} of unfinished runs that the operator made."""
-        answer = await self._json("GET", f"/namespaces/{namespace}/runs?state=active")
+        path = f"/namespaces/{namespace}/runs"
+        answer = await self._json("GET", path, params={"state": "active"})
         return list(answer["runs"])
 
     async def summary(self, namespace: str, run_id: str) -> Json:
@@ -128,11 +129,19 @@ class TrackingClient:
         return int(headers.get(_OFFSET, offset + len(data)))
 
     async def _json(
-        self, method: str, path: str, body: Json | None = None, *, upload: bool = False
+        self,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        *,
+        params: Mapping[str, str] | None = None,
+        upload: bool = False,
     ) -> Json:
         data = orjson.dumps(body) if body is not None else None
         headers = {"Content-Type": "application/json"} if body is not None else {}
-        answer, _ = await self._request(method, path, data=data, headers=headers, upload=upload)
+        answer, _ = await self._request(
+            method, path, params=params, data=data, headers=headers, upload=upload
+        )
         try:
             parsed: Json = orjson.loads(answer) if answer else {}
         except orjson.JSONDecodeError as exc:
@@ -144,6 +153,7 @@ class TrackingClient:
         method: str,
         path: str,
         *,
+        params: Mapping[str, str] | None = None,
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         upload: bool = False,
@@ -151,7 +161,7 @@ class TrackingClient:
         patience = _UPLOAD_PATIENCE if upload else _PATIENCE
         async with self._turn(self._uploads if upload else self._calls) as leave:
             sent = {**(headers or {}), **self._authorization()}
-            request = Request(method, TRACKING_API + path, patience, sent, body=data)
+            request = Request(method, TRACKING_API + path, patience, sent, params, data)
             try:
                 answer = await self._exchange.send(request)
             except OSError as exc:

@@ -174,6 +174,7 @@ async def test_a_tail_as_the_operator_sends_it_is_what_the_service_takes(
     body = {"status": "FINISHED", "endTime": 5, "parameters": {}, "logs": logs}
     async with connections.connect(Access(url), url) as opened:
         client = TrackingClient(opened.tracking, url=url, token_file=token)
+        assert run.id in [each["runID"] for each in await client.active_runs("team")]
         await client.append_log(call.log, offset=0, reached="elsewhere", data=b"other\n")
         with pytest.raises(Conflict, match="The log of attempt 1-2 has 6 bytes"):
             await client.finish_run("team", run.id, body)
