@@ -10,7 +10,7 @@ KUBECONFIG_FILE = $(shell $(CLUSTER) kubeconfig)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv cluster images install quickstart down clean fmt lint types contracts generate \
-	test test-unit test-apiserver test-chart test-docs test-e2e bench-operator bench-load bench-apiserver
+	test test-unit test-apiserver test-chart test-docs test-e2e bench-operator bench-load bench-apiserver bench-tracking
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -56,7 +56,7 @@ lint: venv ## Lint, check formatting, sizes and generated files
 
 types: venv ## Check types
 	@$(BIN)/mypy
-	@for each in apiserver load operator; do MYPYPATH=bench/common:bench/$$each:tests \
+	@for each in apiserver load operator tracking; do MYPYPATH=bench/common:bench/load:bench/$$each:tests \
 		$(BIN)/mypy --explicit-package-bases --follow-imports=silent bench/common/*.py bench/$$each/*.py || exit 1; done
 
 contracts: venv ## Check who imports whom
@@ -89,6 +89,9 @@ bench-operator: install ## 500 Runs on fake nodes against as many bare Jobs
 
 bench-load: install ## The operator with 1,000 Runs live, without tracking, without a leader (an hour)
 	@$(BIN)/python bench/load/run.py all
+
+bench-tracking: install ## 60 clients, files of 10 GiB, searches and a publish at once (15 minutes)
+	@$(BIN)/python bench/tracking/run.py
 
 bench-apiserver: venv ## What a Run's requests cost the API server (5 minutes, needs no cluster)
 	@$(BIN)/python bench/apiserver/run.py
