@@ -170,6 +170,6 @@ def test_who_finds_a_lane_full_is_told_when_to_ask_again(
     headers = bearer(OPERATOR, **{"X-MLFLOW-WORKSPACE": "team"})
     answer = world.client.request(method, path, headers=headers)
 
-    assert answer.status_code == 503
-    assert answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
+    assert answer.status_code == 429
+    assert answer.json()["error_code"] == "RESOURCE_EXHAUSTED"
     assert 10 <= int(answer.headers["Retry-After"]) <= 30

@@ -8,6 +8,8 @@ from builders.tracking import OPERATOR, SCIENTIST, STRANGER, VIEWER, bearer
 from trainyard_tracking.auth.rules import Access
 
 OPEN = {"/health", "/api/trainyard/v1/health", "/metrics"}
+# Of MLflow 3.18 on, so that rules for them may be of no route.
+NEWER = {"/api/3.0/mlflow/skills"}
 
 
 def routes(world) -> Iterator[tuple[str, str]]:
@@ -55,7 +57,7 @@ def test_every_rule_is_of_a_route(world):
     unused = [
         row.template
         for row in world.service.table.rows
-        if row.template not in known
+        if row.template not in known | NEWER
         and not (row.prefix and any(path.startswith(row.template) for path in known))
     ]
 

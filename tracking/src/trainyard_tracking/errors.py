@@ -9,8 +9,8 @@ TrackingError
     ├── Conflict            409
     ├── TooLarge            413
     ├── Unprocessable       422
-    └── Unavailable         503
-        └── Busy            503, and when to ask again
+    ├── Unavailable         503
+    └── Busy                429, and when to ask again
 """
 
 from typing import ClassVar
@@ -89,8 +89,14 @@ class Unavailable(Refused):
     code = "TEMPORARILY_UNAVAILABLE"
 
 
-class Busy(Unavailable):
-    """More is asked than can be answered; nothing was done."""
+class Busy(Refused):
+    """More is asked than can be answered; nothing was done.
+
+    Not a 503: that may come after a write, so that MLflow's clients from 3.18 on send none again.
+    """
+
+    status = 429
+    code = "RESOURCE_EXHAUSTED"
 
     def __init__(self, message: str, again: int) -> None:
         super().__init__(message)

@@ -232,6 +232,7 @@ OFF = tuple(
         f"{_V3}/mcp-servers",
         f"{_V3}/prompt-optimization",
         f"{_V3}/scorer/",
+        f"{_V3}/skills",
     )
 )
 
