@@ -30,7 +30,9 @@ def documents() -> Iterator[tuple[str, Object]]:
 
 DOCUMENTS = [*documents()]
 OURS = [(where, each) for where, each in DOCUMENTS if GROUP in str(each.get("apiVersion"))]
-VALUES = [(where, each) for where, each in DOCUMENTS if "kind" not in each]
+# What has no kind is Helm's values, or Kustomize's configuration.
+KINDLESS = [(where, each) for where, each in DOCUMENTS if "kind" not in each]
+VALUES = [(where, each) for where, each in KINDLESS if "nameReference" not in each]
 
 
 def named(case: Any) -> str | None:
