@@ -39,6 +39,7 @@ Store = Any
 _MOST_METRICS = 1000
 _KNOWN_SECONDS = 5.0
 _MOST_PLACES = 10_000
+_DEFAULT = "Default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,23 @@ def _place(namespace: str, name: str) -> _Place:
         _places.clear()
     _places[namespace, name] = place
     return place
+
+
+def default_experiment(namespace: str) -> str:
+    """Give the id of a namespace's experiment Default, making it if there never was one."""
+    known = _places.get((namespace, _DEFAULT))
+    if known is None or known.known_until <= time.monotonic():
+        with _workspace(namespace) as store:
+            found = store.get_experiment_by_name(_DEFAULT)
+        # One that was deleted stays so: MLflow then says so.
+        if found is not None:
+            return str(found.experiment_id)
+    return _place(namespace, _DEFAULT).experiment_id
+
+
+def forget_places() -> None:
+    """Ask the database again: experiments are another namespace's."""
+    _places.clear()
 
 
 def _experiment(namespace: str, name: str) -> Any:

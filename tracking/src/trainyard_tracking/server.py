@@ -46,11 +46,13 @@ from trainyard_tracking.metrics import Measured
 from trainyard_tracking.mlflow_env import REGISTRY_URI, WORKSPACES_URI
 from trainyard_tracking.objects import Objects
 from trainyard_tracking.queued import Queued
+from trainyard_tracking.recording import forget_places
 from trainyard_tracking.registry.resources import Resources
 from trainyard_tracking.registry.store import TrainyardStore
 from trainyard_tracking.reviews import Reviews
-from trainyard_tracking.sources import Sources
+from trainyard_tracking.sources import Sources, forget_artifact_roots
 from trainyard_tracking.store import RunStore
+from trainyard_tracking.tenants import Tenants
 from trainyard_tracking.watching import Cache, Watcher
 from trainyard_tracking.workspaces import Namespaces
 
@@ -97,7 +99,8 @@ def compose(outside: Outside) -> Service:
     _register(
         TrainyardStore(resources, sources), Namespaces(namespaces, reviews, own=outside.namespace)
     )
-    ledger = Ledger(_open_stores(outside.database_url))
+    engine = _open_stores(outside.database_url)
+    ledger = Ledger(engine)
     outside.spool.mkdir(parents=True, exist_ok=True)
     services = Services(
         ledger=ledger,
@@ -108,7 +111,10 @@ def compose(outside: Outside) -> Service:
         spool=outside.spool,
     )
     table = Table((*PRIVATE_ROWS, *MLFLOW_ROWS))
-    gate = Gate(table, outside.key, ledger, reviews, Ownership(resources))
+    ownership = Ownership(resources)
+    forget = (ownership.forget, ledger.forget_all, forget_places, forget_artifact_roots)
+    tenants = Tenants(engine, namespaces, outside.kube, forget)
+    gate = Gate(table, outside.key, ledger, reviews, ownership, tenants)
     lanes = Lanes()
     mlflow = _mlflow(lanes)
     app = Measured(Door(_Inside(private_app(services), mlflow), gate, lanes))

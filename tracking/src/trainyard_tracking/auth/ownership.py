@@ -14,6 +14,7 @@ from mlflow.entities.entity_type import EntityAssociationType
 from mlflow.server.handlers import _get_tracking_store
 from mlflow.store.tracking.dbmodels.models import (
     SqlEntityAssociation,
+    SqlExperiment,
     SqlLoggedModel,
     SqlTag,
     SqlTraceInfo,
@@ -51,6 +52,18 @@ class Ownership:
     registered: Registered
     _known: set[tuple[str, str]] = field(default_factory=set)
 
+    def has_experiment(self, namespace: str, experiment: str) -> bool:
+        """Tell whether an experiment, deleted or not, is one of the namespace."""
+        key = (namespace, f"experiment {experiment}")
+        if key not in self._known and not _is_in(namespace, experiment):
+            return False
+        self._note(key)
+        return True
+
+    def forget(self) -> None:
+        """Ask the database again: experiments are another namespace's."""
+        self._known.clear()
+
     def has_run(self, identity: RunIdentity, run_id: str) -> bool:
         if run_id == identity.run_id:
             return True
@@ -87,10 +100,13 @@ class Ownership:
             return True
         if not ask():
             return False
+        self._note(key)
+        return True
+
+    def _note(self, key: tuple[str, str]) -> None:
         if len(self._known) >= _MOST:
             self._known.clear()
         self._known.add(key)
-        return True
 
     def _descends(self, identity: RunIdentity, run_id: str) -> bool:
         current: str | None = run_id
@@ -131,6 +147,14 @@ class Ownership:
 def _session() -> Iterator[Any]:
     with _get_tracking_store().ManagedSessionMaker(read_only=True) as session:
         yield session
+
+
+def _is_in(namespace: str, experiment: str) -> bool:
+    if not (experiment.isascii() and experiment.isdecimal()) or len(experiment) > 18:
+        return False
+    with _session() as session:
+        query = session.query(SqlExperiment.workspace).filter_by(experiment_id=int(experiment))
+        return bool(query.scalar() == namespace)
 
 
 def _is_earlier(run_id: str) -> bool:
