@@ -32,7 +32,9 @@ def private_routes(world) -> Iterator[tuple[str, str]]:
 
 
 def shape(path: str) -> str:
-    several = re.sub(r"<path:[^>]*>|\{[^}]*:path\}", "{...}", path.replace("/ajax-api/", "/api/", 1))
+    several = re.sub(
+        r"<path:[^>]*>|\{[^}]*:path\}", "{...}", path.replace("/ajax-api/", "/api/", 1)
+    )
     return re.sub(r"<[^>]*>|\{[^}.]+\}", "{}", several)
 
 

@@ -26,8 +26,8 @@ Answer = Reply | None
 NO_UPLOAD = _UnsupportedMultipartUploadException.MESSAGE
 NO_DOWNLOAD = _UnsupportedMultipartDownloadException.MESSAGE
 _DECODINGS = 5
-# Of experiment, run and `artifacts`: what is deleted is of one run, model or trace.
-_FEWEST_DELETED = 3
+# Experiment, run and `artifacts`: what is changed is of one run, model or trace.
+_FEWEST_CHANGED = 3
 _ATTEMPT = re.compile("a[0-9]+")
 _LOGS = ["artifacts", "logs"]
 
@@ -93,9 +93,10 @@ def _require_in_namespace(path: str, call: Call, own: Ownership) -> None:
         raise Forbidden(
             f"Artifact path {path!r} is not below an experiment of namespace {call.namespace}"
         )
-    if call.method == "DELETE" and len(segments) < _FEWEST_DELETED:
+    if call.method in {"PUT", "DELETE"} and len(segments) < _FEWEST_CHANGED:
         raise Forbidden(
-            f"Artifact path {path} holds the files of more than one run: delete those of one"
+            f"Artifact path {path} is of more than one run: change EXPERIMENT/RUN/artifacts/… or"
+            " EXPERIMENT/models/MODEL/…"
         )
 
 

@@ -5,6 +5,7 @@ or trace is its source run's. Only a yes is remembered: a no may become a yes.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,9 @@ from trainyard_tracking.recording import descendants
 TRACE_RUN_KEY = "mlflow.sourceRun"
 _DEEPEST = 20
 _MOST = 100_000
+_EXPERIMENT = re.compile("0|[1-9][0-9]{0,9}")
+_MOST_EXPERIMENTS = 2**31 - 1
+"""What the database's column holds."""
 
 
 class Registered(Protocol):
@@ -150,10 +154,11 @@ def _session() -> Iterator[Any]:
 
 
 def _is_in(namespace: str, experiment: str) -> bool:
-    if not (experiment.isascii() and experiment.isdecimal()) or len(experiment) > 18:
+    number = int(experiment) if _EXPERIMENT.fullmatch(experiment) else _MOST_EXPERIMENTS + 1
+    if number > _MOST_EXPERIMENTS:
         return False
     with _session() as session:
-        query = session.query(SqlExperiment.workspace).filter_by(experiment_id=int(experiment))
+        query = session.query(SqlExperiment.workspace).filter_by(experiment_id=number)
         return bool(query.scalar() == namespace)
 
 
