@@ -28,6 +28,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 from trainyard_api.contract import TRACKING_API
 
+from trainyard_tracking.answers import answer_clearly
 from trainyard_tracking.api.app import Services, private_app, refused
 from trainyard_tracking.auth.gate import Gate
 from trainyard_tracking.auth.middleware import Door
@@ -96,9 +97,8 @@ def compose(outside: Outside) -> Service:
     sources = Sources(resources, outside.objects)
     namespaces = Cache("namespaces")
     reviews = Reviews(outside.kube)
-    _register(
-        TrainyardStore(resources, sources), Namespaces(namespaces, reviews, own=outside.namespace)
-    )
+    workspaces = Namespaces(namespaces, reviews, own=outside.namespace)
+    _register(TrainyardStore(resources, sources), workspaces)
     engine = _open_stores(outside.database_url)
     ledger = Ledger(engine)
     outside.spool.mkdir(parents=True, exist_ok=True)
@@ -114,6 +114,7 @@ def compose(outside: Outside) -> Service:
     ownership = Ownership(resources)
     forget = (ownership.forget, ledger.forget_all, forget_places, forget_artifact_roots)
     tenants = Tenants(engine, namespaces, outside.kube, forget)
+    workspaces.require = tenants.require
     gate = Gate(table, outside.key, ledger, reviews, ownership, tenants)
     lanes = Lanes()
     mlflow = _mlflow(lanes)
@@ -130,6 +131,7 @@ def _mlflow(lanes: Lanes) -> FastAPI:
     (flask,) = (route for route in app.routes if isinstance(route, Mount) and not route.path)
     flask.app = Queued(flask.app, lanes)
     app.add_exception_handler(Refused, refused)
+    answer_clearly(flask_app)
     return app
 
 
