@@ -101,13 +101,14 @@ def _place(namespace: str, name: str) -> _Place:
 def default_experiment(namespace: str) -> str:
     """Give the id of a namespace's experiment Default, making it if there never was one."""
     known = _places.get((namespace, _DEFAULT))
-    if known is None or known.known_until <= time.monotonic():
-        with _workspace(namespace) as store:
-            found = store.get_experiment_by_name(_DEFAULT)
-        # One that was deleted stays so: MLflow then says so.
-        if found is not None:
-            return str(found.experiment_id)
-    return _place(namespace, _DEFAULT).experiment_id
+    if known is not None and known.known_until > time.monotonic():
+        return known.experiment_id
+    with _workspace(namespace) as store:
+        found = store.get_experiment_by_name(_DEFAULT)
+    if found is None or found.lifecycle_stage != LifecycleStage.DELETED:
+        return _place(namespace, _DEFAULT).experiment_id
+    # It stays deleted; MLflow says so.
+    return str(found.experiment_id)
 
 
 def forget_places() -> None:
