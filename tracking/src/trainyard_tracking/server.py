@@ -30,6 +30,7 @@ from trainyard_api.contract import TRACKING_API
 
 from trainyard_tracking.answers import answer_clearly
 from trainyard_tracking.api.app import Services, private_app, refused
+from trainyard_tracking.attempts import index_parents
 from trainyard_tracking.auth.gate import Gate
 from trainyard_tracking.auth.middleware import Door
 from trainyard_tracking.auth.mlflow_rules import MLFLOW_ROWS
@@ -100,6 +101,7 @@ def compose(outside: Outside) -> Service:
     workspaces = Namespaces(namespaces, reviews, own=outside.namespace)
     _register(TrainyardStore(resources, sources), workspaces)
     engine = _open_stores(outside.database_url)
+    index_parents(engine)
     ledger = Ledger(engine)
     outside.spool.mkdir(parents=True, exist_ok=True)
     services = Services(

@@ -23,6 +23,7 @@ class Call:
         body: The JSON object of the request, if the rule asked for it; a rule may change it.
         headers: Headers to set in place of the caller's.
         is_in_namespace: Whether it is about what is in the namespace, not about the service.
+        narrowed: Whether a search may find only what is of the Run that asks.
     """
 
     method: str
@@ -34,6 +35,7 @@ class Call:
     headers: dict[str, str] = field(default_factory=dict)
     raw: bytes = b""
     is_in_namespace: bool = True
+    narrowed: bool = False
 
     def values(self, *names: str) -> list[str]:
         """Collect what the named fields hold, in query and body, without empty ones."""

@@ -14,6 +14,7 @@ from trainyard_tracking.auth.call import Call, Reply
 from trainyard_tracking.auth.default_scope import DEFAULT, use_own_default
 from trainyard_tracking.auth.ownership import Ownership
 from trainyard_tracking.auth.rules import Access, Match, Rule, Table
+from trainyard_tracking.auth.trace_places import without_places
 from trainyard_tracking.errors import Forbidden, NotSupported, Unauthenticated
 from trainyard_tracking.identity import (
     DeploymentIdentity,
@@ -31,6 +32,7 @@ _MISSING = (
     "This needs a token. In a Run's pod MLFLOW_TRACKING_TOKEN is set; from outside use"
     " `trainyard proxy`, or send `Authorization: Bearer $(kubectl create token NAME)`"
 )
+_TRACES = "/traces"
 OPERATOR_RIGHT = Permission(RUNS, OPERATE_VERB)
 
 
@@ -74,6 +76,8 @@ class Gate:
             self._permit(rule, call, who)
         if call.is_in_namespace:
             self.tenants.require(call.namespace)
+        if _TRACES in match.template:
+            without_places(call)
         if rule.path is not None:
             check_path(call, rule.path, who, self.ownership)
         if isinstance(who, Person):

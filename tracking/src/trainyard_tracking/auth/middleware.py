@@ -23,6 +23,7 @@ from trainyard_tracking.auth.rules import Access, Match
 from trainyard_tracking.errors import Forbidden, Refused
 from trainyard_tracking.identity import Identity, RunIdentity
 from trainyard_tracking.lanes import Lane, Lanes, put
+from trainyard_tracking.narrowing import NARROWED, Family
 
 _log = logging.getLogger(__name__)
 
@@ -103,6 +104,8 @@ class Door:
         stated = headers.get(b"content-length", b"0").decode("latin-1")
         call.raw = await read(receive, stated, largest(match.template), share)
         reply, body = await lane.run(self._decide, match, call, who)
+        if call.narrowed and isinstance(who, RunIdentity):
+            NARROWED.set(Family(who.run_id, who.namespace))
         _rewrite_head(scope, call)
         _set_header(scope, b"content-length", str(len(body)))
         return reply, _again(body, receive)

@@ -28,8 +28,8 @@ from trainyard_tracking.auth.run_scope import (
     own_experiment_made,
     own_experiments,
     own_logged_model,
-    own_models_found,
     own_run,
+    own_run_inputs,
     own_run_outputs,
     own_run_updated,
     own_run_written,
@@ -93,7 +93,7 @@ RUNS = (
     row("POST", f"{_V2}/runs/delete-tag", "update runs", own_run_written),
     row("POST", f"{_V2}/runs/set-tag", "update runs", own_run_written),
     row("POST", f"{_V2}/runs/log-batch", "update runs", own_run_written),
-    row("POST", f"{_V2}/runs/log-inputs", "update runs", own_run_written),
+    row("POST", f"{_V2}/runs/log-inputs", "update runs", own_run_inputs),
     row("POST", f"{_V2}/runs/log-metric", "update runs", own_run_written),
     row("POST", f"{_V2}/runs/log-model", "update runs", own_run_written),
     row("POST", f"{_V2}/runs/log-parameter", "update runs", own_run_written),
@@ -109,7 +109,7 @@ RUNS = (
 )
 
 LOGGED_MODELS = (
-    row("POST", f"{_V2}/logged-models/search", "list runs", own_models_found),
+    row("POST", f"{_V2}/logged-models/search", "list runs", own_runs_found),
     row("POST", f"{_V2}/logged-models", "update runs", new_logged_model),
     row(
         "GET",

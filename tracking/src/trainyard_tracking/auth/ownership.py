@@ -27,7 +27,6 @@ from mlflow.utils.workspace_context import ServerWorkspaceContext
 from trainyard_api.attempts import ATTEMPT_OF_TAG
 
 from trainyard_tracking.identity import RunIdentity
-from trainyard_tracking.recording import descendants
 
 TRACE_RUN_KEY = "mlflow.sourceRun"
 _DEEPEST = 20
@@ -93,10 +92,6 @@ class Ownership:
     def claim_trace(self, identity: RunIdentity, trace_id: str) -> None:
         """Note that a new trace is the Run's: its spans may come before its description."""
         self._remember(identity, trace_id, lambda: True)
-
-    def runs(self, identity: RunIdentity) -> list[str]:
-        """List the Run's own MLflow run and all below it."""
-        return [identity.run_id, *descendants(identity.run_id, identity.namespace)]
 
     def _remember(self, identity: RunIdentity, thing: str, ask: Callable[[], bool]) -> bool:
         key = (identity.run_id, thing)
