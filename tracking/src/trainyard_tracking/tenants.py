@@ -55,6 +55,8 @@ class Tenants:
             Unavailable: the cluster would have to be asked, and is away.
         """
         found = self._find(namespace)
+        if found is None:
+            return
         uid = str(found["metadata"].get("uid", ""))
         if self._known.get(namespace) == uid:
             return
@@ -62,7 +64,8 @@ class Tenants:
             self._settle(namespace, uid, found["metadata"].get("annotations") or {})
             self._known[namespace] = uid
 
-    def _find(self, namespace: str) -> Object:
+    def _find(self, namespace: str) -> Object | None:
+        """Find a namespace; None if it was there and the cluster can't be asked."""
         found = self.namespaces.get("", namespace)
         if found is not None:
             return found
@@ -73,11 +76,19 @@ class Tenants:
             # It may be newer than what the watch has told.
             return self.kube.get(f"/api/v1/namespaces/{namespace}")
         except KubeDown as exc:
+            # Who comes in meanwhile is a Run of what was there, or was let in a minute ago.
+            if namespace in self._known or self._recorded(namespace):
+                return None
             raise Unavailable(f"The Kubernetes API can't be asked for {namespace}: {exc}") from exc
         except KubeError as exc:
             if exc.status == 404:
                 raise missing from exc
             raise Unavailable(f"The Kubernetes API does not show {namespace}: {exc}") from exc
+
+    def _recorded(self, namespace: str) -> bool:
+        query = sa.select(_TABLE.c.uid).where(_TABLE.c.namespace == namespace)
+        with self.engine.connect() as connection:
+            return connection.execute(query).first() is not None
 
     def _settle(self, namespace: str, uid: str, said: Object) -> None:
         mine = _TABLE.c.namespace == namespace
