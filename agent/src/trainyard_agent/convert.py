@@ -5,18 +5,22 @@ loaded, it is not done here.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import yaml
+from trainyard_api.flavors import GENERIC, PYFUNC, formats, loader, refused
 
 from trainyard_agent.errors import RefusedError, SourceError
 
 FIELDS_FILE = "manifest-fields.json"
-_GENERIC = "python_function"
-_ALSO_CALLED = {"pyfunc": _GENERIC}
-_TOO_LARGE = 8 << 20
+_LARGEST = {"MLmodel": 8 << 20, "requirements.txt": 1 << 20}
+_DEEPEST = 50
+_MOST_VALUES = 200_000
+"""A few lines of YAML can name themselves into millions of values."""
 
 
 def convert(model: Path, *, out: Path, allowed: Sequence[str] = ()) -> dict[str, Any]:
@@ -28,12 +32,12 @@ def convert(model: Path, *, out: Path, allowed: Sequence[str] = ()) -> dict[str,
         allowed: Flavors that the Model allows; none means all.
 
     Raises:
-        SourceError: There is no MLmodel, or it is not readable as one.
-        RefusedError: A flavor is not allowed.
+        SourceError: There is no MLmodel, or a file is not readable as what it is.
+        RefusedError: A format is not allowed.
     """
     described = read_mlmodel(model)
     flavors = flavor_versions(described)
-    refuse_formats(flavors, allowed=allowed)
+    refuse_formats(described, allowed=allowed)
     fields: dict[str, Any] = {"flavors": flavors, "requirements": requirements(model)}
     signature = read_signature(described)
     if signature:
@@ -45,48 +49,61 @@ def convert(model: Path, *, out: Path, allowed: Sequence[str] = ()) -> dict[str,
 
 def read_mlmodel(model: Path) -> Mapping[str, Any]:
     """Read the MLmodel file of the folder."""
-    path = model / "MLmodel"
-    if path.is_symlink() or not path.is_file():
+    text = _text(model / "MLmodel")
+    if text is None:
         names = sorted(p.name for p in model.iterdir())[:10] if model.is_dir() else []
         raise SourceError(
             f"the source has no MLmodel file (it has: {', '.join(names) or 'nothing'}): log the"
             " model with mlflow.<flavor>.log_model and point source.artifactPath at its folder",
             reason="SourceMissing",
         )
-    if path.stat().st_size > _TOO_LARGE:
-        raise SourceError(f"the MLmodel file is larger than {_TOO_LARGE} bytes")
     try:
-        described = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise SourceError(f"the MLmodel file is no YAML: {exc}") from exc
+        described = yaml.safe_load(text)
+    # Besides its own errors: dates that are none, and nesting without end.
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:
+        raise SourceError(f"the MLmodel file is no YAML that can be read: {_line(exc)}") from exc
     if not isinstance(described, dict) or not isinstance(described.get("flavors"), dict):
         raise SourceError("the MLmodel file lists no flavors: log the model again with MLflow")
     return described
+
+
+def _text(path: Path) -> str | None:
+    """Read a text file of the model; None if there is none."""
+    if path.is_symlink() or not path.is_file():
+        return None
+    most = _LARGEST[path.name]
+    if path.stat().st_size > most:
+        raise SourceError(f"the file {path.name} is larger than {most} bytes")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as exc:
+        raise SourceError(f"the file {path.name} is not UTF-8: {exc}; save it as UTF-8") from exc
 
 
 def flavor_versions(described: Mapping[str, Any]) -> dict[str, str]:
     """Return each flavor with the version of its library, empty where it names none."""
     found = {}
     for name, settings in described["flavors"].items():
-        keys = ("python_version",) if name == _GENERIC else (f"{name}_version", "version")
+        keys = ("python_version",) if name == GENERIC else (f"{name}_version", "version")
         known = settings if isinstance(settings, dict) else {}
         found[str(name)] = next((str(known[k]) for k in keys if known.get(k)), "")
     return found
 
 
-def refuse_formats(flavors: Mapping[str, str], *, allowed: Sequence[str]) -> None:
-    """Raise RefusedError unless every native flavor is allowed.
-
-    The generic python_function comes with nearly every model and says nothing of its format,
-    so it counts only where it is the only flavor.
-    """
-    permitted = {_ALSO_CALLED.get(name, name) for name in allowed}
-    native = set(flavors) - {_GENERIC} or set(flavors)
-    refused = sorted(native - permitted)
-    if not permitted or not refused:
+def refuse_formats(described: Mapping[str, Any], *, allowed: Sequence[str]) -> None:
+    """Raise RefusedError unless every format that loading can come to is allowed."""
+    found = refused(described, allowed)
+    if not found:
         return
+    native = formats(described) - {PYFUNC}
+    why = ""
+    if PYFUNC in found and native:
+        why = (
+            f" ({PYFUNC}, since loading it runs code that came with it:"
+            f" loader_module {loader(described) or 'none'})"
+        )
     raise RefusedError(
-        f"the model is in the format {', '.join(refused)}, its Model allows"
+        f"the model is in the format {', '.join(found)}{why}, its Model allows"
         f" {', '.join(sorted(allowed))}: log it in one of these, or add the format to"
         " spec.allowedFormats of the Model and register it again"
     )
@@ -96,20 +113,52 @@ def read_signature(described: Mapping[str, Any]) -> dict[str, Any]:
     """Return the signature with its parts as JSON values; empty if there is none.
 
     Raises:
-        SourceError: A part is no JSON.
+        SourceError: It is no mapping, or a part is no JSON.
     """
     signature = described.get("signature") or {}
+    if not isinstance(signature, Mapping):
+        raise SourceError("the MLmodel file's signature is no mapping: log the model again")
     parts = {k: v for k, v in signature.items() if k in {"inputs", "outputs", "params"} and v}
+    count = iter(range(_MOST_VALUES))
+    return {name: _json(_decoded(part), f"signature.{name}", count) for name, part in parts.items()}
+
+
+def _decoded(part: Any) -> Any:
     try:
-        return {k: json.loads(v) if isinstance(v, str) else v for k, v in parts.items()}
-    except ValueError as exc:
-        raise SourceError(f"the MLmodel file's signature is no JSON: {exc}") from exc
+        return json.loads(part) if isinstance(part, str) else part
+    except (ValueError, RecursionError) as exc:
+        raise SourceError(f"the MLmodel file's signature is no JSON: {_line(exc)}") from exc
+
+
+def _json(value: Any, where: str, count: Iterator[int], depth: int = 0) -> Any:
+    """Write what YAML can hold as JSON can; dates as text."""
+    if next(count, None) is None or depth > _DEEPEST:
+        raise SourceError(f"the MLmodel file's {where} is nested too deep, or too large")
+    if isinstance(value, Mapping):
+        return {str(k): _json(v, where, count, depth + 1) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_json(one, where, count, depth + 1) for one in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SourceError(f"the MLmodel file's {where} holds {value}, which JSON has no word for")
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise SourceError(f"the MLmodel file's {where} holds a {type(value).__name__}, no JSON value")
 
 
 def requirements(model: Path) -> list[str]:
-    """Return the lines of requirements.txt that require something."""
-    path = model / "requirements.txt"
-    if path.is_symlink() or not path.is_file():
-        return []
-    lines = (line.split(" #", 1)[0].strip() for line in path.read_text().splitlines())
+    """Return the lines of requirements.txt that require something.
+
+    Raises:
+        SourceError: It is not UTF-8, or too large.
+    """
+    lines = (
+        line.split(" #", 1)[0].strip()
+        for line in (_text(model / "requirements.txt") or "").splitlines()
+    )
     return [line for line in lines if line and not line.startswith("#")]
+
+
+def _line(exc: BaseException) -> str:
+    return " ".join(str(exc).split())[:500] or type(exc).__name__

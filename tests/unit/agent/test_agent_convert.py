@@ -40,6 +40,14 @@ def test_the_manifest_fields_are_what_the_model_says(tmp_path: Path) -> None:
     [
         pytest.param("sklearn: {}", [], id="no list allows all"),
         pytest.param("sklearn: {}, python_function: {}", ["sklearn"], id="the native flavor"),
+        pytest.param(
+            "onnx: {}, python_function: {loader_module: mlflow.onnx}", ["onnx"], id="its own loader"
+        ),
+        pytest.param(
+            "onnx: {code: code}, python_function: {loader_module: mine}",
+            ["onnx", "pyfunc"],
+            id="code of its own where it may",
+        ),
         pytest.param("python_function: {}", ["pyfunc"], id="pyfunc is python_function"),
         pytest.param("onnx: {}, sklearn: {}", ["onnx", "sklearn"], id="each of several"),
     ],
@@ -58,6 +66,17 @@ def test_allowed_formats_pass(tmp_path: Path, flavors: str, allowed: list[str]) 
             "sklearn: {}, python_function: {}", ["pyfunc"], id="the wrapper is not enough"
         ),
         pytest.param("onnx: {}, sklearn: {}", ["onnx"], id="one of several is not enough"),
+        pytest.param(
+            "onnx: {}, python_function: {loader_module: mlflow.pyfunc.model}",
+            ["onnx"],
+            id="a pickle that says it is another format",
+        ),
+        pytest.param(
+            "onnx: {}, python_function: {loader_module: mlflow.onnx, code: code}",
+            ["onnx"],
+            id="code that came with it",
+        ),
+        pytest.param("onnx: {code: code}", ["onnx"], id="code of the flavor"),
     ],
 )
 def test_other_formats_are_refused_with_the_way_out(
@@ -82,11 +101,59 @@ def test_other_formats_are_refused_with_the_way_out(
         pytest.param(
             "flavors: {a: {}}\nsignature: {inputs: '{'}", id="a signature that is no JSON"
         ),
+        pytest.param("flavors: {a: {}}\nsignature: text", id="a signature that is a text"),
+        pytest.param("flavors: {a: {}}\nsignature: [1]", id="a signature that is a list"),
+        pytest.param(
+            f"flavors: {{a: {{}}}}\nsignature: {{inputs: '{'[' * 9000}'}}", id="deep JSON"
+        ),
+        pytest.param(
+            f"flavors: {{a: {{}}}}\nsignature: {{inputs: '{'[' * 99}{']' * 99}'}}",
+            id="JSON that is nested too deep",
+        ),
+        pytest.param("flavors: " + "[" * 9000, id="deep YAML"),
+        pytest.param(
+            "flavors: {a: {}}\nsignature: {inputs: [.inf]}", id="a number without a JSON word"
+        ),
+        pytest.param("flavors: {a: {}}\nsignature: {inputs: [!!binary eA==]}", id="bytes"),
+        pytest.param("flavors: {a: {}}\nat: 2026-99-99", id="a date that is none"),
+        pytest.param(
+            "flavors: {a: {}}\nx: &x0 [1, 2, 3, 4, 5, 6, 7, 8, 9]\n"
+            + "".join(f"y{n}: &x{n + 1} [{', '.join([f'*x{n}'] * 9)}]\n" for n in range(12))
+            + "signature: {inputs: *x12}",
+            id="values that name each other into millions",
+        ),
     ],
 )
 def test_a_file_that_is_no_mlmodel_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(SourceError):
         convert(model(tmp_path / "model", text), out=tmp_path / "out")
+
+
+def test_dates_become_text(tmp_path: Path) -> None:
+    text = "flavors: {a: {}}\nsignature: {inputs: [{default: 2026-11-27}]}"
+
+    fields = convert(model(tmp_path / "model", text), out=tmp_path / "out")
+
+    assert fields["signature"] == {"inputs": [{"default": "2026-11-27"}]}
+
+
+@pytest.mark.parametrize("name", ["MLmodel", "requirements.txt"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"mlflow==3 # \xfc\n", "not UTF-8"), (b"#" * (9 << 20), "larger than")],
+    ids=["another encoding", "a large file"],
+)
+def test_a_file_that_can_not_be_read_is_refused_by_its_name(
+    tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
+    folder = model(tmp_path / "model")
+    (folder / name).write_bytes(content)
+
+    with pytest.raises(SourceError) as caught:
+        convert(folder, out=tmp_path / "out")
+
+    assert name in caught.value.message
+    assert words in caught.value.message
 
 
 def test_a_folder_without_mlmodel_is_told_with_what_it_has(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from builders.tracking_registry import Registry
 from trainyard_tracking.mlflow_env import behaviour
 from trainyard_tracking.settings import KEEP_ALIVE
 
+NAMESPACES = ("default", "team", "other")
+
 
 @dataclass
 class World:
@@ -68,6 +70,8 @@ def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         from trainyard_tracking.server import Outside, compose  # noqa: PLC0415  # reads them
 
         kube, objects = FakeKube(), FileObjects(root / "bucket")
+        for name in NAMESPACES:
+            kube.write(f"/api/v1/namespaces/{name}", {"metadata": {"name": name, "uid": name}})
         outside = Outside(kube, objects, KEY.public_key(), database, root / "spool", "yard")
         service = compose(outside)
     with _served(service.app) as url, httpx.Client(base_url=url, timeout=60) as client:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from builders.tracking import OPERATOR, SCIENTIST, STRANGER, VIEWER, bearer
-from trainyard_tracking.auth.rules import Access
+from trainyard_tracking.auth.rules import Access, row
 
 OPEN = {"/health", "/api/trainyard/v1/health", "/metrics"}
 # Of MLflow 3.18 on, so that rules for them may be of no route.
@@ -33,6 +33,13 @@ def private_routes(world) -> Iterator[tuple[str, str]]:
         yield from ((method, route.path) for method in route.methods or defined)
 
 
+def shape(path: str) -> str:
+    several = re.sub(
+        r"<path:[^>]*>|\{[^}]*:path\}", "{...}", path.replace("/ajax-api/", "/api/", 1)
+    )
+    return re.sub(r"<[^>]*>|\{[^}.]+\}", "{}", several)
+
+
 def sample(template: str) -> str:
     return re.sub(r"<[^>]*>|\{[^}]*\}", "7", template)
 
@@ -50,9 +57,6 @@ def test_every_route_has_a_rule(world):
 
 
 def test_every_rule_is_of_a_route(world):
-    def shape(path: str) -> str:
-        return re.sub(r"<[^>]*>|\{[^}]*\}", "{}", path.replace("/ajax-api/", "/api/", 1))
-
     known = {shape(path) for _, path in [*routes(world), *private_routes(world)]}
     unused = [
         row.template
@@ -62,6 +66,36 @@ def test_every_rule_is_of_a_route(world):
     ]
 
     assert unused == []
+
+
+def test_every_route_that_is_open_to_anybody_is_listed_by_its_own_template(world):
+    table = world.service.table
+    borrowed = {
+        (method, path, found.template)
+        for method, path in {*routes(world), *private_routes(world)}
+        if (found := table.find(method, sample(path))).rule.people is not Access.NOBODY
+        and found.template != shape(path)
+    }
+
+    assert borrowed == set()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/3.0/mlflow/issues/new-in-the-next-release"),
+        ("GET", "/api/3.0/mlflow/datasets/d-1/new-in-the-next-release"),
+        ("POST", "/api/2.0/mlflow/runs/new-in-the-next-release"),
+        ("POST", "/api/3.0/mlflow/issues/invoke"),
+    ],
+)
+def test_what_a_newer_mlflow_adds_is_open_to_nobody(world, method, path):
+    assert world.client.request(method, path, json={}, headers=bearer(OPERATOR)).status_code == 403
+
+
+def test_a_prefix_that_would_open_something_is_no_row():
+    with pytest.raises(ValueError, match="prefix"):
+        row("GET", "/api/3.0/mlflow/datasets", "get runs", prefix=True)
 
 
 def test_without_a_token_every_route_but_the_open_ones_is_401(world):

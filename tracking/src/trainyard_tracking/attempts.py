@@ -6,7 +6,7 @@ No file moves: the child keeps the old place of artifacts, and the run gets a ne
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ from mlflow.store.tracking.dbmodels.models import (
 from mlflow.tracing.constant import TraceMetadataKey
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from mlflow.utils.uri import append_to_uri_path
-from sqlalchemy import select
+from sqlalchemy import exists, literal, literal_column, select, text
 from trainyard_api.attempts import ATTEMPT_OF_TAG, ATTEMPT_TAG, attempt_name, attempt_run_id
 
 RUNNING = "RUNNING"
@@ -199,39 +199,56 @@ def add_missing_parameters(session: Any, run_id: str, parameters: Mapping[str, s
 
 def children(session: Any, run_id: str) -> list[str]:
     """List all descendants of a run; those of a Run's earlier attempts are not its own."""
-    workspace = _workspace_of(session, run_id)
-    found: list[str] = []
-    level: list[str] = [run_id]
-    while level:
-        next_level = _below(session, level, workspace)
-        level = [child for child in next_level if child not in found and child != run_id]
-        found += level
-    return found
+    found = session.execute(family(run_id, _workspace_of(session, run_id)))
+    return [child for (child,) in found if child != run_id]
 
 
 def below(session: Any, run_id: str) -> list[str]:
     """List the runs right below a run, as its children are told."""
-    return _below(session, [run_id], _workspace_of(session, run_id))
+    rows = session.execute(_below(literal(run_id), _workspace_of(session, run_id)))
+    return [child for (child,) in rows]
 
 
-def _below(session: Any, level: Iterable[str], workspace: str | None) -> list[str]:
-    """List the runs that name one of these as their parent, without those of earlier attempts.
+def family(run_id: str, workspace: str | None) -> Any:
+    """Return a query of the ids of a run and all its descendants."""
+    found = select(literal(run_id).label("run_uuid")).cte("family", recursive=True)
+    # Each once, whatever circle their tags describe.
+    found = found.union(_below(found.c.run_uuid, workspace))
+    return select(found.c.run_uuid)
+
+
+def index_parents(engine: Any) -> None:
+    """See to it that the runs below a run are found without a look at those of all others."""
+    with engine.begin() as connection:
+        connection.execute(_BY_PARENT)
+
+
+_BY_PARENT = text(
+    "CREATE INDEX IF NOT EXISTS index_trainyard_tags_parent ON tags (substr(value, 1, 32))"
+    f" WHERE key = '{MLFLOW_PARENT_RUN_ID}'"
+)
+
+
+def _below(parent: Any, workspace: str | None) -> Any:
+    """Query the runs that name this one as their parent, without those of earlier attempts.
 
     Nor those of other namespaces: anybody may write any id into the tags of runs of their own.
     """
-    earlier = select(SqlTag.run_uuid).where(SqlTag.key == ATTEMPT_OF_TAG)
-    rows = (
-        session.query(SqlTag.run_uuid)
-        .join(SqlRun, SqlRun.run_uuid == SqlTag.run_uuid)
-        .join(SqlExperiment, SqlExperiment.experiment_id == SqlRun.experiment_id)
-        .filter(
-            SqlTag.key == MLFLOW_PARENT_RUN_ID,
-            SqlTag.value.in_(level),
-            SqlTag.run_uuid.not_in(earlier),
-            SqlExperiment.workspace == workspace,
+    tags, runs, experiments = (one.__table__ for one in (SqlTag, SqlRun, SqlExperiment))
+    earlier = tags.alias("earlier")
+    return (
+        select(tags.c.run_uuid)
+        .join(runs, runs.c.run_uuid == tags.c.run_uuid)
+        .join(experiments, experiments.c.experiment_id == runs.c.experiment_id)
+        .where(
+            # As the index has it, which holds for what is written out only; an id has 32 letters.
+            literal_column(f"tags.key = '{MLFLOW_PARENT_RUN_ID}'"),
+            literal_column("substr(tags.value, 1, 32)") == parent,
+            tags.c.value == parent,
+            experiments.c.workspace == workspace,
+            ~exists().where(earlier.c.run_uuid == tags.c.run_uuid, earlier.c.key == ATTEMPT_OF_TAG),
         )
     )
-    return [run_id for (run_id,) in rows]
 
 
 def _workspace_of(session: Any, run_id: str) -> str | None:

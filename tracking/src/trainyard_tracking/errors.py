@@ -9,6 +9,7 @@ TrackingError
     ├── Conflict            409
     ├── TooLarge            413
     ├── Unprocessable       422
+    ├── NotSupported        501
     ├── Unavailable         503
     └── Busy                429, and when to ask again
 """
@@ -80,6 +81,13 @@ class Unprocessable(Refused):
 
     status = 422
     code = "INVALID_PARAMETER_VALUE"
+
+
+class NotSupported(Refused):
+    """A part of MLflow's API that clients know how to do without; the words are MLflow's."""
+
+    status = 501
+    code = "NOT_IMPLEMENTED"
 
 
 class Unavailable(Refused):

@@ -75,6 +75,10 @@ class Ledger:
         """Look into the database again for a Run."""
         self._entries.pop(run_id, None)
 
+    def forget_all(self) -> None:
+        """Look into the database again for every Run."""
+        self._entries.clear()
+
     def close(self, run_id: str) -> None:
         """Note that a Run has finished; the first time counts."""
         with self._lock:

@@ -25,7 +25,7 @@ from mlflow.store.tracking.dbmodels.models import (
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_MODELS
 from mlflow.utils.uri import append_to_uri_path
 from mlflow.utils.workspace_context import ServerWorkspaceContext
-from sqlalchemy import func
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from trainyard_tracking import attempts, repeats
@@ -39,6 +39,7 @@ Store = Any
 _MOST_METRICS = 1000
 _KNOWN_SECONDS = 5.0
 _MOST_PLACES = 10_000
+_DEFAULT = "Default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,24 @@ def _place(namespace: str, name: str) -> _Place:
         _places.clear()
     _places[namespace, name] = place
     return place
+
+
+def default_experiment(namespace: str) -> str:
+    """Give the id of a namespace's experiment Default, making it if there never was one."""
+    known = _places.get((namespace, _DEFAULT))
+    if known is not None and known.known_until > time.monotonic():
+        return known.experiment_id
+    with _workspace(namespace) as store:
+        found = store.get_experiment_by_name(_DEFAULT)
+    if found is None or found.lifecycle_stage != LifecycleStage.DELETED:
+        return _place(namespace, _DEFAULT).experiment_id
+    # It stays deleted; MLflow says so.
+    return str(found.experiment_id)
+
+
+def forget_places() -> None:
+    """Ask the database again: experiments are another namespace's."""
+    _places.clear()
 
 
 def _experiment(namespace: str, name: str) -> Any:
@@ -235,12 +254,6 @@ def _end(session: Any, run_id: str, ending: Ending) -> None:
     )
 
 
-def descendants(run_id: str, namespace: str) -> list[str]:
-    """List the ids of the runs below a run, without those of earlier attempts."""
-    with _workspace(namespace) as store, store.ManagedSessionMaker(read_only=True) as session:
-        return attempts.children(session, run_id)
-
-
 def outcome(run_id: str, namespace: str) -> dict[str, Any]:
     """Give metrics, headline and models of a run, or of the one that holds its record."""
     with _workspace(namespace) as store, store.ManagedSessionMaker(read_only=True) as session:
@@ -281,14 +294,23 @@ def summary(run_id: str, namespace: str) -> dict[str, Any]:
 
 
 def _metrics(session: Any, run_id: str) -> dict[str, str]:
-    query = session.query(SqlLatestMetric).filter_by(run_uuid=run_id).limit(_MOST_METRICS)
-    return {row.key: "NaN" if row.is_nan else repr(row.value) for row in query}
+    query = session.query(SqlLatestMetric).filter_by(run_uuid=run_id)
+    rows = query.order_by(SqlLatestMetric.key).limit(_MOST_METRICS)
+    return {row.key: "NaN" if row.is_nan else repr(row.value) for row in rows}
 
 
 def _first_logged(session: Any, run_id: str) -> list[str]:
-    first = func.min(SqlMetric.timestamp)
-    query = session.query(SqlMetric.key).filter(SqlMetric.run_uuid == run_id)
-    return [key for (key,) in query.group_by(SqlMetric.key).order_by(first, SqlMetric.key)]
+    """List metrics by when their first step was logged; a look at one point of each."""
+    begun = (
+        select(SqlMetric.timestamp)
+        .where(SqlMetric.run_uuid == run_id, SqlMetric.key == SqlLatestMetric.key)
+        .order_by(SqlMetric.step)
+        .limit(1)
+        .correlate(SqlLatestMetric)
+        .scalar_subquery()
+    )
+    query = session.query(SqlLatestMetric.key).filter(SqlLatestMetric.run_uuid == run_id)
+    return [key for (key,) in query.order_by(begun, SqlLatestMetric.key).limit(_MOST_METRICS)]
 
 
 def _models(session: Any, run_ids: list[str], namespace: str) -> list[dict[str, Any]]:

@@ -1,17 +1,20 @@
 """Asks the API server who a token belongs to and what its owner may do.
 
-Answers are kept for a minute. While the API server is away there is no answer: 503, never a yes.
+Answers are kept for a minute, refusals for ten seconds. While the API server is away there is no
+answer: 503, never a yes.
 """
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from trainyard_api.contract import GROUP
 
-from trainyard_tracking.errors import Unauthenticated, Unavailable
+from trainyard_tracking.errors import Busy, Unauthenticated, Unavailable
 from trainyard_tracking.identity import Person
 from trainyard_tracking.kube import Kube, KubeDown, KubeError, Object
 
@@ -19,7 +22,13 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 KEPT_SECONDS = 60.0
+REFUSED_SECONDS = 10.0
+ASKED_AT_ONCE = 4
+"""Tokens that the API server is asked about at once: half of the places at the door."""
 _MOST = 10_000
+_LONGEST_TOKEN = 16_384
+
+_SIDE_BY_SIDE = 8
 
 _TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"  # noqa: S105  # a path
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -40,27 +49,71 @@ class Permission:
 
 @dataclass(slots=True)
 class Reviews:
-    """The API server's word on tokens and rights; thread-safe as dicts are."""
+    """The API server's word on tokens and rights; thread-safe.
+
+    A token that nobody knows costs one question in ten seconds, and few of them are asked about at
+    once: whoever sends new ones without end waits for nobody but for others like him. Whose token
+    was good a minute ago is let in on that word while there is no place to ask.
+    """
 
     kube: Kube
     clock: Callable[[], float] = time.monotonic
     _people: dict[bytes, tuple[float, Person]] = field(default_factory=dict)
+    _refused: dict[bytes, float] = field(default_factory=dict)
     _rights: dict[tuple[bytes, Permission], tuple[float, bool]] = field(default_factory=dict)
+    _asking: dict[bytes, "Future[Person]"] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def person(self, token: str) -> Person:
         """Find out whose token this is.
 
         Raises:
             Unauthenticated: nobody's.
+            Busy: too many tokens are being asked about.
             Unavailable: the API server can't be asked.
         """
+        if len(token) > _LONGEST_TOKEN:
+            raise Unauthenticated(f"A token has at most {_LONGEST_TOKEN} characters")
         key = hashlib.sha256(token.encode()).digest()
         kept = self._people.get(key)
         if kept and kept[0] > self.clock():
             return kept[1]
+        if self._refused.get(key, 0) > self.clock():
+            raise _unknown()
+        mine: Future[Person] = Future()
+        with self._lock:
+            asked = self._asking.get(key)
+            full = len(self._asking) >= ASKED_AT_ONCE
+            if asked is None and not full:
+                self._asking[key] = mine
+        if asked is not None:
+            return asked.result()
+        if not full:
+            return self._review(key, token, mine)
+        if kept and kept[0] + KEPT_SECONDS > self.clock():
+            return kept[1]
+        raise Busy("Too many unknown tokens at the moment: try again in 2 s", 2)
+
+    def _review(self, key: bytes, token: str, mine: "Future[Person]") -> Person:
+        """Ask about a token, and tell those who wait for the same answer."""
+        try:
+            person = self._reviewed(key, token)
+        except BaseException as exc:
+            mine.set_exception(exc)
+            raise
+        else:
+            mine.set_result(person)
+            return person
+        finally:
+            with self._lock:
+                del self._asking[key]
+
+    def _reviewed(self, key: bytes, token: str) -> Person:
         status = self._ask(_TOKEN_REVIEWS, "TokenReview", "authentication", {"token": token})
         if not status.get("authenticated"):
-            raise Unauthenticated("The Kubernetes API does not accept this token; it may be old")
+            self._people.pop(key, None)
+            _keep(self._refused, key, self.clock() + REFUSED_SECONDS)
+            raise _unknown()
         person = _person(status["user"], token)
         _keep(self._people, key, (self.clock() + KEPT_SECONDS, person))
         return person
@@ -81,6 +134,27 @@ class Reviews:
         _keep(self._rights, key, (self.clock() + KEPT_SECONDS, allowed))
         return allowed
 
+    def may_each(self, person: Person, verb: str, resource: str, names: list[str]) -> list[str]:
+        """Give those namespaces in which the person has the right.
+
+        One question for all of them answers most; else they are asked about side by side. A
+        namespace that can't be asked about is left out.
+        """
+        try:
+            if self.may(person, Permission(resource, verb)):
+                return names
+        except Unavailable:
+            return []
+        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+            found = pool.map(lambda one: self._may(person, Permission(resource, verb, one)), names)
+            return [name for name, may in zip(names, found, strict=True) if may]
+
+    def _may(self, person: Person, permission: Permission) -> bool:
+        try:
+            return self.may(person, permission)
+        except Unavailable:
+            return False
+
     def _ask(self, path: str, kind: str, group: str, spec: Object) -> Object:
         body = {"apiVersion": f"{group}.k8s.io/v1", "kind": kind, "spec": spec}
         try:
@@ -89,6 +163,10 @@ class Reviews:
             raise Unavailable(f"The Kubernetes API can't be asked who you are: {exc}") from exc
         status: Object = answer.get("status", {})
         return status
+
+
+def _unknown() -> Unauthenticated:
+    return Unauthenticated("The Kubernetes API does not accept this token; it may be old")
 
 
 def _keep(kept: dict[_K, _V], key: _K, value: _V) -> None:

@@ -28,7 +28,9 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 from trainyard_api.contract import TRACKING_API
 
+from trainyard_tracking.answers import answer_clearly
 from trainyard_tracking.api.app import Services, private_app, refused
+from trainyard_tracking.attempts import index_parents
 from trainyard_tracking.auth.gate import Gate
 from trainyard_tracking.auth.middleware import Door
 from trainyard_tracking.auth.mlflow_rules import MLFLOW_ROWS
@@ -46,11 +48,13 @@ from trainyard_tracking.metrics import Measured
 from trainyard_tracking.mlflow_env import REGISTRY_URI, WORKSPACES_URI
 from trainyard_tracking.objects import Objects
 from trainyard_tracking.queued import Queued
+from trainyard_tracking.recording import forget_places
 from trainyard_tracking.registry.resources import Resources
 from trainyard_tracking.registry.store import TrainyardStore
 from trainyard_tracking.reviews import Reviews
-from trainyard_tracking.sources import Sources
+from trainyard_tracking.sources import Sources, forget_artifact_roots
 from trainyard_tracking.store import RunStore
+from trainyard_tracking.tenants import Tenants
 from trainyard_tracking.watching import Cache, Watcher
 from trainyard_tracking.workspaces import Namespaces
 
@@ -94,10 +98,11 @@ def compose(outside: Outside) -> Service:
     sources = Sources(resources, outside.objects)
     namespaces = Cache("namespaces")
     reviews = Reviews(outside.kube)
-    _register(
-        TrainyardStore(resources, sources), Namespaces(namespaces, reviews, own=outside.namespace)
-    )
-    ledger = Ledger(_open_stores(outside.database_url))
+    workspaces = Namespaces(namespaces, reviews, own=outside.namespace)
+    _register(TrainyardStore(resources, sources), workspaces)
+    engine = _open_stores(outside.database_url)
+    index_parents(engine)
+    ledger = Ledger(engine)
     outside.spool.mkdir(parents=True, exist_ok=True)
     services = Services(
         ledger=ledger,
@@ -108,7 +113,11 @@ def compose(outside: Outside) -> Service:
         spool=outside.spool,
     )
     table = Table((*PRIVATE_ROWS, *MLFLOW_ROWS))
-    gate = Gate(table, outside.key, ledger, reviews, Ownership(resources))
+    ownership = Ownership(resources)
+    forget = (ownership.forget, ledger.forget_all, forget_places, forget_artifact_roots)
+    tenants = Tenants(engine, namespaces, outside.kube, forget)
+    workspaces.require = tenants.require
+    gate = Gate(table, outside.key, ledger, reviews, ownership, tenants)
     lanes = Lanes()
     mlflow = _mlflow(lanes)
     app = Measured(Door(_Inside(private_app(services), mlflow), gate, lanes))
@@ -124,6 +133,7 @@ def _mlflow(lanes: Lanes) -> FastAPI:
     (flask,) = (route for route in app.routes if isinstance(route, Mount) and not route.path)
     flask.app = Queued(flask.app, lanes)
     app.add_exception_handler(Refused, refused)
+    answer_clearly(flask_app)
     return app
 
 

@@ -210,6 +210,11 @@ def forget_artifact_root(namespace: str, run_id: str) -> None:
     _roots.pop((namespace, run_id), None)
 
 
+def forget_artifact_roots() -> None:
+    """Ask the database again for all: experiments are another namespace's."""
+    _roots.clear()
+
+
 def _run_in(path: str) -> str | None:
     segments = path.strip("/").split("/")
     if segments[:1] == ["workspaces"]:

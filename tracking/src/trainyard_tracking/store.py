@@ -1,11 +1,17 @@
 """MLflow's SQL store of runs, where a cluster of Runs asks more of it than a laptop does."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mlflow.entities import ExperimentTag
 from mlflow.exceptions import MlflowException
+from mlflow.store.db.db_types import SQLITE
 from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
+from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
+
+from trainyard_tracking.answers import told
 
 _TRIES = 5
 _KIND = "mlflow.experimentKind"
@@ -13,8 +19,41 @@ _KIND = "mlflow.experimentKind"
 _MODEL_TRAINING = "custom_model_development"
 
 
+def _telling(make: Any) -> Any:
+    @contextmanager
+    def session(*args: Any, **more: Any) -> Iterator[Any]:
+        try:
+            with make(*args, **more) as opened:
+                yield opened
+        except MlflowException as exc:
+            better = told(exc)
+            if better is exc:
+                raise
+            raise better from exc.__cause__
+
+    return session
+
+
+def _without_regexp(connection: Any, record: Any) -> None:
+    """Take away MLflow's REGEXP, which holds the interpreter for as long as a caller likes."""
+
+    def regexp(pattern: str, text: str) -> bool:
+        raise ValueError("RLIKE is off on this service")
+
+    connection.create_function("regexp", 2, regexp)
+
+
 class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow is untyped
     """The stock store; experiments have a kind, and a race between two Runs costs neither."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        opened: Any = self.ManagedSessionMaker
+        self.ManagedSessionMaker: Any = _telling(opened)
+        if self.db_type == SQLITE:
+            event.listen(self.engine, "connect", _without_regexp)
+            # Those that are open know MLflow's own.
+            self.engine.dispose()
 
     def create_experiment(
         self, name: str, artifact_location: str | None = None, tags: Any = None

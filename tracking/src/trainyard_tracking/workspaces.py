@@ -1,22 +1,24 @@
 """MLflow's workspaces are the namespaces of the cluster: listed for who may list their Runs.
 
 Workspaces are not made here; a namespace is. Rights are checked at the door, so a workspace that
-is asked for by name is given without asking the cluster. Those of the system are not listed.
+is asked for by name is given to whoever asks, if it exists. Those of the system are not listed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mlflow.entities import Workspace
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.store.workspace.abstract_store import AbstractStore
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 from trainyard_api.contract import RUNS
 
 from trainyard_tracking.auth.middleware import CALLER
-from trainyard_tracking.errors import Unavailable
+from trainyard_tracking.errors import NotFound
 from trainyard_tracking.identity import Person
 from trainyard_tracking.registry import failures
-from trainyard_tracking.reviews import Permission, Reviews
+from trainyard_tracking.reviews import Reviews
 from trainyard_tracking.watching import Cache
 
 
@@ -27,15 +29,28 @@ class Namespaces(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
         self.cache = cache
         self.reviews = reviews
         self.own = own
+        # MLflow opens its stores, with this one among them, before there is a database to ask.
+        self.require: Callable[[str], None] = lambda namespace: None
 
     def list_workspaces(self) -> Iterable[Any]:
         who = CALLER.get()
         if not isinstance(who, Person):
             return [] if who is None else [Workspace(name=who.namespace)]
         names = sorted(one["metadata"]["name"] for one in self.cache.within())
-        return [Workspace(name=name) for name in names if self._offers(who, name)]
+        offered = [name for name in names if self._offers(name)]
+        listed = self.reviews.may_each(who, "list", RUNS, offered)
+        return [Workspace(name=name) for name in listed]
 
     def get_workspace(self, workspace_name: str) -> Any:
+        """Give a workspace; whether who asks may use it is checked at the door.
+
+        Raises:
+            MlflowException: there is no such namespace.
+        """
+        try:
+            self.require(workspace_name)
+        except NotFound as exc:
+            raise MlflowException(str(exc), RESOURCE_DOES_NOT_EXIST) from exc
         return Workspace(name=workspace_name)
 
     def get_default_workspace(self) -> Any:
@@ -50,14 +65,6 @@ class Namespaces(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
     def delete_workspace(self, workspace_name: str, mode: Any = None) -> None:
         raise failures.not_here("Deleting a workspace: delete the namespace instead. It")
 
-    def _offers(self, who: Person, name: str) -> bool:
+    def _offers(self, name: str) -> bool:
         """Leave out where nobody trains, unless somebody asks for it by name."""
-        if name != DEFAULT_WORKSPACE_NAME and (name.startswith("kube-") or name == self.own):
-            return False
-        return self._lists(who, name)
-
-    def _lists(self, who: Person, namespace: str) -> bool:
-        try:
-            return self.reviews.may(who, Permission(RUNS, "list", namespace))
-        except Unavailable:
-            return False
+        return name == DEFAULT_WORKSPACE_NAME or not (name.startswith("kube-") or name == self.own)

@@ -1,21 +1,103 @@
-"""What the code of a Run may do with files, told by their paths in the artifact store.
+"""What people and the code of a Run may do with files, told by their paths in the artifact store.
 
 `[workspaces/<namespace>/]<experiment>/` then `<run>/artifacts/…` (`<run>/a<N>/artifacts/…` of a
-later attempt), `models/<model>/…` or `traces/<trace>/…`. A path that could mean another one after
-decoding is refused.
+later attempt), `models/<model>/…` or `traces/<trace>/…`. A path is decoded as MLflow does it and
+written plainly before anybody looks at it, and it is that text which MLflow gets to see: there is
+no second meaning left.
 """
 
 import re
 
+from mlflow.exceptions import (
+    _UnsupportedMultipartDownloadException,
+    _UnsupportedMultipartUploadException,
+)
+from mlflow.utils.uri import _decode
+from trainyard_api.paths import BadPath, normal
+
 from trainyard_tracking.auth.call import Call, Reply
 from trainyard_tracking.auth.ownership import Ownership
+from trainyard_tracking.auth.rules import Path, Where
 from trainyard_tracking.auth.run_scope import require_model, require_run, require_trace
-from trainyard_tracking.errors import Forbidden
-from trainyard_tracking.identity import RunIdentity
+from trainyard_tracking.errors import Forbidden, NotSupported, Refused
+from trainyard_tracking.identity import Identity, RunIdentity
 
 Answer = Reply | None
+NO_UPLOAD = _UnsupportedMultipartUploadException.MESSAGE
+NO_DOWNLOAD = _UnsupportedMultipartDownloadException.MESSAGE
+_DECODINGS = 5
+# Experiment, run and `artifacts`: what is changed is of one run, model or trace.
+_FEWEST_CHANGED = 3
 _ATTEMPT = re.compile("a[0-9]+")
 _LOGS = ["artifacts", "logs"]
+
+
+def no_multipart_upload(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Send a client to the way that there is: the file whole."""
+    raise NotSupported(NO_UPLOAD)
+
+
+def no_multipart_download(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Send a client to the way that there is: the file whole."""
+    raise NotSupported(NO_DOWNLOAD)
+
+
+def check_path(call: Call, place: Path, who: Identity, own: Ownership) -> None:
+    """Write the path of a request plainly, and refuse one outside of the caller's namespace.
+
+    Raises:
+        Refused: it has no plain form, or means a folder where a file is.
+        Forbidden: it is not in the namespace.
+    """
+    given = call.values(place.field)[:2] if place.field else [call.arguments[-1]]
+    if len(given) > 1:
+        raise Refused(f"{place.field} is there twice; keep one")
+    path = plain(given[0]) if given else ""
+    if not path and not place.folder:
+        raise Refused(f"{place.field or 'The path'} {given} names no file")
+    if place.field:
+        call.force(place.field, [path] if path else [])
+    else:
+        call.arguments = (*call.arguments[:-1], path)
+        call.path = call.path.removesuffix(given[0]) + path
+    if place.where is Where.STORE:
+        _require_in_namespace(path, call, own)
+
+
+def plain(path: str) -> str:
+    """Decode a path as MLflow does, and write it without `.`, `dir/..` and doubled slashes.
+
+    Raises:
+        Refused: it is absolute, climbs out or can't be decoded.
+    """
+    found = path
+    try:
+        for _ in range(_DECODINGS):
+            written = normal(_decode(found))
+            if written == found:
+                return found
+            found = written
+    except (BadPath, ValueError) as exc:
+        raise Refused(f"Artifact path: {exc}") from exc
+    raise Refused(f"Artifact path {path[:80]!r} is encoded too often")
+
+
+def _require_in_namespace(path: str, call: Call, own: Ownership) -> None:
+    """Refuse a path outside of the namespace's own experiments; `default` has no other rights.
+
+    MLflow has the files of `default` at the root of the store, beside those of all others, and
+    takes a path there for its own unless it begins with `workspaces/`.
+    """
+    segments = within_workspace(path, call.namespace)
+    if not segments or not own.has_experiment(call.namespace, segments[0]):
+        raise Forbidden(
+            f"Artifact path {path!r} is not below an experiment of namespace {call.namespace}"
+        )
+    if call.method in {"PUT", "DELETE"} and len(segments) < _FEWEST_CHANGED:
+        raise Forbidden(
+            f"Artifact path {path} is of more than one run: change EXPERIMENT/RUN/artifacts/… or"
+            " EXPERIMENT/models/MODEL/…"
+        )
 
 
 def own_artifact_written(call: Call, who: RunIdentity, own: Ownership) -> Answer:
@@ -52,8 +134,6 @@ def readable_artifact(call: Call, who: RunIdentity, own: Ownership) -> Answer:
 def readable_folder(call: Call, who: RunIdentity, own: Ownership) -> Answer:
     """Let a folder be listed that is the Run's or that of a registered version."""
     paths = call.values("path")
-    if len(paths) != 1:
-        raise Forbidden("Say which folder to list: the root of the store is not the Run's")
     if not is_registered(paths[0], who, own):
         require_own_path(paths[0], who, own)
     return None
@@ -83,13 +163,12 @@ def within_workspace(path: str, namespace: str) -> list[str]:
     """Split a path into its segments, without the workspace's prefix.
 
     Raises:
-        Forbidden: the path leaves the namespace, or is not in its plain form.
+        Refused: it has no plain form.
+        Forbidden: it leaves the namespace.
     """
-    segments = path.strip("/").split("/")
-    if "%" in path or "\\" in path or any(one in {"", ".", ".."} for one in segments):
-        raise Forbidden(f"Artifact path {path!r} is not in its plain form")
-    if segments[0] != "workspaces":
+    segments = [one for one in plain(path).split("/") if one]
+    if segments[:1] != ["workspaces"]:
         return segments
-    if len(segments) < 2 or segments[1] != namespace:
+    if segments[1:2] != [namespace]:
         raise Forbidden(f"Artifact path {path} is in another namespace")
     return segments[2:]

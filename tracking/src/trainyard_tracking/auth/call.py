@@ -22,6 +22,8 @@ class Call:
         query: Decoded query parameters; a rule may change them.
         body: The JSON object of the request, if the rule asked for it; a rule may change it.
         headers: Headers to set in place of the caller's.
+        is_in_namespace: Whether it is about what is in the namespace, not about the service.
+        narrowed: Whether a search may find only what is of the Run that asks.
     """
 
     method: str
@@ -32,6 +34,8 @@ class Call:
     body: Body | None = None
     headers: dict[str, str] = field(default_factory=dict)
     raw: bytes = b""
+    is_in_namespace: bool = True
+    narrowed: bool = False
 
     def values(self, *names: str) -> list[str]:
         """Collect what the named fields hold, in query and body, without empty ones."""
@@ -80,6 +84,8 @@ def read_body(raw: bytes) -> Body:
         found = json.loads(raw)
     except ValueError as exc:
         raise Refused(f"The body is not JSON: {exc}") from exc
+    except RecursionError as exc:
+        raise Refused("The body is JSON nested too deep") from exc
     if not isinstance(found, dict):
         raise Refused("The body must be a JSON object")
     return with_snake_keys(found)

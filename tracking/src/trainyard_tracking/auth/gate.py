@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from trainyard_api.contract import OPERATE_VERB, RUNS, TRACKING_API
 
+from trainyard_tracking.auth.artifact_scope import check_path
 from trainyard_tracking.auth.call import Call, Reply
+from trainyard_tracking.auth.default_scope import DEFAULT, use_own_default
 from trainyard_tracking.auth.ownership import Ownership
 from trainyard_tracking.auth.rules import Access, Match, Rule, Table
-from trainyard_tracking.errors import Forbidden, Unauthenticated
+from trainyard_tracking.auth.trace_places import without_places
+from trainyard_tracking.errors import Forbidden, NotSupported, Unauthenticated
 from trainyard_tracking.identity import (
     DeploymentIdentity,
     Identity,
@@ -22,12 +25,14 @@ from trainyard_tracking.identity import (
 )
 from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.reviews import Permission, Reviews
+from trainyard_tracking.tenants import Tenants
 from trainyard_tracking.tokens import RunClaim, is_ours, verify
 
 _MISSING = (
     "This needs a token. In a Run's pod MLFLOW_TRACKING_TOKEN is set; from outside use"
     " `trainyard proxy`, or send `Authorization: Bearer $(kubectl create token NAME)`"
 )
+_TRACES = "/traces"
 OPERATOR_RIGHT = Permission(RUNS, OPERATE_VERB)
 
 
@@ -40,6 +45,7 @@ class Gate:
     ledger: Ledger
     reviews: Reviews
     ownership: Ownership
+    tenants: Tenants
 
     def match(self, method: str, path: str) -> Match | None:
         return self.table.find(method, path)
@@ -63,15 +69,25 @@ class Gate:
 
         Raises:
             Forbidden: the rule does not let this identity do this.
+            NotFound: the namespace does not exist.
         """
+        rule = match.rule
         if isinstance(who, Person):
-            return self._person(match.rule, call, who)
+            self._permit(rule, call, who)
+        if call.is_in_namespace:
+            self.tenants.require(call.namespace)
+        if _TRACES in match.template:
+            without_places(call)
+        if rule.path is not None:
+            check_path(call, rule.path, who, self.ownership)
+        if isinstance(who, Person):
+            return self._person(rule, call)
         if isinstance(who, RunIdentity):
-            return self._run(match.rule, call, who)
+            return self._run(rule, call, who)
         if isinstance(who, VersionIdentity):
-            self._version(match.rule, call, who)
+            self._version(rule, call, who)
         else:
-            self._deployment(match.rule, call, who)
+            self._deployment(rule, call, who)
         return None
 
     def _run(self, rule: Rule, call: Call, who: RunIdentity) -> Reply | None:
@@ -89,12 +105,18 @@ class Gate:
             raise Forbidden(f"The token of a Deployment does not allow {call.method} {call.path}")
         rule.deployment(call, who)
 
-    def _person(self, rule: Rule, call: Call, who: Person) -> Reply | None:
+    def _permit(self, rule: Rule, call: Call, who: Person) -> None:
         if rule.people is Access.NOBODY:
             raise Forbidden(f"{call.method} {call.path} is switched off on this service")
         for permission in _permissions(rule, call):
             if not self.reviews.may(who, permission):
                 raise Forbidden(f"User {who.username!r} may not {permission}")
+
+    def _person(self, rule: Rule, call: Call) -> Reply | None:
+        if isinstance(rule.answer, str):
+            raise NotSupported(rule.answer)
+        if call.is_in_namespace and call.namespace != DEFAULT:
+            use_own_default(call)
         return None if rule.answer is None else Reply(rule.answer)
 
 
@@ -115,5 +137,5 @@ def namespace_of(match: Match, who: Identity, *, asked: str) -> str:
     if match.template.startswith(f"{TRACKING_API}/namespaces/"):
         return match.arguments[0]
     if isinstance(who, Person):
-        return asked.strip() or "default"
+        return asked.strip() or DEFAULT
     return who.namespace

@@ -8,18 +8,22 @@ import json
 import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from mlflow.exceptions import MlflowException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trainyard_api.contract import AUTHORIZATION_HEADER, TRACKING_API, WORKSPACE_HEADER
 
-from trainyard_tracking.auth.call import Call, Reply, read_body, read_query
+from trainyard_tracking.auth.call import Body, Call, Reply, read_body, read_query
 from trainyard_tracking.auth.gate import Gate, namespace_of
+from trainyard_tracking.auth.limits import check_body, check_query, parsed
+from trainyard_tracking.auth.reading import SPANS, UPLOAD, Budget, Share, inflated, largest, read
 from trainyard_tracking.auth.rules import Access, Match
-from trainyard_tracking.errors import Forbidden, Refused, TooLarge, Unavailable
+from trainyard_tracking.errors import Forbidden, Refused
 from trainyard_tracking.identity import Identity, RunIdentity
 from trainyard_tracking.lanes import Lane, Lanes, put
+from trainyard_tracking.narrowing import NARROWED, Family
 
 _log = logging.getLogger(__name__)
 
@@ -27,11 +31,23 @@ CALLER: ContextVar[Identity | None] = ContextVar("trainyard_caller", default=Non
 ROUTE_KEY = "trainyard.route"
 """Where the template of the route is left in the ASGI scope, for the metrics."""
 
-_LARGEST_BODY = 64 << 20
 _WORKSPACE = WORKSPACE_HEADER.lower().encode()
 _AUTHORIZATIONS = (b"authorization", AUTHORIZATION_HEADER.lower().encode())
-_STREAMED = "/api/2.0/mlflow-artifacts/artifacts/{}"
+_UI_UPLOAD = UPLOAD.replace("/api/", "/ajax-api/", 1)
+_STREAMED = "/api/2.0/mlflow-artifacts/artifacts/{...}"
 """The route whose body is a file: never read here."""
+_JUDGED = frozenset(
+    {
+        *_AUTHORIZATIONS,
+        _WORKSPACE,
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"x-mlflow-experiment-id",
+        b"x-mlflow-run-id",
+    }
+)
+"""Headers that rules read: of two of one name, MLflow might read the other."""
 
 
 @dataclass(slots=True)
@@ -41,6 +57,7 @@ class Door:
     inside: ASGIApp
     gate: Gate
     lanes: Lanes
+    budget: Budget = field(default_factory=Budget)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -49,26 +66,30 @@ class Door:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        try:
-            reply, onward = await self._admit(scope, receive)
-        except Refused as refusal:
-            await _refuse(send, refusal)
-            return
-        except MlflowException as exc:
-            await _answer(send, exc.get_http_status_code(), json.loads(exc.serialize_as_json()))
-            return
-        if reply is not None:
-            await _answer(send, 200, reply.content)
-            return
-        await self.inside(scope, onward, send)
+        with self.budget.request() as share:
+            try:
+                reply, onward = await self._admit(scope, receive, share)
+            except Refused as refusal:
+                await _refuse(send, refusal)
+                return
+            except MlflowException as exc:
+                await _answer(send, exc.get_http_status_code(), json.loads(exc.serialize_as_json()))
+                return
+            if reply is not None:
+                await _answer(send, 200, reply.content)
+                return
+            await self.inside(scope, onward, send)
 
-    async def _admit(self, scope: Scope, receive: Receive) -> tuple[Reply | None, Receive]:
+    async def _admit(
+        self, scope: Scope, receive: Receive, share: Share
+    ) -> tuple[Reply | None, Receive]:
         match = self.gate.match(scope["method"], scope["path"])
         scope[ROUTE_KEY] = match.template if match else "unknown"
         if match is not None and match.rule.people is Access.OPEN:
             CALLER.set(None)
             return None, receive
-        headers = dict(scope["headers"])
+        share.count()
+        headers = _headers(scope)
         lane = _lane(self.lanes, match)
         put(scope, lane)
         who = await lane.run(self.gate.identify, _token(headers))
@@ -76,17 +97,54 @@ class Door:
             raise Forbidden(f"{scope['method']} {scope['path']} is no route of this service")
         CALLER.set(who)
         call = _call(scope, headers, match, who)
-        rewritten = isinstance(who, RunIdentity) and match.template != _STREAMED
-        if rewritten:
-            call.raw = await _read(receive, headers)
-            if _has_json(call):
-                call.body = read_body(call.raw)
-        reply = await lane.run(self.gate.decide, match, call, who)
-        # The call's namespace is the only one that anything inside will see.
-        _set_header(scope, _WORKSPACE, call.namespace)
-        if not rewritten:
+        if _is_streamed(match):
+            reply = await lane.run(self.gate.decide, match, call, who)
+            _rewrite_head(scope, call)
             return reply, receive
-        return reply, _rewrite(scope, call, receive)
+        stated = headers.get(b"content-length", b"0").decode("latin-1")
+        call.raw = await read(receive, stated, largest(match.template), share)
+        reply, body = await lane.run(self._decide, match, call, who)
+        if call.narrowed and isinstance(who, RunIdentity):
+            NARROWED.set(Family(who.run_id, who.namespace))
+        _rewrite_head(scope, call)
+        _set_header(scope, b"content-length", str(len(body)))
+        return reply, _again(body, receive)
+
+    def _decide(self, match: Match, call: Call, who: Identity) -> tuple[Reply | None, bytes]:
+        """Decide about a call whose body is at hand; give the body that MLflow is to see."""
+        check_query(call)
+        sent = None
+        if match.template == SPANS:
+            _unpack(call)
+        elif _has_json(call):
+            sent = parsed(call.raw)
+            check_body(sent)
+            call.body = read_body(call.raw) if isinstance(who, RunIdentity) else _object(sent)
+        reply = self.gate.decide(match, call, who)
+        if call.method in {"GET", "HEAD"}:
+            # Their handlers take a body for the query where there is none.
+            return reply, b""
+        if call.body is None or call.body == sent:
+            return reply, call.raw
+        return reply, json.dumps(call.body).encode()
+
+
+def _is_streamed(match: Match) -> bool:
+    """Tell whether a body is read by its handler, which has limits of its own."""
+    return match.template == _STREAMED or match.template.startswith(f"{TRACKING_API}/")
+
+
+def _object(sent: object) -> Body | None:
+    return dict(sent) if isinstance(sent, dict) else None
+
+
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        if name in _JUDGED and found.get(name, value) != value:
+            raise Refused(f"Header {name.decode('latin-1')} is there twice; keep one")
+        found[name] = value
+    return found
 
 
 def _lane(lanes: Lanes, match: Match | None) -> Lane:
@@ -111,7 +169,14 @@ def _call(scope: Scope, headers: dict[bytes, bytes], match: Match, who: Identity
         arguments=match.arguments,
         query=read_query(scope["query_string"]),
         headers={key.decode("latin-1"): value.decode("latin-1") for key, value in headers.items()},
+        is_in_namespace=_is_in_namespace(match),
     )
+
+
+def _is_in_namespace(match: Match) -> bool:
+    if match.template.startswith(f"{TRACKING_API}/"):
+        return True
+    return not isinstance(match.rule.people, Access) or isinstance(match.rule.answer, str)
 
 
 def _token(headers: dict[bytes, bytes]) -> str:
@@ -124,37 +189,31 @@ def _token(headers: dict[bytes, bytes]) -> str:
 
 def _has_json(call: Call) -> bool:
     # MLflow's handlers read a GET from its query, but from its body if there is no query.
-    return call.method not in {"GET", "HEAD"} and call.path != "/v1/traces"
+    return call.method not in {"GET", "HEAD"} and call.path not in {SPANS, UPLOAD, _UI_UPLOAD}
 
 
-async def _read(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
-    stated = headers.get(b"content-length", b"0")
-    if stated.isdigit() and int(stated) > _LARGEST_BODY:
-        raise TooLarge(f"A request may have {_LARGEST_BODY >> 20} MiB; files go to artifact routes")
-    chunks: list[bytes] = []
-    size = 0
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Unavailable("The client went away in the middle of its request")
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > _LARGEST_BODY:
-            raise TooLarge(f"A request may have {_LARGEST_BODY >> 20} MiB")
-        more = message.get("more_body", False)
-    return b"".join(chunks)
+def _unpack(call: Call) -> None:
+    encoding = call.headers.pop("content-encoding", "").strip().lower()
+    if encoding not in {"", "identity"}:
+        call.raw = inflated(call.raw, encoding, largest(SPANS))
 
 
-def _rewrite(scope: Scope, call: Call, receive: Receive) -> Receive:
-    body = call.raw if call.body is None else json.dumps(call.body).encode()
-    if call.method in {"GET", "HEAD"}:
-        body = b""
-    scope["query_string"] = call.query_string
+def _rewrite_head(scope: Scope, call: Call) -> None:
+    """Let anything inside see what was judged, and nothing else."""
+    # The call's namespace is the only one that anything inside will see.
+    _set_header(scope, _WORKSPACE, call.namespace)
     for name in ("x-mlflow-experiment-id", "x-mlflow-run-id"):
         if name in call.headers:
             _set_header(scope, name.encode(), call.headers[name])
-    _set_header(scope, b"content-length", str(len(body)))
+    if "content-encoding" not in call.headers:
+        scope["headers"] = [one for one in scope["headers"] if one[0] != b"content-encoding"]
+    scope["query_string"] = call.query_string
+    if scope["path"] != call.path:
+        scope["path"] = call.path
+        scope["raw_path"] = quote(call.path).encode()
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
     waiting = [body]
 
     async def once() -> Message:

@@ -3,16 +3,20 @@
 Parts of MLflow that would run code, hold secrets of third parties or call out are off for all:
 gateway, jobs, assistant, MCP, webhooks, scorers' invocation. The UI, which asks of them by itself,
 is told that there is nothing. Off are also URLs signed for the object store, which no pod and no
-laptop can reach.
+laptop can reach. Each route is listed; a prefix only closes.
 """
 
 from trainyard_tracking.auth.artifact_scope import (
+    NO_DOWNLOAD,
+    NO_UPLOAD,
+    no_multipart_download,
+    no_multipart_upload,
     own_artifact_written,
     readable_artifact,
     readable_folder,
 )
 from trainyard_tracking.auth.registry_scope import new_version, own_version, plain_alias
-from trainyard_tracking.auth.rules import Access, Row, row
+from trainyard_tracking.auth.rules import Access, Path, Row, Where, row
 from trainyard_tracking.auth.run_scope import (
     anything,
     child_only,
@@ -24,8 +28,8 @@ from trainyard_tracking.auth.run_scope import (
     own_experiment_made,
     own_experiments,
     own_logged_model,
-    own_models_found,
     own_run,
+    own_run_inputs,
     own_run_outputs,
     own_run_updated,
     own_run_written,
@@ -42,11 +46,18 @@ _MODEL = f"{_V2}/logged-models/{{}}"
 _FILES = "/api/2.0/mlflow-artifacts"
 _NOBODY = Access.NOBODY
 _KNOWN = Access.KNOWN
+_STORE = Path(Where.STORE)
+_STORE_FOLDER = Path(Where.STORE, "path", folder=True)
+
+
+def _below(field: str, *, folder: bool = False) -> Path:
+    return Path(Where.RUN, field, folder)
+
 
 PAGES = (
     row("GET", "/", _KNOWN),
-    row("GET", "/static-files/{}", _KNOWN),
-    row("GET", "/build/{}", _KNOWN),
+    row("GET", "/static-files/{...}", _KNOWN),
+    row("GET", "/build/{...}", _KNOWN),
     row("GET", "/version", _KNOWN, anything),
     row("GET", "/health", Access.OPEN, anything),
     row("GET", f"{_V3}/server-info", _KNOWN, anything),
@@ -82,7 +93,7 @@ RUNS = (
     row("POST", f"{_V2}/runs/delete-tag", "update runs", own_run_written),
     row("POST", f"{_V2}/runs/set-tag", "update runs", own_run_written),
     row("POST", f"{_V2}/runs/log-batch", "update runs", own_run_written),
-    row("POST", f"{_V2}/runs/log-inputs", "update runs", own_run_written),
+    row("POST", f"{_V2}/runs/log-inputs", "update runs", own_run_inputs),
     row("POST", f"{_V2}/runs/log-metric", "update runs", own_run_written),
     row("POST", f"{_V2}/runs/log-model", "update runs", own_run_written),
     row("POST", f"{_V2}/runs/log-parameter", "update runs", own_run_written),
@@ -90,18 +101,30 @@ RUNS = (
     row("GET", f"{_V2}/metrics/get-history", "get runs", own_run),
     row("GET", f"{_V2}/metrics/get-history-bulk", "get runs", own_run),
     row("GET", f"{_V2}/metrics/get-history-bulk-interval", "get runs", own_run),
-    row("GET", f"{_V2}/artifacts/list", "get runs", own_run),
-    row("GET", "/get-artifact", "get runs", own_run),
-    row("POST", f"{_V2}/upload-artifact", "update runs"),
+    row("GET", f"{_V2}/artifacts/list", "get runs", own_run, path=_below("path", folder=True)),
+    row("GET", "/get-artifact", "get runs", own_run, path=_below("path")),
+    row("POST", f"{_V2}/upload-artifact", "update runs", path=_below("path")),
     row("POST", f"{_V2}/artifacts/presigned-download-url", _NOBODY),
     row("POST", f"{_V2}/artifacts/presigned-upload-url", _NOBODY),
 )
 
 LOGGED_MODELS = (
-    row("POST", f"{_V2}/logged-models/search", "list runs", own_models_found),
+    row("POST", f"{_V2}/logged-models/search", "list runs", own_runs_found),
     row("POST", f"{_V2}/logged-models", "update runs", new_logged_model),
-    row("GET", f"{_MODEL}/artifacts/directories", "get runs", readable_logged_model),
-    row("GET", f"{_MODEL}/artifacts/files", "get runs", readable_logged_model),
+    row(
+        "GET",
+        f"{_MODEL}/artifacts/directories",
+        "get runs",
+        readable_logged_model,
+        path=_below("artifact_directory_path", folder=True),
+    ),
+    row(
+        "GET",
+        f"{_MODEL}/artifacts/files",
+        "get runs",
+        readable_logged_model,
+        path=_below("artifact_file_path"),
+    ),
     row("POST", f"{_MODEL}/params", "update runs", own_logged_model),
     row("PATCH", f"{_MODEL}/tags", "update runs", own_logged_model),
     row("DELETE", f"{_MODEL}/tags/{{}}", "update runs", own_logged_model),
@@ -111,12 +134,14 @@ LOGGED_MODELS = (
 )
 
 FILES = (
-    row("GET", f"{_FILES}/artifacts", "get runs", readable_folder),
-    row("GET", f"{_FILES}/artifacts/{{}}", "get runs", readable_artifact),
-    row("PUT", f"{_FILES}/artifacts/{{}}", "update runs", own_artifact_written),
-    row("DELETE", f"{_FILES}/artifacts/{{}}", "delete runs", own_artifact_written),
+    row("GET", f"{_FILES}/artifacts", "get runs", readable_folder, path=_STORE_FOLDER),
+    row("GET", f"{_FILES}/artifacts/{{...}}", "get runs", readable_artifact, path=_STORE),
+    row("PUT", f"{_FILES}/artifacts/{{...}}", "update runs", own_artifact_written, path=_STORE),
+    row("DELETE", f"{_FILES}/artifacts/{{...}}", "delete runs", own_artifact_written, path=_STORE),
+    # Refused in the words on which clients send or read a file whole.
+    row("POST", f"{_FILES}/mpu/create/{{...}}", _KNOWN, no_multipart_upload, answer=NO_UPLOAD),
+    row("GET", f"{_FILES}/presigned/{{...}}", _KNOWN, no_multipart_download, answer=NO_DOWNLOAD),
     row(_ALL, f"{_FILES}/mpu/", _NOBODY, prefix=True),
-    row(_ALL, f"{_FILES}/presigned/", _NOBODY, prefix=True),
 )
 
 REGISTRY = (
@@ -141,7 +166,13 @@ REGISTRY = (
     row("DELETE", f"{_V2}/model-versions/delete-tag", "update modelversions", own_version),
     row("DELETE", f"{_V2}/model-versions/delete", "delete modelversions"),
     row("POST", f"{_V2}/model-versions/transition-stage", "update models"),
-    row("GET", "/model-versions/get-artifact", "get modelversions", anything),
+    row(
+        "GET",
+        "/model-versions/get-artifact",
+        "get modelversions",
+        anything,
+        path=_below("path"),
+    ),
 )
 
 TRACES = (
@@ -174,21 +205,46 @@ TRACES = (
 )
 
 
-def _notes(family: str, *searches: str) -> tuple[Row, ...]:
-    """Make the rules of a family of notes on experiments: who reads runs reads them."""
-    return (
-        *(row("POST", f"{_V3}/{family}/{search}", "list runs") for search in searches),
-        row("GET", f"{_V3}/{family}", "get runs", prefix=True),
-        row("POST PUT PATCH DELETE", f"{_V3}/{family}", "update runs", prefix=True),
+def _notes(family: str, reads: str, writes: str) -> tuple[Row, ...]:
+    """Make the rules of a family of notes on experiments: who reads runs reads them.
+
+    Both lists name routes below the family's as `METHOD/path`, with spaces between.
+    """
+    return tuple(
+        row(method, f"{_V3}/{family}{slash}{path}", right)
+        for right, listed in (("get runs", reads), ("update runs", writes))
+        for method, slash, path in (route.partition("/") for route in listed.split())
     )
 
 
 NOTES = (
-    *_notes("datasets", "search"),
-    *_notes("issues", "search"),
-    *_notes("label-schemas"),
-    *_notes("review-queues"),
-    *_notes("scorers"),
+    row("GET POST", f"{_V3}/datasets/search", "list runs"),
+    row("POST", f"{_V3}/issues/search", "list runs"),
+    # Would start a run in the server's own thread, and a job.
+    row("POST", f"{_V3}/issues/invoke", _NOBODY),
+    *_notes(
+        "datasets",
+        "GET/{} GET/{}/experiment-ids GET/{}/records",
+        "POST/create DELETE/{} POST/{}/add-experiments POST/{}/remove-experiments POST/{}/records"
+        " DELETE/{}/records PATCH/{}/tags DELETE/{}/tags/{}",
+    ),
+    *_notes("issues", "GET/{}", "POST PATCH/{}"),
+    *_notes(
+        "label-schemas",
+        "GET/get GET/get-by-name GET/list",
+        "POST/create PATCH/update DELETE/delete",
+    ),
+    *_notes(
+        "review-queues",
+        "GET/get GET/get-by-name GET/list GET/items/list",
+        "POST/create POST/update POST/delete POST/get-or-create-user POST/items/add"
+        " POST/items/remove POST/items/set-status",
+    ),
+    *_notes(
+        "scorers",
+        "GET/get GET/list GET/versions GET/online-configs",
+        "POST/register DELETE/delete PUT/online-config",
+    ),
 )
 
 # What the UI asks by itself, on pages that have another purpose, of parts that are off: a

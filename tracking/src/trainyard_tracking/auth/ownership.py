@@ -5,6 +5,7 @@ or trace is its source run's. Only a yes is remembered: a no may become a yes.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from mlflow.entities.entity_type import EntityAssociationType
 from mlflow.server.handlers import _get_tracking_store
 from mlflow.store.tracking.dbmodels.models import (
     SqlEntityAssociation,
+    SqlExperiment,
     SqlLoggedModel,
     SqlTag,
     SqlTraceInfo,
@@ -25,11 +27,13 @@ from mlflow.utils.workspace_context import ServerWorkspaceContext
 from trainyard_api.attempts import ATTEMPT_OF_TAG
 
 from trainyard_tracking.identity import RunIdentity
-from trainyard_tracking.recording import descendants
 
 TRACE_RUN_KEY = "mlflow.sourceRun"
 _DEEPEST = 20
 _MOST = 100_000
+_EXPERIMENT = re.compile("0|[1-9][0-9]{0,9}")
+_MOST_EXPERIMENTS = 2**31 - 1
+"""What the database's column holds."""
 
 
 class Registered(Protocol):
@@ -50,6 +54,18 @@ class Ownership:
 
     registered: Registered
     _known: set[tuple[str, str]] = field(default_factory=set)
+
+    def has_experiment(self, namespace: str, experiment: str) -> bool:
+        """Tell whether an experiment, deleted or not, is one of the namespace."""
+        key = (namespace, f"experiment {experiment}")
+        if key not in self._known and not _is_in(namespace, experiment):
+            return False
+        self._note(key)
+        return True
+
+    def forget(self) -> None:
+        """Ask the database again: experiments are another namespace's."""
+        self._known.clear()
 
     def has_run(self, identity: RunIdentity, run_id: str) -> bool:
         if run_id == identity.run_id:
@@ -77,20 +93,19 @@ class Ownership:
         """Note that a new trace is the Run's: its spans may come before its description."""
         self._remember(identity, trace_id, lambda: True)
 
-    def runs(self, identity: RunIdentity) -> list[str]:
-        """List the Run's own MLflow run and all below it."""
-        return [identity.run_id, *descendants(identity.run_id, identity.namespace)]
-
     def _remember(self, identity: RunIdentity, thing: str, ask: Callable[[], bool]) -> bool:
         key = (identity.run_id, thing)
         if key in self._known:
             return True
         if not ask():
             return False
+        self._note(key)
+        return True
+
+    def _note(self, key: tuple[str, str]) -> None:
         if len(self._known) >= _MOST:
             self._known.clear()
         self._known.add(key)
-        return True
 
     def _descends(self, identity: RunIdentity, run_id: str) -> bool:
         current: str | None = run_id
@@ -131,6 +146,15 @@ class Ownership:
 def _session() -> Iterator[Any]:
     with _get_tracking_store().ManagedSessionMaker(read_only=True) as session:
         yield session
+
+
+def _is_in(namespace: str, experiment: str) -> bool:
+    number = int(experiment) if _EXPERIMENT.fullmatch(experiment) else _MOST_EXPERIMENTS + 1
+    if number > _MOST_EXPERIMENTS:
+        return False
+    with _session() as session:
+        query = session.query(SqlExperiment.workspace).filter_by(experiment_id=number)
+        return bool(query.scalar() == namespace)
 
 
 def _is_earlier(run_id: str) -> bool:

@@ -72,7 +72,7 @@ PRIVATE_ROWS = (
     row("PUT", f"{_IN}/blobs/sha256:{{}}", "create runs", version=version_content),
     row(
         "HEAD GET",
-        f"{_IN}/models/sha256:{{}}/files/{{}}",
+        f"{_IN}/models/sha256:{{}}/files/{{...}}",
         "get modelversions",
         version=version_content,
         deployment=deployed_model,
@@ -88,7 +88,7 @@ PRIVATE_ROWS = (
     row("GET", f"{_IN}/modelversions/{{}}/source", "get modelversions", version=version_source),
     row(
         "HEAD GET",
-        f"{_IN}/modelversions/{{}}/source/{{}}",
+        f"{_IN}/modelversions/{{}}/source/{{...}}",
         "get modelversions",
         version=version_source,
     ),

@@ -1,7 +1,7 @@
 """What a rule is, and how the rule of a request is found. The rows are in other modules.
 
-A route is known by its method and its template, with `{}` for each placeholder and `/ajax-api/`,
-which is what the UI uses, spelled `/api/`. No rule means no.
+A route is known by its method and its template, with `{}` for each placeholder, `{...}` for one of
+several segments, and `/ajax-api/`, which is what the UI uses, spelled `/api/`. No rule means no.
 """
 
 import re
@@ -38,6 +38,27 @@ class Right:
 People = Access | tuple[Right, ...]
 
 
+class Where(Enum):
+    """What a path in a request is below."""
+
+    STORE = "the artifact store, which all namespaces share"
+    RUN = "what the request names: a run, a model, a version"
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Where in a request the path of a file or folder stands.
+
+    Attributes:
+        field: Of the query; without one it is the last placeholder of the route.
+        folder: Whether it may mean what it is below itself, as `.` does.
+    """
+
+    where: Where
+    field: str = ""
+    folder: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """Who may call a route; what is absent may not."""
@@ -46,18 +67,27 @@ class Rule:
     run: RunCheck | None = None
     version: VersionCheck | None = None
     deployment: DeploymentCheck | None = None
-    answer: Body | None = None
-    """What people are told in MLflow's place."""
+    answer: Body | str | None = None
+    """What people are told in MLflow's place; a text says what is not supported."""
+    path: Path | None = None
+    """The path in the request, which is judged for everybody alike."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The rule of one template; `prefix` makes it that of all paths below, too."""
+    """The rule of one template; `prefix` makes it that of all paths below, too.
+
+    A prefix only closes: it covers what a newer MLflow adds, of which nobody has thought yet.
+    """
 
     methods: frozenset[str]
     template: str
     rule: Rule
     prefix: bool = False
+
+    def __post_init__(self) -> None:
+        if self.prefix and self.rule.people is not Access.NOBODY:
+            raise ValueError(f"{self.template}: a prefix opens routes that nobody has looked at")
 
 
 def row(
@@ -68,11 +98,12 @@ def row(
     *,
     version: VersionCheck | None = None,
     deployment: DeploymentCheck | None = None,
-    answer: Body | None = None,
+    answer: Body | str | None = None,
+    path: Path | None = None,
     prefix: bool = False,
 ) -> Row:
     """Make a row; `people` may be written `update runs`, several joined by a comma."""
-    rule = Rule(_people(people), run, version, deployment, answer)
+    rule = Rule(_people(people), run, version, deployment, answer, path)
     return Row(frozenset(methods.split()), template, rule, prefix)
 
 
@@ -101,7 +132,7 @@ class Table:
 
     def __post_init__(self) -> None:
         for one in self.rows:
-            if "{}" in one.template or one.prefix:
+            if "{" in one.template or one.prefix:
                 self._patterns.append((_pattern(one), one))
                 continue
             for method in one.methods:
@@ -131,10 +162,6 @@ def normal(path: str) -> str:
 
 
 def _pattern(one: Row) -> re.Pattern[str]:
-    parts = one.template.split("{}")
-    # The last placeholder may be a path of several segments; the others are one each.
-    ends_open = one.template.endswith("/{}") and len(parts) > 1
-    text = "([^/]+)".join(re.escape(part) for part in parts)
-    if ends_open:
-        text = text.removesuffix("([^/]+)") + "(.+)"
+    text = re.escape(one.template)
+    text = text.replace(re.escape("{}"), "([^/]+)").replace(re.escape("{...}"), "(.+)")
     return re.compile(f"{text}.*" if one.prefix else text, re.DOTALL)

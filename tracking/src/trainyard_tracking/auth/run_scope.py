@@ -6,8 +6,6 @@ write; models and versions of the namespace are its to read. Everything else is 
 takes one call; it may change it, answer it, or raise `Forbidden`.
 """
 
-from typing import Any
-
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from trainyard_api.attempts import ATTEMPT_OF_TAG, ATTEMPT_TAG
 from trainyard_api.contract import GROUP
@@ -95,6 +93,14 @@ def own_run_outputs(call: Call, who: RunIdentity, own: Ownership) -> Answer:
     return None
 
 
+def own_run_inputs(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Let a run of the Run's name as inputs only what it may read."""
+    own_run_written(call, who, own)
+    for model in _entries(_body(call), "models"):
+        _require_readable(str(model.get("model_id", "")), who, own)
+    return None
+
+
 def child_only(call: Call, who: RunIdentity, own: Ownership) -> Answer:
     """Let children be deleted and restored, never the Run's own record."""
     if who.run_id in call.values("run_id", "run_uuid"):
@@ -103,18 +109,9 @@ def child_only(call: Call, who: RunIdentity, own: Ownership) -> Answer:
 
 
 def own_runs_found(call: Call, who: RunIdentity, own: Ownership) -> Answer:
-    """Narrow a search to the Run's own runs; MLflow's filters know AND only."""
-    body = _body(call)
-    body["experiment_ids"] = [who.experiment_id]
-    body["filter"] = _narrowed("attributes.run_id", own.runs(who), body.get("filter"))
-    return None
-
-
-def own_models_found(call: Call, who: RunIdentity, own: Ownership) -> Answer:
-    """Narrow a search of logged models to those that the Run's own runs logged."""
-    body = _body(call)
-    body["experiment_ids"] = [who.experiment_id]
-    body["filter"] = _narrowed("source_run_id", own.runs(who), body.get("filter"))
+    """Narrow a search of runs or logged models to the Run's own runs and what they logged."""
+    _body(call)["experiment_ids"] = [who.experiment_id]
+    call.narrowed = True
     return None
 
 
@@ -137,9 +134,7 @@ def own_logged_model(call: Call, who: RunIdentity, own: Ownership) -> Answer:
 
 def readable_logged_model(call: Call, who: RunIdentity, own: Ownership) -> Answer:
     """Let a logged model be read that is the Run's or stands behind a registered version."""
-    model_id = call.arguments[0]
-    if not own.registered.is_registered_model_id(who.namespace, model_id):
-        require_model(model_id, who, own)
+    _require_readable(call.arguments[0], who, own)
     return None
 
 
@@ -197,6 +192,11 @@ def require_model(model_id: str, who: RunIdentity, own: Ownership) -> None:
         raise Forbidden(f"Logged model {model_id} was not logged by Run {who.name}")
 
 
+def _require_readable(model_id: str, who: RunIdentity, own: Ownership) -> None:
+    if not own.registered.is_registered_model_id(who.namespace, model_id):
+        require_model(model_id, who, own)
+
+
 def require_trace(trace_id: str, who: RunIdentity, own: Ownership) -> None:
     """Refuse a trace that is not the Run's."""
     if not own.has_trace(who, trace_id):
@@ -225,12 +225,6 @@ def _check_metrics(body: Body, who: RunIdentity, own: Ownership) -> None:
             require_run(run_id, who, own)
     if metrics:
         body["metrics"] = metrics
-
-
-def _narrowed(field: str, ids: list[str], asked: Any) -> str:
-    listed = ", ".join(f"'{one}'" for one in ids)
-    mine = f"{field} IN ({listed})"
-    return f"{mine} AND {asked}" if asked else mine
 
 
 def _body(call: Call) -> Body:

@@ -29,6 +29,7 @@ from trainyard_tracking.errors import Refused
 from trainyard_tracking.kube import Object
 from trainyard_tracking.registry import entities, failures
 from trainyard_tracking.registry.annotations import Origin
+from trainyard_tracking.registry.matching import matching_models, matching_versions
 from trainyard_tracking.registry.pointers import Pointers
 from trainyard_tracking.registry.resources import Resources, model_title
 from trainyard_tracking.registry.stages import find_stage, held_aliases, stage_named
@@ -106,7 +107,7 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
         _check_page(max_results, _MOST_MODELS)
         shown = [self._show(model) for model in self.resources.all_models(_namespace())]
         wanted = add_prompt_filter_string(filter_string, is_prompt=False)
-        found = SearchModelUtils.sort(SearchModelUtils.filter(shown, wanted), order_by)
+        found = SearchModelUtils.sort(matching_models(shown, wanted), order_by)
         return _page(found, max_results, page_token)
 
     def set_registered_model_tag(self, name: str, tag: Any) -> None:
@@ -185,7 +186,7 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
             for version in self.resources.versions_of(model)
         ]
         wanted = add_prompt_filter_string(filter_string, is_prompt=False)
-        found = SearchModelVersionUtils.filter(shown, wanted)
+        found = matching_versions(shown, wanted)
         ordered = SearchModelVersionUtils.sort(found, order_by or _VERSIONS_ORDER)
         return _page(ordered, max_results, page_token)
 

@@ -1,0 +1,164 @@
+"""What one caller sends can't stop, fill or confuse the service for the others."""
+
+import gzip
+import json
+
+import anyio
+import pytest
+from builders.tracking import SCIENTIST, bearer
+from builders.tracking_side import V2, Side
+from trainyard_tracking.auth.reading import Budget, read
+from trainyard_tracking.errors import Busy, TooLarge
+
+V3 = "/api/3.0/mlflow"
+WHO = {
+    "a scientist": lambda world: bearer(SCIENTIST, **{"X-MLFLOW-WORKSPACE": "team"}),
+    "a Run": lambda world: Side(world).headers,
+}
+DEEP = "[" * 50_000 + "]" * 50_000
+SEARCHES = [
+    f"{V2}/runs/search",
+    f"{V2}/logged-models/search",
+    f"{V2}/experiments/search",
+    f"{V3}/traces/search",
+]
+HOSTILE = {
+    "a long filter": {"filter": "name = '" + "a" * 5000 + "'"},
+    "brackets": {"filter": "(" * 3000},
+    "brackets that close": {"filter": "(" * 1500 + ")" * 1500},
+    "many clauses": {"filter": " AND ".join(["a.b = '1'"] * 350)},
+    "a regular expression": {"filter": "tags.k RLIKE '(a+)+$'"},
+    "much to sort by": {"order_by": ["metrics.a DESC"] * 100},
+    "a page token of brackets": {"page_token": "W1tbW1tb" * 1000},
+}
+
+
+@pytest.fixture(params=WHO)
+def headers(request, world):
+    return WHO[request.param](world)
+
+
+@pytest.mark.parametrize("path", SEARCHES)
+@pytest.mark.parametrize("fields", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_search_that_asks_too_much_is_the_callers_fault(world, headers, path, fields):
+    body = {"experiment_ids": ["1"], "max_results": 5, **fields}
+
+    answer = world.client.post(path, json=body, headers=headers)
+
+    # An experiment search of a Run is answered without a look at its filter.
+    allowed = {400, 403} if "experiments" not in path and "traces" not in path else {200, 400, 403}
+    assert answer.status_code in allowed, answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", f"{V2}/runs/create"),
+        ("POST", f"{V2}/runs/log-batch"),
+        ("POST", f"{V2}/runs/search"),
+        ("POST", f"{V2}/logged-models"),
+        ("POST", f"{V3}/traces"),
+        ("POST", f"{V3}/datasets/create"),
+        ("POST", "/graphql"),
+        ("DELETE", f"{V2}/registered-models/delete"),
+    ],
+)
+@pytest.mark.parametrize(
+    "raw",
+    [DEEP, '{"a": ' * 2000 + "1" + "}" * 2000, '{"tags": ' + DEEP + "}", json.dumps(DEEP)],
+    ids=["lists", "objects", "inside", "JSON in JSON"],
+)
+def test_json_that_is_nested_without_end_is_the_callers_fault(world, method, path, raw):
+    headers = {**WHO["a scientist"](world), "Content-Type": "application/json"}
+
+    answer = world.client.request(method, path, content=raw, headers=headers)
+
+    assert answer.status_code in {400, 413}
+
+
+@pytest.mark.parametrize("path", [f"{V2}/runs/log-batch", f"{V3}/datasets/create", "/graphql"])
+def test_a_body_is_bounded_whoever_sends_it(world, headers, path):
+    raw = b'{"a": "' + b"x" * (5 << 20) + b'"}'
+
+    assert world.client.post(path, content=raw, headers=headers).status_code == 413
+
+
+def test_a_body_that_comes_in_pieces_is_bounded_as_well(world, headers):
+    pieces = (b" " * (1 << 20) for _ in range(6))
+
+    assert (
+        world.client.post(f"{V2}/runs/log-batch", content=pieces, headers=headers).status_code
+        == 413
+    )
+
+
+def test_few_bytes_that_unpack_to_many_are_refused(world, headers):
+    packed = gzip.compress(b"\0" * (64 << 20))
+    spans = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
+
+    answer = world.client.post("/v1/traces", content=packed, headers={**headers, **spans})
+
+    assert answer.status_code == 413
+
+
+def test_spans_that_are_packed_are_read(world):
+    side = Side(world)
+    spans = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
+
+    answer = side.send("POST", "/v1/traces", content=gzip.compress(b""), headers=spans)
+
+    assert answer.status_code < 500
+    assert "gzip" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "name", ["Content-Type", "X-MLFLOW-WORKSPACE", "Authorization", "x-mlflow-run-id"]
+)
+def test_a_header_that_is_there_twice_is_refused(world, name):
+    mine = list(WHO["a scientist"](world).items())
+
+    answer = world.client.post(
+        f"{V2}/runs/search", content=b"{}", headers=[*mine, (name, "one"), (name, "two")]
+    )
+
+    assert answer.status_code == 400
+    assert "twice" in answer.json()["message"]
+
+
+def arriving(*chunks):
+    waiting = list(chunks)
+
+    async def receive():
+        body = waiting.pop(0)
+        return {"type": "http.request", "body": body, "more_body": bool(waiting)}
+
+    return receive
+
+
+def test_all_bodies_together_are_bounded_and_given_back():
+    budget = Budget(most=100)
+
+    async def work():
+        with budget.request() as first:
+            await read(arriving(b"a" * 60), "", 80, first)
+            with budget.request() as second, pytest.raises(Busy) as refused:
+                await read(arriving(b"a" * 30, b"a" * 30), "", 80, second)
+            assert refused.value.headers["Retry-After"]
+            with budget.request() as third:
+                await read(arriving(b"a" * 40), "", 80, third)
+        with budget.request() as fourth, pytest.raises(TooLarge):
+            await read(arriving(b"a" * 81), "", 80, fourth)
+
+    anyio.run(work)
+    assert budget.held == 0
+
+
+def test_requests_at_once_are_bounded_and_given_back():
+    budget = Budget(requests=1)
+
+    with budget.request() as first:
+        first.count()
+        with budget.request() as second, pytest.raises(Busy):
+            second.count()
+
+    assert budget.under_way == 0

@@ -1,0 +1,106 @@
+"""How much a caller may ask in one request: what MLflow parses by itself is bounded here. Pure.
+
+MLflow's filters go through a parser that is written in Python and grows faster than the text; its
+RLIKE is a regular expression, which on SQLite runs in this process and lets no other thread work.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from trainyard_tracking.auth.call import Call, snake
+from trainyard_tracking.errors import Refused
+
+_FILTER = 4096
+_LONGEST = {"query": 16_384, "page_token": 16_384}
+_ORDERS = 20
+_ORDER = 512
+_DEEPEST = 60
+"""Nested lists and objects; the messages of MLflow have ten."""
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_RLIKE = re.compile(r"\brlike\b", re.IGNORECASE)
+
+
+def check_query(call: Call) -> None:
+    """Bound what a request asks in its query.
+
+    Raises:
+        Refused: a field is too long; names it.
+    """
+    _check(call.query)
+    orders = [value for name, value in call.query if snake(name) == "order_by"]
+    _check_orders(orders)
+
+
+def check_body(found: Any) -> None:
+    """Bound what a request asks in its JSON.
+
+    Raises:
+        Refused: a field is too long, or the JSON nested too deep.
+    """
+    _check_depth(found)
+    if not isinstance(found, dict):
+        return
+    _check(found.items())
+    for name, value in found.items():
+        if snake(str(name)) == "order_by":
+            _check_orders(value if isinstance(value, list) else [value])
+
+
+def parsed(raw: bytes) -> Any:
+    """Decode JSON of whoever sent it; None if it is none, which MLflow tells better.
+
+    Raises:
+        Refused: it is nested too deep.
+    """
+    try:
+        found = json.loads(raw) if raw.strip() else None
+        # Clients of long ago send JSON in JSON, and MLflow takes it.
+        return json.loads(found) if isinstance(found, str) else found
+    except ValueError:
+        return None
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def _check(fields: Iterable[tuple[str, Any]]) -> None:
+    for given, value in fields:
+        name = snake(str(given))
+        most = _FILTER if "filter" in name else _LONGEST.get(name)
+        if most is None:
+            continue
+        for text in value if isinstance(value, list) else [value]:
+            _check_text(name, str(text), most)
+
+
+def _check_text(name: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise Refused(f"{name} has {len(text)} characters; {most} are the most: ask for less")
+    if most == _FILTER and _RLIKE.search(_QUOTED.sub("''", text)):
+        raise Refused(f"{name}: RLIKE is off on this service; use LIKE, with % for any text")
+
+
+def _check_orders(orders: list[Any]) -> None:
+    if len(orders) > _ORDERS:
+        raise Refused(f"order_by has {len(orders)} entries; {_ORDERS} are the most")
+    if any(len(str(one)) > _ORDER for one in orders):
+        raise Refused(f"An entry of order_by may have {_ORDER} characters")
+
+
+def _check_depth(found: Any) -> None:
+    level = [found] if isinstance(found, dict | list) else []
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if isinstance(one, dict) else one)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _too_deep() -> Refused:
+    return Refused(f"The JSON is nested too deep; {_DEEPEST} levels are the most")

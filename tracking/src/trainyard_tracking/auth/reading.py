@@ -1,0 +1,144 @@
+"""Reads the bodies of requests: bounded each, and bounded all together.
+
+What is read here is held in memory until the request is answered, and is some ten times as large
+once it is parsed; so it is counted, whoever sends it.
+"""
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from anyio import fail_after
+from starlette.types import Receive
+
+from trainyard_tracking.errors import Busy, Refused, TooLarge, Unavailable
+
+SPANS = "/v1/traces"
+UPLOAD = "/api/2.0/mlflow/upload-artifact"
+_JSON = 4 << 20
+_LARGEST = {
+    SPANS: 16 << 20,
+    # MLflow's own limit for a file that comes from the UI is 10 MiB.
+    UPLOAD: 11 << 20,
+    # A question of the UI's, which is parsed by itself.
+    "/graphql": 64 << 10,
+}
+_SECONDS = 120.0
+_AGAIN = 5
+_WINDOWS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+
+
+def largest(template: str) -> int:
+    """Tell how many bytes a body of this route may have."""
+    return _LARGEST.get(template, _JSON)
+
+
+@dataclass(slots=True)
+class Budget:
+    """The bytes of all bodies under way, and how many requests there may be at once."""
+
+    most: int = 128 << 20
+    requests: int = 4096
+    held: int = 0
+    under_way: int = 0
+
+    @contextmanager
+    def request(self) -> Iterator["Share"]:
+        """Give a request its share, and take it back when it is over."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self.under_way -= share.counted
+            self.held -= share.held
+
+
+@dataclass(slots=True)
+class Share:
+    """What one request holds of the budget."""
+
+    budget: Budget
+    held: int = 0
+    counted: int = 0
+
+    def count(self) -> None:
+        """Count the request.
+
+        Raises:
+            Busy: too many are under way.
+        """
+        if self.budget.under_way >= self.budget.requests:
+            raise _busy()
+        self.budget.under_way += 1
+        self.counted = 1
+
+    def take(self, size: int) -> None:
+        """Hold as many bytes more.
+
+        Raises:
+            Busy: all bodies together would be too large.
+        """
+        if self.budget.held + size > self.budget.most:
+            raise _busy()
+        self.budget.held += size
+        self.held += size
+
+
+async def read(receive: Receive, stated: str, most: int, share: Share) -> bytes:
+    """Read a body whose Content-Length is `stated`.
+
+    Raises:
+        TooLarge: it has more than `most` bytes.
+        Busy: there is no memory for it at the moment.
+        Unavailable: it did not come to its end.
+    """
+    if stated.isdigit() and int(stated) > most:
+        raise _too_large(most)
+    chunks: list[bytes] = []
+    size, more = 0, True
+    try:
+        with fail_after(_SECONDS):
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Unavailable("The client went away in the middle of its request")
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                if size > most:
+                    raise _too_large(most)
+                share.take(len(chunk))
+                chunks.append(chunk)
+                more = message.get("more_body", False)
+    except TimeoutError:
+        raise Unavailable(f"The body did not come within {_SECONDS:.0f} s: send it again") from None
+    return b"".join(chunks)
+
+
+def inflated(raw: bytes, encoding: str, most: int) -> bytes:
+    """Unpack a body; a few bytes may be packed gigabytes.
+
+    Raises:
+        Refused: it is packed in another way than it says.
+        TooLarge: it has more than `most` bytes.
+    """
+    if encoding not in _WINDOWS:
+        raise Refused(f"Content-Encoding {encoding!r} is not known: use gzip or deflate")
+    for window in (_WINDOWS[encoding], -zlib.MAX_WBITS):
+        packed = zlib.decompressobj(window)
+        try:
+            found = packed.decompress(raw, most + 1)
+        except zlib.error:
+            continue
+        if len(found) > most:
+            raise _too_large(most)
+        return found
+    raise Refused(f"The body is not in {encoding}, which its Content-Encoding says")
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(f"This request may have {most >> 20} MiB; files go to the artifact routes")
+
+
+def _busy() -> Busy:
+    return Busy(f"Too much is sent at the moment: try again in {_AGAIN} s", _AGAIN)
