@@ -1,6 +1,6 @@
 """Composes the service: MLflow's app, ours beside it, the door in front of both.
 
-    Measured ─▶ Door ─▶ private routes   (/api/trainyard/v1, /metrics)
+    Measured ─▶ Door ─▶ private routes   (/api/trainyard/v1, /metrics, files in and out)
                     └─▶ MLflow's FastAPI ─▶ its Flask
 
 Importing this imports MLflow's server, which reads its environment while loading: set that first
@@ -18,6 +18,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.server import app as flask_app
 from mlflow.server import handlers
 from mlflow.server.fastapi_app import create_fastapi_app
+from mlflow.store.artifact.artifact_repository_registry import (
+    _artifact_repository_registry as artifact_registry,
+)
 from mlflow.store.db.db_types import DATABASE_ENGINES, SQLITE
 from mlflow.tracking._workspace import registry as workspace_registry
 from mlflow.utils.workspace_context import ServerWorkspaceContext
@@ -28,9 +31,11 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 from trainyard_api.contract import TRACKING_API
 
+from trainyard_tracking.api import artifacts
 from trainyard_tracking.api.app import Services, private_app, refused
+from trainyard_tracking.artifacts import repository
 from trainyard_tracking.auth.gate import Gate
-from trainyard_tracking.auth.middleware import Door
+from trainyard_tracking.auth.middleware import ROUTE_KEY, Door
 from trainyard_tracking.auth.mlflow_rules import MLFLOW_ROWS
 from trainyard_tracking.auth.ownership import Ownership
 from trainyard_tracking.auth.private_rules import PRIVATE_ROWS
@@ -38,12 +43,12 @@ from trainyard_tracking.auth.rules import Table
 from trainyard_tracking.content import Content
 from trainyard_tracking.errors import BadSettings, Refused
 from trainyard_tracking.kube import Kube
-from trainyard_tracking.lanes import Lanes
+from trainyard_tracking.lanes import Lanes, put
 from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.leftovers import Leftovers
 from trainyard_tracking.logs import Logs
 from trainyard_tracking.metrics import Measured
-from trainyard_tracking.mlflow_env import REGISTRY_URI, WORKSPACES_URI
+from trainyard_tracking.mlflow_env import ARTIFACTS_SCHEME, REGISTRY_URI, WORKSPACES_URI
 from trainyard_tracking.objects import Objects
 from trainyard_tracking.queued import Queued
 from trainyard_tracking.registry.resources import Resources
@@ -51,6 +56,7 @@ from trainyard_tracking.registry.store import TrainyardStore
 from trainyard_tracking.reviews import Reviews
 from trainyard_tracking.sources import Sources
 from trainyard_tracking.store import RunStore
+from trainyard_tracking.uploads import Uploads
 from trainyard_tracking.watching import Cache, Watcher
 from trainyard_tracking.workspaces import Namespaces
 
@@ -69,6 +75,7 @@ class Outside:
     spool: Path
     namespace: str = ""
     """The service's own."""
+    largest_file: int = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +102,27 @@ def compose(outside: Outside) -> Service:
     namespaces = Cache("namespaces")
     reviews = Reviews(outside.kube)
     _register(
-        TrainyardStore(resources, sources), Namespaces(namespaces, reviews, own=outside.namespace)
+        outside.objects,
+        TrainyardStore(resources, sources),
+        Namespaces(namespaces, reviews, own=outside.namespace),
     )
     ledger = Ledger(_open_stores(outside.database_url))
     outside.spool.mkdir(parents=True, exist_ok=True)
+    lanes = Lanes()
+    uploads = Uploads(outside.objects, outside.spool / "uploads", outside.largest_file)
+    uploads.sweep()
     services = Services(
         ledger=ledger,
         objects=outside.objects,
         content=Content(outside.objects),
         logs=Logs(outside.spool, outside.objects),
         sources=sources,
-        spool=outside.spool,
+        uploads=uploads,
     )
     table = Table((*PRIVATE_ROWS, *MLFLOW_ROWS))
     gate = Gate(table, outside.key, ledger, reviews, Ownership(resources))
-    lanes = Lanes()
     mlflow = _mlflow(lanes)
-    app = Measured(Door(_Inside(private_app(services), mlflow), gate, lanes))
+    app = Measured(Door(_Inside(private_app(services), mlflow, lanes), gate, lanes))
     caches = (resources.models, resources.versions, namespaces)
     watchers = tuple(Watcher(outside.kube, cache) for cache in caches)
     leftovers = Leftovers(services.logs, ledger)
@@ -133,10 +144,14 @@ class _Inside:
 
     private: ASGIApp
     mlflow: ASGIApp
+    lanes: Lanes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = str(scope.get("path", ""))
         if path.startswith(f"{TRACKING_API}/") or path == "/metrics":
+            await self.private(scope, receive, send)
+        elif scope.get("method") in artifacts.SERVED.get(scope.get(ROUTE_KEY, ""), ()):
+            put(scope, self.lanes.content)
             await self.private(scope, receive, send)
         elif path.endswith(_SERVER_INFO):
             answer = JSONResponse(await run_in_threadpool(_server_info))
@@ -152,7 +167,9 @@ def _server_info() -> dict[str, Any]:
     return {**info, **{key: off.get(key, value) for key, value in info.items()}}
 
 
-def _register(store: TrainyardStore, namespaces: Namespaces) -> None:
+def _register(objects: Objects, store: TrainyardStore, namespaces: Namespaces) -> None:
+    artifact_registry.register(ARTIFACTS_SCHEME, repository(objects))
+
     def build_runs(store_uri: str, artifact_uri: str) -> RunStore:
         return RunStore(store_uri, artifact_uri)
 

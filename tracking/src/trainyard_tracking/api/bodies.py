@@ -96,8 +96,8 @@ async def read(request: Request, kind: type[RunBody] | type[FinishBody]) -> Any:
         raise Refused(_first(exc)) from exc
 
 
-async def whole(request: Request) -> bytes:
-    """Read the bytes of a request.
+async def whole(request: Request, most: int = LARGEST) -> bytes:
+    """Read the bytes of a request, which may be so many.
 
     Raises:
         TooLarge: it has more than we take into memory.
@@ -107,8 +107,8 @@ async def whole(request: Request) -> bytes:
     async for chunk in request.stream():
         chunks.append(chunk)
         size += len(chunk)
-        if size > LARGEST:
-            raise TooLarge(f"Send at most {LARGEST >> 20} MiB at once")
+        if size > most:
+            raise TooLarge(f"Send at most {most >> 20} MiB at once")
     return b"".join(chunks)
 
 
