@@ -35,7 +35,7 @@ from trainyard_tracking.api import artifacts
 from trainyard_tracking.api.app import Services, private_app, refused
 from trainyard_tracking.artifacts import repository
 from trainyard_tracking.auth.gate import Gate
-from trainyard_tracking.auth.middleware import ROUTE_KEY, Door
+from trainyard_tracking.auth.middleware import Door
 from trainyard_tracking.auth.mlflow_rules import MLFLOW_ROWS
 from trainyard_tracking.auth.ownership import Ownership
 from trainyard_tracking.auth.private_rules import PRIVATE_ROWS
@@ -150,7 +150,7 @@ class _Inside:
         path = str(scope.get("path", ""))
         if path.startswith(f"{TRACKING_API}/") or path == "/metrics":
             await self.private(scope, receive, send)
-        elif scope.get("method") in artifacts.SERVED.get(scope.get(ROUTE_KEY, ""), ()):
+        elif artifacts.serves(str(scope.get("method", "")), path):
             put(scope, self.lanes.content)
             await self.private(scope, receive, send)
         elif path.endswith(_SERVER_INFO):

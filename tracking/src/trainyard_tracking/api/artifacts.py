@@ -1,10 +1,10 @@
 """MLflow's routes for files, streamed: its own stage a whole file, or a whole folder, on disk.
 
 What is not there is 404 in MLflow's words, which its clients do not repeat; a folder is no file.
-A Range is answered, so that who was cut off goes on. Offers of multipart URLs are answered as by
-an MLflow whose store has none, after which its clients send the file itself.
+A Range is answered, so that who was cut off goes on.
 """
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,20 +27,17 @@ from trainyard_tracking.content import Located
 from trainyard_tracking.errors import NotFound, Refused
 from trainyard_tracking.sources import artifact_key, path_key
 
-_FILES = "/api/2.0/mlflow-artifacts"
-_FILE = f"{_FILES}/artifacts/{{}}"
-_LOGGED_MODEL = "/api/2.0/mlflow/logged-models/{}/artifacts/files"
-_UNSUPPORTED = "upload is not supported for the current artifact repository"
+_READS = {"GET", "HEAD"}
+_SERVED = (
+    (re.compile("/(ajax-)?api/2.0/mlflow-artifacts/artifacts/.+", re.DOTALL), {*_READS, "PUT"}),
+    (re.compile("/(ajax-)?api/2.0/mlflow/logged-models/[^/]+/artifacts/files"), _READS),
+    (re.compile("(/model-versions)?/get-artifact"), _READS),
+)
 
-SERVED = {
-    _FILE: {"GET", "HEAD", "PUT"},
-    "/get-artifact": {"GET", "HEAD"},
-    "/model-versions/get-artifact": {"GET", "HEAD"},
-    _LOGGED_MODEL: {"GET", "HEAD"},
-    f"{_FILES}/mpu/": {"GET", "POST"},
-    f"{_FILES}/presigned/": {"GET", "POST"},
-}
-"""What is answered here of MLflow's routes: methods by template, as the door's rules have it."""
+
+def serves(method: str, path: str) -> bool:
+    """Tell whether a request to MLflow is answered here."""
+    return any(method in methods and route.fullmatch(path) for route, methods in _SERVED)
 
 
 def routes() -> list[Route]:
@@ -52,8 +49,6 @@ def routes() -> list[Route]:
         found += [
             Route(f"{files}/artifacts/{{path:path}}", download, methods=["GET"]),
             Route(f"{files}/artifacts/{{path:path}}", upload, methods=["PUT"]),
-            Route(f"{files}/mpu/{{rest:path}}", unsupported, methods=["GET", "POST"]),
-            Route(f"{files}/presigned/{{rest:path}}", unsupported, methods=["GET", "POST"]),
             Route(logged, of_logged_model, methods=["GET"]),
         ]
     return [
@@ -116,16 +111,6 @@ async def of_logged_model(request: Request) -> Response:
         return str(_get_tracking_store().get_logged_model(model_id).artifact_location)
 
     return await _below(request, "artifact_file_path", root)
-
-
-async def unsupported(request: Request) -> Response:
-    """Say that files are sent and fetched by themselves."""
-    is_multipart = request.url.path.split("/mlflow-artifacts/")[1].startswith("mpu/")
-    content = {
-        "error_code": "NOT_IMPLEMENTED",
-        "message": f"{'Multipart' if is_multipart else 'Presigned'} {_UNSUPPORTED}",
-    }
-    return JSONResponse(content, status_code=501)
 
 
 async def _below(request: Request, parameter: str, root: Any) -> Response:

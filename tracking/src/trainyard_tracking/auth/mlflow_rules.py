@@ -115,8 +115,8 @@ FILES = (
     row("GET", f"{_FILES}/artifacts/{{}}", "get runs", readable_artifact),
     row("PUT", f"{_FILES}/artifacts/{{}}", "update runs", own_artifact_written),
     row("DELETE", f"{_FILES}/artifacts/{{}}", "delete runs", own_artifact_written),
-    row(_ALL, f"{_FILES}/mpu/", _KNOWN, anything, prefix=True),
-    row(_ALL, f"{_FILES}/presigned/", _KNOWN, anything, prefix=True),
+    row(_ALL, f"{_FILES}/mpu/", _NOBODY, prefix=True),
+    row(_ALL, f"{_FILES}/presigned/", _NOBODY, prefix=True),
 )
 
 REGISTRY = (
