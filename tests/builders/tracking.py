@@ -148,12 +148,12 @@ class FileObjects:
 
     Attributes:
         calls: What it was asked, in order.
-        failing: What the next calls of a name raise.
+        failing: What the next calls of a name raise; None lets one through.
     """
 
     root: Path
     calls: list[str] = field(default_factory=list)
-    failing: dict[str, list[Exception]] = field(default_factory=dict)
+    failing: dict[str, list[Exception | None]] = field(default_factory=dict)
     uploads: dict[str, list[bytes]] = field(default_factory=dict)
 
     def stat(self, key: str) -> Stat | None:
@@ -220,8 +220,8 @@ class FileObjects:
 
     def _called(self, what: str) -> None:
         self.calls.append(what)
-        if self.failing.get(what):
-            raise self.failing[what].pop(0)
+        if self.failing.get(what) and (failure := self.failing[what].pop(0)):
+            raise failure
 
     def _stat(self, path: Path) -> Stat:
         told = path.stat()
