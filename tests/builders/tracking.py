@@ -205,6 +205,7 @@ class FileObjects:
         self.uploads.pop(upload, None)
 
     def under(self, prefix: str) -> list[Entry]:
+        self._called("under")
         root = self.root / prefix
         found = [path for path in root.rglob("*") if path.is_file()]
         return [Entry(path.relative_to(root).as_posix(), path.stat().st_size) for path in found]
@@ -215,8 +216,9 @@ class FileObjects:
         return files, sorted({entry.path.split("/")[0] for entry in below if "/" in entry.path})
 
     def delete(self, keys: list[str]) -> None:
-        for key in keys:
-            (self.root / key).unlink(missing_ok=True)
+        for path in (self.root / key for key in keys):
+            if path.is_file():
+                path.unlink()
 
     def _called(self, what: str) -> None:
         self.calls.append(what)

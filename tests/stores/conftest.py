@@ -17,7 +17,9 @@ _KNOWN = {
 
 
 @pytest.fixture(scope="session", params=list(_KNOWN))
-def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Store]:
     find, run, how = _KNOWN[request.param]
     binary = find()
     if binary is None:

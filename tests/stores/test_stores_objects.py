@@ -94,9 +94,7 @@ async def test_slices_of_several_requests_become_one_object(uploads, store):
     data, digest = big(5)
     first, rest = data[:PART], data[PART:]
 
-    more = await uploads.take_slice(
-        "sliced", body(first), Slice(0, PART, len(data)), digest=digest
-    )
+    more = await uploads.take_slice("sliced", body(first), Slice(0, PART, len(data)), digest=digest)
     assert more is None
     assert uploads.offset("sliced") == PART
     whole = Slice(PART, len(rest), len(data))

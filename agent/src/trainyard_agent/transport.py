@@ -7,9 +7,9 @@ told on stdout, which is the container's log. What was cut off goes on from wher
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from http.client import HTTPResponse
+from http.client import HTTPMessage, HTTPResponse
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
@@ -210,7 +210,7 @@ class _Download:
             raise Away(broke, progress=self._file.tell() > there)
         return self._file.tell()
 
-    def _begin(self, headers: Mapping[str, str], size: int | None) -> None:
+    def _begin(self, headers: HTTPMessage, size: int | None) -> None:
         self._size = size or 0
         tag = headers.get("ETag", "")
         self._tag = tag if headers.get("Accept-Ranges") == "bytes" else ""

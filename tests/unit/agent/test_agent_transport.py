@@ -155,6 +155,11 @@ def service() -> Iterator[Service]:
 
 
 @pytest.fixture
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "SLICE", 4)
+
+
+@pytest.fixture
 def said() -> list[str]:
     return []
 
@@ -442,15 +447,10 @@ def test_a_large_file_goes_in_slices_each_once(
         pytest.param("busy", [4, 4, 2], id="another that sends the same is waited for"),
     ],
 )
+@pytest.mark.usefixtures("small_slices")
 def test_an_upload_that_was_cut_off_goes_on(
-    service: Service,
-    tracking: Tracking,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    fault: str,
-    received: list[int],
+    service: Service, tracking: Tracking, tmp_path: Path, fault: str, received: list[int]
 ) -> None:
-    monkeypatch.setattr(slices, "SLICE", 4)
     (tmp_path / "large").write_bytes(b"0123456789")
     service.faults = ["", fault]
 

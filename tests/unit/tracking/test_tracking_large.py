@@ -286,8 +286,8 @@ async def test_a_wrong_end_of_slices_is_dropped_so_that_they_begin_anew(
     total = len(data)
     await uploads.take_slice("key", chunks(b"?" * PART), Slice(0, PART, total), digest=digest)
 
+    rest = Slice(PART, total - PART, total)
     with pytest.raises(Unprocessable):
-        rest = Slice(PART, total - PART, total)
         await uploads.take_slice("key", chunks(data[PART:]), rest, digest=digest)
 
     assert uploads.offset("key") == 0

@@ -4,17 +4,23 @@ MLflow's own handlers list, delete and read traces through it; files of any size
 our routes (`api/artifacts.py`). A path means below the folder of the bucket that the URI names.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from mlflow.entities import FileInfo
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST
+from mlflow.protos.databricks_pb2 import (
+    INVALID_PARAMETER_VALUE,
+    RESOURCE_DOES_NOT_EXIST,
+    TEMPORARILY_UNAVAILABLE,
+)
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from trainyard_api.paths import BadPath, normal
 
+from trainyard_tracking.errors import Refused
 from trainyard_tracking.objects import Objects
 
 
@@ -40,7 +46,8 @@ class ObjectsRepository(ArtifactRepository):  # type: ignore[misc]  # MLflow has
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
         """List what is right in a folder, by paths from the root on; of a file, nothing."""
         folder = self._key(path)
-        files, folders = self._objects.folders(f"{folder}/")
+        with _answering():
+            files, folders = self._objects.folders(f"{folder}/")
         below = folder.removeprefix(self._root).strip("/")
         at = f"{below}/" if below else ""
         found = [FileInfo(f"{at}{one.path}", False, one.size) for one in files]
@@ -50,16 +57,17 @@ class ObjectsRepository(ArtifactRepository):  # type: ignore[misc]  # MLflow has
     def delete_artifacts(self, artifact_path: str | None = None) -> None:
         """Delete a file, or a folder with all that is in it; what is not there is no error."""
         key = self._key(artifact_path)
-        below = [f"{key}/{entry.path}" for entry in self._objects.under(f"{key}/")]
-        self._objects.delete([key, *below])
+        with _answering():
+            below = [f"{key}/{entry.path}" for entry in self._objects.under(f"{key}/")]
+            self._objects.delete([key, *below])
 
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
-        found = self._objects.open(self._key(remote_file_path))
-        if found is None:
-            raise MlflowException(
-                f"No such artifact: '{remote_file_path}'", RESOURCE_DOES_NOT_EXIST
-            )
-        with Path(local_path).open("wb") as file:
+        with _answering(), Path(local_path).open("wb") as file:
+            found = self._objects.open(self._key(remote_file_path))
+            if found is None:
+                raise MlflowException(
+                    f"No such artifact: '{remote_file_path}'", RESOURCE_DOES_NOT_EXIST
+                )
             file.writelines(found.chunks)
 
     def _key(self, path: str | None) -> str:
@@ -68,6 +76,15 @@ class ObjectsRepository(ArtifactRepository):  # type: ignore[misc]  # MLflow has
         except BadPath as exc:
             raise MlflowException(str(exc), INVALID_PARAMETER_VALUE) from exc
         return f"{self._root}/{below}" if below else self._root
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Say in MLflow's way that the store is away: 503, which its clients repeat."""
+    try:
+        yield
+    except Refused as exc:
+        raise MlflowException(str(exc), TEMPORARILY_UNAVAILABLE) from exc
 
 
 def repository(objects: Objects) -> Callable[..., ObjectsRepository]:
