@@ -25,7 +25,7 @@ def store(
     if binary is None:
         pytest.skip(f"no binary of {request.param} here: {how}")
     with run(binary, tmp_path_factory.mktemp(request.param)) as running:
-        _made(settings(running))
+        made(settings(running))
         yield running
 
 
@@ -41,7 +41,7 @@ def settings(store: Store, **changes: str) -> ObjectStoreSettings:
     return ObjectStoreSettings(endpoint, "yard", "us-east-1", scheme == "https", **keys)
 
 
-def _made(of: ObjectStoreSettings) -> None:
+def made(of: ObjectStoreSettings) -> None:
     """Make the bucket; a server that has just begun to listen refuses for a moment."""
     for _ in range(40):
         try:

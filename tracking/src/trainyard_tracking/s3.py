@@ -34,7 +34,11 @@ _DOWN = (BotoCoreError, ClientError, HTTPClientError, OSError)
 
 @dataclass(slots=True)
 class S3Objects:
-    """An S3 bucket. Every method raises Unavailable if the store can't be used."""
+    """An S3 bucket. Every method raises Unavailable if the store can't be used.
+
+    Raises:
+        BadSettings: the file of authorities is not there.
+    """
 
     settings: ObjectStoreSettings
     _client: Any = field(init=False)
@@ -226,6 +230,11 @@ class S3Objects:
 
 def _client(store: ObjectStoreSettings) -> Any:
     """Make a client; thread-safe. Checksums beyond S3's first are not known to every store."""
+    if store.ca_bundle and not Path(store.ca_bundle).is_file():
+        raise BadSettings(
+            f"TRAINYARD_OBJECT_STORE_CA_FILE is {store.ca_bundle}, where no file is: see"
+            " objectStore.caBundle of the chart"
+        )
     config = Config(
         connect_timeout=10,
         read_timeout=60,

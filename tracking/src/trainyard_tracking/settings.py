@@ -10,6 +10,7 @@ from pathlib import Path
 
 from trainyard_tracking.errors import BadSettings
 
+_ADDRESSING = ("auto", "path", "virtual")
 _UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 KEEP_ALIVE = 75
 """Seconds that an idle connection stays open: longer than clients keep theirs (5 to 15 s), or a
@@ -89,28 +90,21 @@ def _object_store(env: Mapping[str, str]) -> ObjectStoreSettings:
         bucket=env.get("TRAINYARD_OBJECT_STORE_BUCKET", "trainyard"),
         region=env.get("TRAINYARD_OBJECT_STORE_REGION", "us-east-1"),
         secure=secure,
-        ca_bundle=_file(env, "TRAINYARD_OBJECT_STORE_CA_FILE"),
-        addressing=_choice(env, "TRAINYARD_OBJECT_STORE_ADDRESSING", ("auto", "path", "virtual")),
+        ca_bundle=env.get("TRAINYARD_OBJECT_STORE_CA_FILE", ""),
+        addressing=_choice(env, "TRAINYARD_OBJECT_STORE_ADDRESSING", _ADDRESSING),
         **keys,
     )
 
 
-def _file(env: Mapping[str, str], name: str) -> str:
-    path = env.get(name, "")
-    if path and not Path(path).is_file():
-        raise BadSettings(f"{name} is {path!r}, where no file is: see objectStore.caBundle")
-    return path
-
-
 def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
-    value = env.get(name) or choices[0]
+    value = env.get(name, choices[0])
     if value not in choices:
         raise BadSettings(f"{name} is {value!r}; use {', '.join(choices)}")
     return value
 
 
 def _bytes(env: Mapping[str, str], name: str, default: str) -> int:
-    value = env.get(name) or default
+    value = env.get(name, default)
     number, unit = value.rstrip("KMGTi"), value.lstrip("0123456789")
     if not number.isdecimal() or unit not in _UNITS:
         raise BadSettings(f"{name} is {value!r}; use a whole number, with Mi, Gi or Ti behind it")
