@@ -130,7 +130,7 @@ def test_a_slice_that_does_not_fit_is_refused(world: Any) -> None:
         assert "Content-Range" in answer.json()["message"]
 
 
-async def test_memory_is_two_parts_whatever_the_file_has(
+async def test_memory_is_three_parts_whatever_the_file_has(
     uploads: Uploads, objects: FileObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ahead, sent, read = [], 0, 0
@@ -151,7 +151,7 @@ async def test_memory_is_two_parts_whatever_the_file_has(
     monkeypatch.setattr(FileObjects, "part", part)
     await uploads.take("key", endless(), 20 * PART)
 
-    assert max(ahead) <= 2 * PART + (1 << 20)
+    assert max(ahead) <= 3 * PART
 
 
 @pytest.mark.parametrize("size", [5, None, 3 * PART])
@@ -271,7 +271,7 @@ async def test_what_a_kill_left_behind_is_aborted_at_the_next_start(
         pytest.param(0, PART, id="nothing"),
         pytest.param(20 << 30, PART, id="20 GiB"),
         pytest.param(100 << 30, 11 << 20, id="100 GiB"),
-        pytest.param(None, 32 << 20, id="nobody knows"),
+        pytest.param(None, PART, id="nobody knows"),
     ],
 )
 def test_the_parts_grow_so_that_no_file_has_too_many(total: int | None, size: int) -> None:
@@ -292,3 +292,11 @@ async def test_a_wrong_end_of_slices_is_dropped_so_that_they_begin_anew(
 
     assert uploads.offset("key") == 0
     assert not objects.uploads
+
+
+async def test_a_file_with_larger_parts_takes_the_room_of_several(uploads: Uploads) -> None:
+    async with uploads._room(5 * PART * 10_000), uploads._room(None):
+        assert uploads.large._taken.borrowed_tokens == 6
+    async with uploads._room(1 << 50):
+        assert uploads.large._taken.available_tokens == 0
+    assert uploads.large._taken.borrowed_tokens == 0

@@ -13,8 +13,7 @@ from typing import Protocol
 CHUNK = 1 << 20
 PART = 8 << 20
 """Bytes of a part, at least; S3 takes none below 5 MiB, but for the last."""
-_UNKNOWN_PART = 32 << 20
-_MOST_PARTS = 10_000
+MOST_PARTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +71,7 @@ class Objects(Protocol):
 def part_size(total: int | None) -> int:
     """Tell how large the parts of a file are, in bytes: all the same, as some S3 want them.
 
-    Of a file whose size nobody knows they are as large as 312 GiB need it.
+    A file whose size nobody knows has small ones, and so 78 GiB at most.
     """
-    if total is None:
-        return _UNKNOWN_PART
-    needed = -(-total // _MOST_PARTS)
+    needed = -(-(total or 0) // MOST_PARTS)
     return max(PART, -(-needed // CHUNK) * CHUNK)

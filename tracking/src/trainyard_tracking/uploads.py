@@ -1,9 +1,9 @@
 """Files on their way in: hashed while they are sent on in parts, never on a disk, never whole.
 
-A file takes two parts of memory, however large it is. It comes in one request, or in slices of
-several: of those what is sent on and hashed so far is kept for an hour, so that a client which
-was cut off goes on where it was. What will not be completed is aborted; what a kill left behind
-is known by a note and aborted at the next start.
+A file takes three parts of memory: one that is read, one that is cut, one that is sent. It comes in
+one request, or in slices of several: of those what is sent on and hashed so far is kept for an
+hour, so that a client which was cut off goes on where it was. What will not be completed is
+aborted; what a kill left behind is known by a note and aborted at the next start.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
@@ -24,7 +24,7 @@ from starlette.requests import ClientDisconnect
 
 from trainyard_tracking.errors import Conflict, Refused, TooLarge, Unavailable, Unprocessable
 from trainyard_tracking.lanes import Lane
-from trainyard_tracking.objects import PART, Objects, part_size
+from trainyard_tracking.objects import MOST_PARTS, PART, Objects, part_size
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -34,6 +34,7 @@ _SILENCE_SECONDS = 60.0
 _PART_SECONDS = 600.0
 _KEPT_SECONDS = 3600.0
 _MOST_KEPT = 256
+_PLACES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,9 @@ class Uploads:
     largest: int
     small: Lane = field(default_factory=lambda: Lane(32, 512, 20))
     """Files of one part at most."""
-    large: Lane = field(default_factory=lambda: Lane(16, 512, 20))
+    large: Lane = field(default_factory=lambda: Lane(_PLACES, 512, 20))
+    """The others; one with larger parts takes several places, so that memory has a bound."""
+    _several: asyncio.Lock = field(default_factory=asyncio.Lock)
     _kept: dict[str, _Under] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
 
@@ -99,7 +102,7 @@ class Uploads:
                 data = await _all(stream, size)
                 _require_digest(digest, hashlib.sha256(data).hexdigest() if digest else "")
                 return await _thread(lambda: self.objects.write(key, data, new=bool(digest)))
-        async with self.large.place():
+        async with self._room(size):
             under = await _thread(self._begin, key, size)
             try:
                 await self._send(under, stream, size, is_last=True)
@@ -123,7 +126,7 @@ class Uploads:
             raise Conflict("Another request sends this file: ask how far it is, and go on there")
         self._busy.add(key)
         try:
-            async with self.large.place():
+            async with self._room(some.total):
                 under = await self._going_on(key, some)
                 return await self._take_on(under, stream, some, digest)
         finally:
@@ -139,6 +142,17 @@ class Uploads:
         # Bodies were on disk once.
         for folder in self.notes.parent.glob("upload-*"):
             rmtree(folder, ignore_errors=True)
+
+    @asynccontextmanager
+    async def _room(self, total: int | None) -> AsyncIterator[None]:
+        """Hold as much room as the parts of a file take."""
+        places = min(_PLACES, part_size(total) // PART)
+        async with AsyncExitStack() as held:
+            # One at a time: two that had half of what they need would wait for each other.
+            async with self._several if places > 1 else nullcontext():
+                for _ in range(places):
+                    await held.enter_async_context(self.large.place())
+            yield
 
     async def _going_on(self, key: str, some: Slice) -> _Under:
         await self._forget()
@@ -254,7 +268,9 @@ class Uploads:
             )
 
     def _bounded(self, length: int | None) -> tuple[int, bool]:
-        return (self.largest, False) if length is None else (length, True)
+        if length is None:
+            return min(self.largest, MOST_PARTS * PART), False
+        return length, True
 
 
 async def _parts(
@@ -272,8 +288,8 @@ async def _parts(
     async for chunk in _steady(stream):
         taken += len(chunk)
         if taken > most:
-            wrong = f"The body has more than {most} bytes"
-            raise Refused(wrong) if is_stated else TooLarge(wrong)
+            wrong = f"The body has more than {most} bytes; with Content-Length it may have more"
+            raise Refused(f"The body has more than {most} bytes") if is_stated else TooLarge(wrong)
         filled += chunk
         while len(filled) >= size:
             yield bytes(memoryview(filled)[:size])
