@@ -102,13 +102,11 @@ def compose(outside: Outside) -> Service:
     namespaces = Cache("namespaces")
     reviews = Reviews(outside.kube)
     _register(
-        outside.objects,
-        TrainyardStore(resources, sources),
-        Namespaces(namespaces, reviews, own=outside.namespace),
+        TrainyardStore(resources, sources), Namespaces(namespaces, reviews, own=outside.namespace)
     )
     ledger = Ledger(_open_stores(outside.database_url))
     outside.spool.mkdir(parents=True, exist_ok=True)
-    lanes = Lanes()
+    artifact_registry.register(ARTIFACTS_SCHEME, repository(outside.objects))
     uploads = Uploads(outside.objects, outside.spool / "uploads", outside.largest_file)
     uploads.sweep()
     services = Services(
@@ -121,6 +119,7 @@ def compose(outside: Outside) -> Service:
     )
     table = Table((*PRIVATE_ROWS, *MLFLOW_ROWS))
     gate = Gate(table, outside.key, ledger, reviews, Ownership(resources))
+    lanes = Lanes()
     mlflow = _mlflow(lanes)
     app = Measured(Door(_Inside(private_app(services), mlflow, lanes), gate, lanes))
     caches = (resources.models, resources.versions, namespaces)
@@ -167,9 +166,7 @@ def _server_info() -> dict[str, Any]:
     return {**info, **{key: off.get(key, value) for key, value in info.items()}}
 
 
-def _register(objects: Objects, store: TrainyardStore, namespaces: Namespaces) -> None:
-    artifact_registry.register(ARTIFACTS_SCHEME, repository(objects))
-
+def _register(store: TrainyardStore, namespaces: Namespaces) -> None:
     def build_runs(store_uri: str, artifact_uri: str) -> RunStore:
         return RunStore(store_uri, artifact_uri)
 
