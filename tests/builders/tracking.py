@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 from trainyard_tracking.kube import KubeDown, KubeError
-from trainyard_tracking.objects import Entry
+from trainyard_tracking.objects import Entry, Opened, Stat
 
 Object = dict[str, Any]
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
@@ -144,32 +144,90 @@ def _apply(resource: Object, operation: Object) -> None:
 
 @dataclass
 class FileObjects:
-    """An object store in a folder."""
+    """An object store in a folder.
+
+    Attributes:
+        calls: What it was asked, in order.
+        failing: What the next calls of a name raise; None lets one through.
+    """
 
     root: Path
+    calls: list[str] = field(default_factory=list)
+    failing: dict[str, list[Exception | None]] = field(default_factory=dict)
+    uploads: dict[str, list[bytes]] = field(default_factory=dict)
 
-    def size(self, key: str) -> int | None:
+    def stat(self, key: str) -> Stat | None:
+        self._called("stat")
         path = self.root / key
-        return path.stat().st_size if path.is_file() else None
+        return self._stat(path) if path.is_file() else None
 
-    def read(self, key: str, offset: int = 0) -> Iterator[bytes]:
-        return iter([(self.root / key).read_bytes()[offset:]])
+    def open(self, key: str) -> Opened | None:
+        self._called("open")
+        path = self.root / key
+        return Opened(self._stat(path), iter([path.read_bytes()])) if path.is_file() else None
+
+    def read(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        self._called("read")
+        end = None if length is None else offset + length
+        return iter([(self.root / key).read_bytes()[offset:end]])
 
     def put(self, key: str, content: Path) -> None:
-        path = self.root / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.read_bytes())
+        self.write(key, content.read_bytes(), new=False)
 
-    def put_new(self, key: str, content: Path) -> bool:
-        if self.size(key) is not None:
+    def write(self, key: str, data: bytes, *, new: bool) -> bool:
+        self._called("write")
+        path = self.root / key
+        if new and path.is_file():
             return False
-        self.put(key, content)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
         return True
 
+    def begin(self, key: str) -> str:
+        self._called("begin")
+        upload = f"upload-{len(self.calls)}"
+        self.uploads[upload] = []
+        return upload
+
+    def part(self, key: str, upload: str, number: int, data: bytes) -> str:
+        self._called("part")
+        assert number == len(self.uploads[upload]) + 1
+        self.uploads[upload].append(data)
+        return f"tag-{number}"
+
+    def complete(self, key: str, upload: str, tags: list[str], *, new: bool) -> bool:
+        self._called("complete")
+        assert len(tags) == len(self.uploads[upload])
+        return self.write(key, b"".join(self.uploads.pop(upload)), new=new)
+
+    def abort(self, key: str, upload: str) -> None:
+        self._called("abort")
+        self.uploads.pop(upload, None)
+
     def under(self, prefix: str) -> list[Entry]:
+        self._called("under")
         root = self.root / prefix
         found = [path for path in root.rglob("*") if path.is_file()]
         return [Entry(path.relative_to(root).as_posix(), path.stat().st_size) for path in found]
+
+    def folders(self, prefix: str) -> tuple[list[Entry], list[str]]:
+        below = self.under(prefix)
+        files = [entry for entry in below if "/" not in entry.path]
+        return files, sorted({entry.path.split("/")[0] for entry in below if "/" in entry.path})
+
+    def delete(self, keys: list[str]) -> None:
+        for path in (self.root / key for key in keys):
+            if path.is_file():
+                path.unlink()
+
+    def _called(self, what: str) -> None:
+        self.calls.append(what)
+        if self.failing.get(what) and (failure := self.failing[what].pop(0)):
+            raise failure
+
+    def _stat(self, path: Path) -> Stat:
+        told = path.stat()
+        return Stat(told.st_size, f'"{told.st_mtime_ns:x}"')
 
 
 def certificate() -> bytes:

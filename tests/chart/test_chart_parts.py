@@ -65,7 +65,8 @@ def test_every_volume_s_source_is_there(values: Path) -> None:
         for volume in pod["spec"].get("volumes", []):
             config, secret = volume.get("configMap", {}), volume.get("secret", {})
             claim = volume.get("persistentVolumeClaim", {}).get("claimName")
-            assert not config or ("ConfigMap", config["name"]) in made, name
+            given_config = config.get("name") == "private-ca"
+            assert not config or given_config or ("ConfigMap", config["name"]) in made, name
             secret_name = secret.get("secretName")
             assert not secret or secret_name in given or ("Secret", secret_name) in made, name
             assert not claim or claim in given or ("PersistentVolumeClaim", claim) in made, name
@@ -174,6 +175,46 @@ def test_an_s3_of_one_s_own_leaves_nothing_of_minio() -> None:
     assert "trainyard-object-store" not in {o["metadata"]["name"] for o in objects}
     env = environment(objects, "tracking")
     assert env["TRAINYARD_OBJECT_STORE_ENDPOINT"] == "https://s3.example.org"
+
+
+def test_a_role_of_the_service_account_needs_no_keys() -> None:
+    objects = rendered(VALUES_FOLDER / "workload-identity.yaml")
+
+    assert not {"ACCESS_KEY", "SECRET_KEY"} & {
+        name.removeprefix("TRAINYARD_OBJECT_STORE_") for name in environment(objects, "tracking")
+    }
+    assert "trainyard-object-store" not in {o["metadata"]["name"] for o in objects}
+    account = named(objects, "ServiceAccount", "trainyard-tracking")
+    assert "eks.amazonaws.com/role-arn" in account["metadata"]["annotations"]
+    egress = named(objects, "NetworkPolicy", "trainyard-tracking")["spec"]["egress"]
+    assert {"ipBlock": {"cidr": "169.254.0.0/16"}} in [to for r in egress for to in r.get("to", [])]
+
+
+def test_a_private_authority_of_the_store_is_mounted_where_the_service_reads_it() -> None:
+    objects = rendered(VALUES_FOLDER / "workload-identity.yaml")
+    pod = named(objects, "Deployment", "trainyard-tracking")["spec"]["template"]["spec"]
+
+    path = environment(objects, "tracking")["TRAINYARD_OBJECT_STORE_CA_FILE"]
+    (mount,) = [m for m in pod["containers"][0]["volumeMounts"] if path.startswith(m["mountPath"])]
+    (volume,) = [v for v in pod["volumes"] if v["name"] == mount["name"]]
+    assert path == f"{mount['mountPath']}/ca.crt"
+    assert volume["configMap"] == {
+        "name": "private-ca",
+        "items": [{"key": "bundle.pem", "path": "ca.crt"}],
+    }
+
+
+def test_a_session_token_comes_from_the_secret_of_the_keys() -> None:
+    objects = rendered(
+        VALUES_FOLDER / "external-s3.yaml", "objectStore.sessionTokenKey=AWS_SESSION_TOKEN"
+    )
+    pod = named(objects, "Deployment", "trainyard-tracking")["spec"]["template"]["spec"]
+
+    refs = {e["name"]: e["valueFrom"] for e in pod["containers"][0]["env"] if "valueFrom" in e}
+    assert refs["TRAINYARD_OBJECT_STORE_SESSION_TOKEN"]["secretKeyRef"] == {
+        "name": "s3-credentials",
+        "key": "AWS_SESSION_TOKEN",
+    }
 
 
 @pytest.mark.parametrize(("replicas", "budgets"), [(1, 0), (2, 1)])

@@ -68,6 +68,9 @@ def test_rendering_twice_differs_in_made_keys_alone(values: Path) -> None:
         ("runs.runAsUser=0", "/runs/runAsUser"),
         ("objectStore.endpoint=s3.example.org", "minio.enabled=false"),
         ("minio.enabled=false", "objectStore.endpoint"),
+        ("objectStore.workloadIdentity=true", "minio.enabled=false"),
+        ("objectStore.addressing=host", "/objectStore/addressing"),
+        ("tracking.largestFile=10GB", "/tracking/largestFile"),
         ("tracking.ingress.enabled=true", "tracking.ingress.host"),
     ],
 )

@@ -40,12 +40,16 @@ def publish(
     entries = [_entry(path, model) for path in files_under(model)]
     if not entries:
         raise SourceError("the model folder is empty", reason="SourceMissing")
-    say(f"publishing {len(entries)} files")
+    say(f"publishing {len(entries)} files, {sum(e.size for e in entries) >> 20} MiB")
+
+    def upload(entry: Entry) -> bool:
+        return tracking.upload(f"/blobs/{entry.digest}", model / entry.path, size=entry.size)
+
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        sent = sum(pool.map(lambda e: _upload(tracking, e, model), entries))
+        sent = sum(pool.map(upload, entries))
     manifest = canonical_manifest(entries, fields)
     digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
-    tracking.upload(f"/models/{digest}", manifest, size=len(manifest))
+    tracking.put(f"/models/{digest}", manifest)
     say(f"published {digest}: {sent} of {len(entries)} files were new")
     return {"digest": digest, "size": sum(e.size for e in entries), **fields}
 
@@ -70,11 +74,3 @@ def _entry(path: Path, model: Path) -> Entry:
             size += len(chunk)
     name = path.relative_to(model).as_posix()
     return Entry(name, size, f"sha256:{hasher.hexdigest()}")
-
-
-def _upload(tracking: Tracking, entry: Entry, model: Path) -> bool:
-    blob = f"/blobs/{entry.digest}"
-    if tracking.exists(blob):
-        return False
-    tracking.upload(blob, model / entry.path, size=entry.size)
-    return True

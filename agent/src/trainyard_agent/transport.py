@@ -1,44 +1,30 @@
-"""HTTP to the tracking service: streamed both ways, patient while it is down.
+"""The agent's talks with the tracking service: streamed both ways, patient while it is down.
 
-The only module of the agent that opens a connection. A service that is away (refused, reset,
-502, 503, 504) is retried until the patience is used up, and each wait is told on stdout, which
-is the container's log.
+The only module of the agent that opens a connection. A service that is away is tried again until
+nothing has moved for as long as the patience lasts; each wait, and how far a large file is, is
+told on stdout, which is the container's log. What was cut off goes on from where it was.
 """
 
-import hashlib
 import json
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPMessage, HTTPResponse
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import IO, Any, TypeVar, cast
+
+from trainyard_api import transfer
+from trainyard_api.slices import Window, content_range, send
+from trainyard_api.transfer import Away, Client, Corrupt, Refused, patiently
 
 from trainyard_agent.errors import SourceError, TransportError
 
 CHUNK = 1 << 20
-_AWAY = frozenset({429, 502, 503, 504})
-_CONNECT_TIMEOUT = 30.0
-
-
-class _SameHostCredentials(urllib.request.HTTPRedirectHandler):
-    """Follow redirects, but never carry the token to another host."""
-
-    def redirect_request(  # noqa: PLR0917  # the standard library's signature
-        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        following = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if following is not None and urlsplit(newurl).netloc != urlsplit(req.full_url).netloc:
-            following.remove_header("Authorization")
-        return following
-
-
-# In-cluster traffic: a proxy from the environment is for the internet.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _SameHostCredentials())
+_MOST_JSON = 64 << 20
+_ANSWER_SECONDS = 300.0
+"""How long a PUT may be without an answer: the object store puts a large file together."""
+_TOLD_EVERY_SECONDS = 10.0
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +34,7 @@ class Tracking:
     Attributes:
         base: Service URL followed by `/api/trainyard/v1/namespaces/<namespace>`.
         token: Bearer token.
-        patience: Seconds to go on retrying while the service is away.
+        patience: Seconds without progress after which it gives up.
     """
 
     base: str
@@ -56,15 +42,12 @@ class Tracking:
     patience: float = 600.0
     say: Callable[[str], None] = print
     sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
 
     def json(self, path: str) -> Any:
         """GET a JSON document."""
-
-        def read() -> Any:
-            with self._open("GET", path) as response:
-                return json.load(response)
-
-        return self._patiently(read, what=path)
+        url = self.base + path
+        return self._patiently(lambda: json.loads(self._client.get(url, most=_MOST_JSON)))
 
     def download(self, path: str, target: Path, *, digest: str = "") -> int:
         """Stream a file to the target and return its size, checking its sha256 if given.
@@ -72,113 +55,175 @@ class Tracking:
         Raises:
             SourceError: The content is not what the digest says.
         """
-        return int(self._patiently(lambda: self._download_once(path, target, digest), what=path))
-
-    def exists(self, path: str) -> bool:
-        """Tell whether HEAD finds the path."""
-
-        def look() -> bool:
-            try:
-                with self._open("HEAD", path):
-                    return True
-            except SourceError:
-                return False
-
-        return bool(self._patiently(look, what=path))
-
-    def upload(self, path: str, content: Path | bytes, *, size: int) -> None:
-        """PUT a file, streamed, or bytes."""
-        self._patiently(lambda: self._upload_once(path, content, size), what=path)
-
-    def _download_once(self, path: str, target: Path, digest: str) -> int:
-        hasher = hashlib.sha256()
-        size = 0
+        url = self.base + path
+        if digest:
+            return self._patiently(lambda: self._client.download(url, target, digest=digest))
         target.parent.mkdir(parents=True, exist_ok=True)
-        with self._open("GET", path) as response, target.open("wb") as file:
-            while chunk := response.read(CHUNK):
-                hasher.update(chunk)
-                file.write(chunk)
-                size += len(chunk)
-            expected = response.headers.get("Content-Length")
-        if expected is not None and size != int(expected):
-            raise _AwayError(f"{path}: cut off after {size} of {expected} bytes")
-        got = f"sha256:{hasher.hexdigest()}"
-        if digest and got != digest:
-            raise SourceError(
-                f"{path} came as {got}, asked for {digest}: upload it again",
-                reason="DigestMismatch",
-            )
-        return size
+        told = _Told(target.name, self.say)
+        with target.open("wb") as file:
+            under = _Download(self._client, url, file, told)
+            return self._patiently(under.go_on)
 
-    def _upload_once(self, path: str, content: Path | bytes, size: int) -> None:
-        if isinstance(content, bytes):
-            with self._open("PUT", path, data=content, size=size):
-                return
-        with content.open("rb") as file, self._open("PUT", path, data=file, size=size):
-            return
+    def upload(self, path: str, content: Path, *, size: int) -> bool:
+        """Send a file to the path of its digest, but for what is there; tell if that was any."""
+        with content.open("rb") as file:
+            under = _Upload(self._client, self.base + path, file, size, _Told(path, self.say))
+            return self._patiently(under.go_on)
 
-    @contextmanager
-    def _open(
-        self, method: str, path: str, *, data: Any = None, size: int = 0
-    ) -> Iterator[HTTPResponse]:
-        headers = {"Authorization": f"Bearer {self.token}", "User-Agent": "trainyard-agent"}
-        if data is not None:
-            headers |= {
-                "Content-Length": str(size),
-                "Content-Type": "application/octet-stream",
-            }
-        request = urllib.request.Request(  # noqa: S310  # the URL is the operator's
-            f"{self.base}{path}", data=data, headers=headers, method=method
+    def put(self, path: str, content: bytes) -> None:
+        """PUT a small document; again is harmless."""
+        headers = {"Content-Type": "application/octet-stream"}
+        self._patiently(
+            lambda: self._client.open(
+                "PUT", self.base + path, data=content, headers=headers, silence=_ANSWER_SECONDS
+            ).close()
         )
+
+    @property
+    def _client(self) -> Client:
+        return Client("agent", token=lambda: self.token)
+
+    def _patiently(self, attempt: Callable[[], _T]) -> _T:
         try:
-            with _OPENER.open(request, timeout=_CONNECT_TIMEOUT) as response:
-                yield response
-        except urllib.error.HTTPError as exc:
-            with exc:
-                raise _translated(exc, f"{method} {self.base}{path}") from exc
+            return patiently(
+                attempt,
+                patience=self.patience,
+                say=self.say,
+                sleep=self.sleep,
+                clock=self.clock,
+            )
+        except Away as exc:
+            raise TransportError(
+                f"{self.base} did not answer for {int(self.patience)} s ({exc}): see"
+                " whether the tracking service's pod is ready"
+            ) from exc
+        except Refused as exc:
+            raise _translated(exc) from exc
+        except Corrupt as exc:
+            raise SourceError(f"{exc}: upload it again", reason="DigestMismatch") from exc
 
-    def _patiently(self, attempt: Callable[[], Any], *, what: str) -> Any:
-        waited, pause = 0.0, 0.5
-        while True:
+
+class _Told:
+    """Says how far a file is, now and then."""
+
+    def __init__(self, name: str, say: Callable[[str], None]) -> None:
+        self._name = name
+        self._say = say
+        self._at = time.monotonic()
+
+    def __call__(self, done: int, size: int) -> None:
+        if time.monotonic() - self._at >= _TOLD_EVERY_SECONDS:
+            self._at = time.monotonic()
+            self._say(f"{self._name}: {done >> 20} of {size >> 20} MiB")
+
+
+class _Upload:
+    """A file on its way to the service, over as many attempts as it takes."""
+
+    def __init__(
+        self, client: Client, url: str, file: IO[bytes], size: int, told: Callable[[int, int], None]
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._file = file
+        self._size = size
+        self._told = told
+        self._furthest = 0
+        self._is_resumed = False
+
+    def go_on(self) -> bool:
+        before = self._furthest
+        try:
+            return send(self._size, ask=self._ask, put=self._put, told=self._moved)
+        except Away as exc:
+            exc.progress = exc.progress or self._furthest > before
+            raise
+
+    def _ask(self) -> tuple[bool, int]:
+        found = json.loads(self._client.get(f"{self._url}/upload", most=CHUNK))
+        offset = int(found["offset"])
+        self._is_resumed = self._is_resumed or offset > 0
+        return bool(found["complete"]), offset
+
+    def _put(self, begin: int, end: int) -> int | None:
+        headers = content_range(begin, end, self._size)
+        # Read by http.client as any file is; typing knows no smaller protocol.
+        data = cast("IO[bytes]", Window(self._file, begin, end))
+        try:
+            with self._client.open(
+                "PUT", self._url, data=data, headers=headers, silence=_ANSWER_SECONDS
+            ) as response:
+                return _offset(response)
+        except Refused as exc:
+            if exc.status == 409:
+                raise Away(exc.told) from exc
+            if exc.status == 422 and self._is_resumed:
+                # What another left there was not this file; it is gone now.
+                self._is_resumed = False
+                raise Away(exc.told) from exc
+            raise
+
+    def _moved(self, offset: int) -> None:
+        self._furthest = max(self._furthest, offset)
+        self._told(offset, self._size)
+
+
+def _offset(response: HTTPResponse) -> int | None:
+    """Read how much the service has of a file; None if all."""
+    if response.status != 202:
+        return None
+    return int(json.loads(transfer.read(response, CHUNK))["offset"])
+
+
+class _Download:
+    """A file whose digest nobody knows, over as many attempts as it takes.
+
+    The service tags each state of a file: it goes on only in the state that it began with.
+    """
+
+    def __init__(
+        self, client: Client, url: str, file: IO[bytes], told: Callable[[int, int], None]
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._file = file
+        self._told = told
+        self._tag = ""
+        self._size = 0
+
+    def go_on(self) -> int:
+        there = self._file.tell()
+        headers = {"Range": f"bytes={there}-", "If-Range": self._tag} if self._tag else {}
+        with self._client.open("GET", self._url, headers=headers) as response:
+            if response.status != 206:
+                there = 0
+                self._file.seek(0)
+                self._file.truncate()
+                self._begin(response.headers, response.length)
             try:
-                return attempt()
-            except _DOWN as exc:
-                if waited >= self.patience:
-                    raise TransportError(
-                        f"{self.base} did not answer for {int(waited)} s ({exc}): see"
-                        " whether the tracking service's pod is ready"
-                    ) from exc
-                self.say(f"{what}: {exc}; trying again in {pause:g} s")
-            self.sleep(pause)
-            waited += pause
-            pause = min(pause * 2, 15.0)
+                self._take(response)
+            except Away as exc:
+                exc.progress = self._file.tell() > there
+                raise
+        if self._file.tell() < self._size:
+            broke = f"{self._url} was cut off after {self._file.tell()} of {self._size} bytes"
+            raise Away(broke, progress=self._file.tell() > there)
+        return self._file.tell()
+
+    def _begin(self, headers: HTTPMessage, size: int | None) -> None:
+        self._size = size or 0
+        tag = headers.get("ETag", "")
+        self._tag = tag if headers.get("Accept-Ranges") == "bytes" else ""
+
+    def _take(self, response: HTTPResponse) -> None:
+        while chunk := transfer.read(response, CHUNK):
+            self._file.write(chunk)
+            self._told(self._file.tell(), self._size)
 
 
-class _AwayError(Exception):
-    """The service is there but says that it can't answer now."""
-
-
-# Not OSError as such: a full disk is nobody's outage.
-_DOWN = (_AwayError, urllib.error.URLError, ConnectionError, TimeoutError, HTTPException)
-
-
-def _translated(exc: urllib.error.HTTPError, what: str) -> Exception:
-    told = _told(exc)
-    if exc.code in _AWAY or exc.code >= 500:
-        return _AwayError(f"{what}: {exc.code} {told}")
-    if exc.code in {401, 403}:
-        return TransportError(f"{what}: {exc.code} {told}", reason="TokenRefused")
-    if exc.code == 404:
-        return SourceError(f"{what}: {told or 'not found'}", reason="SourceMissing")
-    return TransportError(f"{what}: {exc.code} {told}", reason="TrackingRefused")
-
-
-def _told(exc: urllib.error.HTTPError) -> str:
-    try:
-        body = exc.read(4096)
-    except (OSError, HTTPException):
-        return exc.reason
-    try:
-        return str(json.loads(body)["message"])
-    except (ValueError, KeyError, TypeError):
-        return str(exc.reason)
+def _translated(exc: Refused) -> Exception:
+    if exc.status in {401, 403}:
+        return TransportError(str(exc), reason="TokenRefused")
+    if exc.status == 404:
+        return SourceError(str(exc), reason="SourceMissing")
+    return TransportError(str(exc), reason="TrackingRefused")

@@ -52,7 +52,18 @@ http://trainyard-minio.{{ .Release.Namespace }}.svc:9000
 {{- if and .Values.objectStore.endpoint .Values.minio.enabled -}}
 {{ fail "objectStore.endpoint names an S3 of your own, so MinIO would do nothing: set minio.enabled=false" }}
 {{- end -}}
-{{- if and .Values.objectStore.endpoint (not .Values.objectStore.existingSecret) -}}
-{{ fail "objectStore.endpoint needs credentials: set objectStore.existingSecret to a Secret with the keys objectStore.accessKeyKey and objectStore.secretKeyKey" }}
+{{- $own := .Values.objectStore -}}
+{{- if and $own.workloadIdentity (or $own.existingSecret .Values.minio.enabled) -}}
+{{ fail "objectStore.workloadIdentity uses no keys: leave objectStore.existingSecret empty and set minio.enabled=false" }}
 {{- end -}}
+{{- if and $own.endpoint (not $own.existingSecret) (not $own.workloadIdentity) -}}
+{{ fail "objectStore.endpoint needs credentials: set objectStore.existingSecret to a Secret with the keys objectStore.accessKeyKey and objectStore.secretKeyKey, or objectStore.workloadIdentity=true" }}
+{{- end -}}
+{{- if and $own.caBundle.configMap $own.caBundle.secret -}}
+{{ fail "objectStore.caBundle is in a ConfigMap or in a Secret: set one of objectStore.caBundle.configMap and objectStore.caBundle.secret" }}
+{{- end -}}
+{{- end }}
+
+{{- define "trainyard.hasObjectStoreCA" -}}
+{{- if or .Values.objectStore.caBundle.configMap .Values.objectStore.caBundle.secret }}yes{{ end -}}
 {{- end }}

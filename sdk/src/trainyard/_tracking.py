@@ -18,6 +18,7 @@ from trainyard_api.contract import (
     TRACKING_PORT,
     WORKSPACE_HEADER,
 )
+from trainyard_api.slices import SLICE, Window, content_range, send
 
 from trainyard._kube import Kube, Object, as_json
 from trainyard.errors import ApiError, NotFound, from_response
@@ -27,7 +28,6 @@ USER_ACCOUNT = "trainyard-user"
 SERVICE = "trainyard-tracking"
 _TOKEN_SECONDS = 3600
 _RENEW_BEFORE = 600
-_BLOCK = 256 * 1024
 
 
 def system_namespace() -> str:
@@ -163,23 +163,36 @@ class Tracking:
         *,
         sent: Callable[[int], None] | None = None,
     ) -> None:
-        """Upload *size* bytes of *content*; *sent* is called with the length of each block."""
+        """Upload *size* bytes of *content*; *sent* is called with the length of each block.
 
-        def blocks() -> Iterator[bytes]:
-            while block := content.read(_BLOCK):
-                yield block
-                if sent is not None:
-                    sent(len(block))
+        What an earlier call left of a large one is not sent again.
+        """
+        path, what, told = self._blob(namespace, digest), "upload the folder", 0
 
-        headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
-        self._send(
-            "PUT",
-            self._blob(namespace, digest),
-            "upload the folder",
-            namespace,
-            content=blocks(),
-            headers=headers,
-        )
+        def tell(there: int) -> None:
+            nonlocal told
+            if sent is not None:
+                sent(there - told)
+            told = there
+
+        def ask() -> tuple[bool, int]:
+            if size <= SLICE:
+                return False, 0
+            found = self.json("GET", f"{path}/upload", what=what, namespace=namespace)
+            tell(int(found["offset"]))
+            return bool(found["complete"]), told
+
+        def put(begin: int, end: int) -> int | None:
+            def blocks() -> Iterator[bytes]:
+                for block in Window(content, begin, end):
+                    yield block
+                    tell(told + len(block))
+
+            headers = content_range(begin, end, size)
+            answer = self._send("PUT", path, what, namespace, content=blocks(), headers=headers)
+            return int(answer.json()["offset"]) if answer.status_code == 202 else None
+
+        send(size, ask=ask, put=put, told=tell)
 
     @contextmanager
     def log(

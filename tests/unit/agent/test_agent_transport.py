@@ -1,20 +1,21 @@
 import hashlib
 import http.server
 import io
+import itertools
 import json
 import tarfile
 import threading
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from trainyard_agent import __main__ as agent
-from trainyard_agent import source, termination, transport
+from trainyard_agent import source, termination
 from trainyard_agent.errors import AgentError, SourceError, TransportError
 from trainyard_agent.publish import canonical_manifest, publish
 from trainyard_agent.transport import Tracking
+from trainyard_api import slices
 
 
 @dataclass
@@ -28,6 +29,11 @@ class Service:
     refuse: int = 0
     cut: int = 0
     url: str = ""
+    partial: dict[str, bytes] = field(default_factory=dict)
+    received: list[int] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    ranges: list[str] = field(default_factory=list)
+    changes: dict[str, bytes] = field(default_factory=dict)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -40,29 +46,78 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self._is_barred():
             return
         service = self.server.service
-        body = service.contents.get(self.path)
-        if body is None:
+        blob = self.path.removesuffix("/upload")
+        if blob != self.path:
+            there = blob in service.contents
+            offset = len(service.partial.get(blob, b""))
+            self._answer(200, json.dumps({"complete": there, "offset": offset}).encode())
+        elif self.path not in service.contents:
             self._answer(404, json.dumps({"message": "no such thing"}).encode())
-        elif service.cut:
-            service.cut -= 1
-            self._answer(200, body[:-1], length=len(body))
         else:
-            self._answer(200, body)
+            self._send_file(service.contents[self.path])
+
+    def _send_file(self, body: bytes) -> None:
+        service = self.server.service
+        tag = hashlib.sha256(body).hexdigest()
+        wanted = self.headers.get("Range", "")
+        service.ranges.append(wanted)
+        begin = int(wanted.removeprefix("bytes=").rstrip("-") or 0)
+        if self.headers.get("If-Range", tag) != tag:
+            begin = 0
+        more = {"ETag": tag, "Accept-Ranges": "bytes"}
+        if begin:
+            more["Content-Range"] = f"bytes {begin}-{len(body) - 1}/{len(body)}"
+        if service.cut:
+            service.cut -= 1
+            self._answer(200, body[: len(body) // 2], length=len(body), **more)
+            service.contents |= service.changes
+            self.close_connection = True
+            return
+        self._answer(206 if begin else 200, body[begin:], **more)
 
     def do_HEAD(self) -> None:
         self.do_GET()
 
     def do_PUT(self) -> None:
+        service = self.server.service
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self._is_barred():
             return
-        self.server.service.puts.append(self.path)
-        self.server.service.contents[self.path] = body
-        self._answer(201)
+        fault = service.faults.pop(0) if service.faults else ""
+        if fault in {"away", "busy"}:
+            self._answer(503 if fault == "away" else 409, b"{}")
+            return
+        body = body[: len(body) // 2] if fault == "half" else body
+        service.received.append(len(body))
+        status = self._taken(body)
+        if fault:
+            self.close_connection = True
+            return
+        offset = len(service.partial.get(self.path, b""))
+        self._answer(status, json.dumps({"offset": offset}).encode())
 
-    def _answer(self, code: int, body: bytes = b"", *, length: int | None = None) -> None:
+    def _taken(self, body: bytes) -> int:
+        service = self.server.service
+        stated = self.headers.get("Content-Range")
+        total = int(stated.rpartition("/")[2]) if stated else len(body)
+        body = service.partial.pop(self.path, b"") + body if stated else body
+        if len(body) < total:
+            service.partial[self.path] = body
+            return 202
+        digest = hashlib.sha256(body).hexdigest()
+        if "sha256:" in self.path and not self.path.endswith(digest):
+            return 422
+        service.puts.append(self.path)
+        service.contents[self.path] = body
+        return 201
+
+    def _answer(
+        self, code: int, body: bytes = b"", *, length: int | None = None, **more: str
+    ) -> None:
         self.send_response(code)
         self.send_header("Content-Length", str(len(body) if length is None else length))
+        for name, value in more.items():
+            self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
@@ -97,6 +152,11 @@ def service() -> Iterator[Service]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "SLICE", 4)
 
 
 @pytest.fixture
@@ -159,8 +219,14 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(
 
 def test_a_service_that_stays_away_ends_the_patience(said: list[str], tmp_path: Path) -> None:
     # Port 9 of the loopback: nobody listens.
+    seconds = itertools.count()
     nobody = Tracking(
-        "http://127.0.0.1:9", "t", patience=3, say=said.append, sleep=lambda seconds: None
+        "http://127.0.0.1:9",
+        "t",
+        patience=3,
+        say=said.append,
+        sleep=lambda seconds: None,
+        clock=lambda: next(seconds),
     )
 
     with pytest.raises(TransportError) as caught:
@@ -362,14 +428,97 @@ def test_the_commands_fetch_and_unpack_an_archive(
     assert (tmp_path / "work/train.py").read_text() == "print(1)"
 
 
-def test_a_token_does_not_follow_a_redirect_to_another_host() -> None:
-    request = urllib.request.Request("http://a/x", headers={"Authorization": "Bearer t"})
-    handler = transport._SameHostCredentials()
+def test_a_large_file_goes_in_slices_each_once(
+    service: Service, tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slices, "SLICE", 4)
+    (tmp_path / "large").write_bytes(b"0123456789")
 
-    there = handler.redirect_request(request, None, 302, "", {}, "http://b/x")
-    here = handler.redirect_request(request, None, 302, "", {}, "http://a/y")
+    assert tracking.upload("/blobs/large", tmp_path / "large", size=10)
+    assert service.contents["/blobs/large"] == b"0123456789"
+    assert service.received == [4, 4, 2]
 
-    assert there is not None
-    assert here is not None
-    assert not there.has_header("Authorization")
-    assert here.has_header("Authorization")
+
+@pytest.mark.parametrize(
+    ("fault", "received"),
+    [
+        pytest.param("unheard", [4, 4, 2], id="what arrived is not sent again"),
+        pytest.param("half", [4, 2, 4], id="what is missing of a slice is sent"),
+        pytest.param("busy", [4, 4, 2], id="another that sends the same is waited for"),
+    ],
+)
+@pytest.mark.usefixtures("small_slices")
+def test_an_upload_that_was_cut_off_goes_on(
+    service: Service, tracking: Tracking, tmp_path: Path, fault: str, received: list[int]
+) -> None:
+    (tmp_path / "large").write_bytes(b"0123456789")
+    service.faults = ["", fault]
+
+    assert tracking.upload("/blobs/large", tmp_path / "large", size=10)
+    assert service.contents["/blobs/large"] == b"0123456789"
+    assert service.received == received
+
+
+def test_an_upload_whose_last_answer_was_lost_is_there_and_not_sent_again(
+    service: Service, tracking: Tracking, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    service.faults = ["unheard"]
+
+    tracking.upload("/blobs/file", tmp_path / "file", size=10)
+
+    assert service.received == [10]
+
+
+def test_what_another_left_of_an_upload_is_tried_once_and_then_sent_anew(
+    service: Service, tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slices, "SLICE", 4)
+    (tmp_path / "large").write_bytes(b"0123456789")
+    path = f"/blobs/{digest_of(b'0123456789')}"
+    service.partial[path] = b"wrong"
+
+    tracking.upload(path, tmp_path / "large", size=10)
+
+    assert service.contents[path] == b"0123456789"
+
+
+def test_an_upload_waits_as_long_as_it_moves(
+    service: Service, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slices, "SLICE", 1)
+    (tmp_path / "large").write_bytes(b"0123456789")
+    seconds = itertools.count(step=100)
+    tracking = Tracking(
+        service.url,
+        "t",
+        patience=150,
+        say=said.append,
+        sleep=lambda _: None,
+        clock=lambda: next(seconds),
+    )
+    service.faults = ["", "away"] * 9
+
+    assert tracking.upload("/blobs/large", tmp_path / "large", size=10)
+    assert len(said) == 9
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        pytest.param(b"0123456789", id="goes on if the file is the same"),
+        pytest.param(b"another one", id="begins anew if it was written over"),
+    ],
+)
+def test_a_download_without_a_digest_that_broke_off(
+    service: Service, tracking: Tracking, tmp_path: Path, meanwhile: bytes
+) -> None:
+    service.contents["/source/x"] = b"0123456789"
+    service.changes["/source/x"] = meanwhile
+    service.cut = 1
+
+    size = tracking.download("/source/x", tmp_path / "x")
+
+    assert (tmp_path / "x").read_bytes() == meanwhile
+    assert size == len(meanwhile)
+    assert service.ranges == ["", "bytes=5-"]

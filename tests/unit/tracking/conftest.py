@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 from builders.tracking import KEY, OPERATOR, FakeKube, FileObjects, bearer, run_token
 from builders.tracking_registry import Registry
-from trainyard_tracking.mlflow_env import behaviour
+from trainyard_tracking.mlflow_env import ARTIFACTS_URI, behaviour
 from trainyard_tracking.settings import KEEP_ALIVE
 
 NAMESPACES = ("default", "team", "other")
@@ -58,7 +58,7 @@ def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         "_MLFLOW_SERVER_FILE_STORE": database,
         "_MLFLOW_SERVER_REGISTRY_STORE": "trainyard://",
         "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
-        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": f"file://{root}/bucket/mlflow",
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": ARTIFACTS_URI,
         "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
         **behaviour(),
     }

@@ -72,6 +72,21 @@ def test_a_manifest_is_the_commit_of_a_model_whose_blobs_are_there(world):
     assert world.client.get(file, headers=other).status_code == 403
 
 
+def test_a_file_of_a_published_model_costs_one_request_of_the_object_store(world):
+    raw = manifest(("MLmodel", b"cached"))
+    world.client.put(f"{API}/blobs/{digest(b'cached')}", content=b"cached", headers=version_token())
+    publish(world, raw)
+    file = f"{API}/models/{digest(raw)}/files/MLmodel"
+    world.client.get(file, headers=version_token())
+    world.objects.calls.clear()
+
+    answer = world.client.get(file, headers=bearer(VIEWER))
+
+    assert answer.content == b"cached"
+    assert answer.headers["ETag"] == f'"{digest(b"cached")}"'
+    assert world.objects.calls == ["open"]
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -12,8 +12,6 @@ from trainyard_tracking.watching import Cache, Watcher
 
 ENV = {
     "TRAINYARD_OBJECT_STORE_ENDPOINT": "http://minio:9000",
-    "TRAINYARD_OBJECT_STORE_ACCESS_KEY": "a",
-    "TRAINYARD_OBJECT_STORE_SECRET_KEY": "s",
     "TRAINYARD_VERIFY_CERT_FILE": "/keys/tls.crt",
 }
 
@@ -40,11 +38,25 @@ def test_a_missing_setting_is_named(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("TRAINYARD_PORT", "99999"), ("TRAINYARD_OBJECT_STORE_SECURE", "maybe")]
+    ("name", "value"),
+    [
+        ("TRAINYARD_PORT", "99999"),
+        ("TRAINYARD_OBJECT_STORE_SECURE", "maybe"),
+        ("TRAINYARD_OBJECT_STORE_ADDRESSING", "host"),
+        ("TRAINYARD_OBJECT_STORE_ACCESS_KEY", "without-its-secret"),
+        ("TRAINYARD_LARGEST_FILE", "10GB"),
+        ("TRAINYARD_LARGEST_FILE", "Gi"),
+        ("TRAINYARD_LARGEST_FILE", "1.5Gi"),
+    ],
 )
 def test_a_bad_setting_is_named(name, value):
     with pytest.raises(BadSettings, match=name):
         read_settings({**ENV, "TRAINYARD_OBJECT_STORE_ENDPOINT": "minio:9000", name: value})
+
+
+def test_the_largest_file_is_written_as_kubernetes_writes_sizes():
+    assert read_settings({**ENV, "TRAINYARD_LARGEST_FILE": "20Gi"}).largest_file == 20 << 30
+    assert read_settings({**ENV, "TRAINYARD_LARGEST_FILE": "17"}).largest_file == 17
 
 
 def test_the_scheme_of_the_endpoint_decides_about_tls():

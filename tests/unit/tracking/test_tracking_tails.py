@@ -60,16 +60,12 @@ def test_a_log_that_comes_with_the_end_is_archived_whatever_its_bytes(run: Run) 
     assert not spooled(run)
 
 
-def test_a_log_that_comes_with_the_end_costs_two_requests_of_the_object_store(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-    size, put = FileObjects.size, FileObjects.put
-    monkeypatch.setattr(FileObjects, "size", lambda *of: asked.append("HEAD") or size(*of))
-    monkeypatch.setattr(FileObjects, "put", lambda *of: asked.append("PUT") or put(*of))
+def test_a_log_that_comes_with_the_end_costs_two_requests_of_the_object_store(run: Run) -> None:
+    run.world.objects.calls.clear()
+
     finish(run, 1, tail(b"one\n"))
 
-    assert asked == ["HEAD", "PUT"]
+    assert run.world.objects.calls == ["stat", "write"]
 
 
 def test_a_finish_whose_answer_was_lost_is_made_again_and_the_log_is_there_once(run: Run) -> None:

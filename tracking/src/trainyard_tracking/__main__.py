@@ -9,7 +9,7 @@ import uvicorn
 from trainyard_tracking.errors import BadSettings
 from trainyard_tracking.kube import HttpKube, KubeDown, KubeError, find_cluster, own_namespace
 from trainyard_tracking.mlflow_env import mlflow_environment
-from trainyard_tracking.objects import S3Objects
+from trainyard_tracking.s3 import S3Objects
 from trainyard_tracking.settings import KEEP_ALIVE, Settings, read_settings
 from trainyard_tracking.tokens import read_public_key
 from trainyard_tracking.watching import Watcher
@@ -50,6 +50,7 @@ def _serve(settings: Settings) -> None:
         database_url=settings.database_url,
         spool=settings.spool_dir,
         namespace=own_namespace(),
+        largest_file=settings.largest_file,
     )
     service = compose(outside)
     for watcher in service.watchers:

@@ -6,18 +6,63 @@ of a model. Keys: `models/<namespace>/sha256/<hex>` and the same with `.json` fo
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import threading
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
-from anyio import to_thread
+from trainyard_api.paths import is_plain
 
-from trainyard_tracking.errors import NotFound, TooLarge, Unprocessable
-from trainyard_tracking.objects import Entry, Objects
+from trainyard_tracking.errors import NotFound, Unprocessable
+from trainyard_tracking.objects import Entry, Objects, Stat
 
 SCHEMA_VERSION = 1
-_LARGEST_MANIFEST = 8 << 20
+LARGEST_MANIFEST = 8 << 20
+_MOST_KNOWN = 32 << 20
+_LOOKS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where a file is, and what to say if it is not there.
+
+    Attributes:
+        digest: Hexadecimal digits of its SHA-256, if they are known.
+    """
+
+    key: str
+    missing: str
+    digest: str = ""
+
+
+@dataclass(slots=True)
+class _Indexes:
+    """The files of the models that were read last, by digest; what has a digest never changes."""
+
+    _known: OrderedDict[tuple[str, str], tuple[dict[str, str], int]] = field(
+        default_factory=OrderedDict
+    )
+    _bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, model: tuple[str, str]) -> dict[str, str] | None:
+        with self._lock:
+            if model not in self._known:
+                return None
+            self._known.move_to_end(model)
+            return self._known[model][0]
+
+    def put(self, model: tuple[str, str], files: dict[str, str], size: int) -> None:
+        """Keep the files of a model whose manifest has so many bytes."""
+        with self._lock:
+            if model in self._known:
+                return
+            self._known[model] = (files, size)
+            self._bytes += size
+            while self._bytes > _MOST_KNOWN:
+                _, (_, freed) = self._known.popitem(last=False)
+                self._bytes -= freed
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,30 +70,12 @@ class Content:
     """Reads and writes the content of all namespaces."""
 
     objects: Objects
+    _indexes: _Indexes = field(default_factory=_Indexes)
 
-    def blob_size(self, namespace: str, digest: str) -> int | None:
-        return self.objects.size(blob_key(namespace, digest))
-
-    def read_blob(self, namespace: str, digest: str) -> tuple[int, Iterator[bytes]]:
-        """Give size and bytes of a blob.
-
-        Raises:
-            NotFound: there is none with this digest.
-        """
-        key = blob_key(namespace, digest)
-        size = self.objects.size(key)
-        if size is None:
-            raise NotFound(f"No blob sha256:{digest} in namespace {namespace}")
-        return size, self.objects.read(key)
-
-    def put_blob(self, namespace: str, digest: str, spooled: "Spooled") -> bool:
-        """Write a blob whose bytes were spooled; tell whether it was new.
-
-        Raises:
-            Unprocessable: the bytes have another digest.
-        """
-        _require_digest(digest, spooled)
-        return self.objects.put_new(blob_key(namespace, digest), spooled.path)
+    def blob(self, namespace: str, digest: str) -> Located:
+        """Say where a blob is."""
+        missing = f"No blob sha256:{digest} in namespace {namespace}"
+        return Located(blob_key(namespace, digest), missing, digest)
 
     def manifest(self, namespace: str, digest: str) -> bytes:
         """Give the bytes of a manifest.
@@ -56,64 +83,50 @@ class Content:
         Raises:
             NotFound: no model was published with this digest.
         """
-        key = manifest_key(namespace, digest)
-        if self.objects.size(key) is None:
+        found = self.objects.open(manifest_key(namespace, digest))
+        if found is None:
             raise NotFound(f"No model sha256:{digest} was published in namespace {namespace}")
-        return b"".join(self.objects.read(key))
+        return b"".join(found.chunks)
 
-    def put_manifest(self, namespace: str, digest: str, spooled: "Spooled") -> bool:
+    def put_manifest(self, namespace: str, digest: str, raw: bytes) -> bool:
         """Write a manifest after checking it against the store; tell whether it was new.
 
         Raises:
             Unprocessable: wrong digest, wrong form, or a blob that is missing or of another size.
         """
-        if spooled.size > _LARGEST_MANIFEST:
-            raise TooLarge(f"A manifest may have {_LARGEST_MANIFEST >> 20} MiB")
-        _require_digest(digest, spooled)
-        for entry, blob in manifest_files(spooled.path.read_bytes()):
-            size = self.objects.size(blob_key(namespace, blob))
-            if size != entry.size:
-                found = "missing" if size is None else f"there with {size} bytes"
-                raise Unprocessable(
-                    f"Blob sha256:{blob} of file {entry.path} should have {entry.size} bytes"
-                    f" and is {found}: upload it first"
-                )
-        return self.objects.put_new(manifest_key(namespace, digest), spooled.path)
+        found = hashlib.sha256(raw).hexdigest()
+        if found != digest:
+            raise Unprocessable(f"The manifest has digest sha256:{found}, not sha256:{digest}")
+        files = manifest_files(raw)
+        with ThreadPoolExecutor(_LOOKS) as pool:
+            keys = [blob_key(namespace, blob) for _, blob in files]
+            for (entry, blob), stat in zip(files, pool.map(self.objects.stat, keys), strict=True):
+                _require_there(entry, blob, stat)
+        return self.objects.write(manifest_key(namespace, digest), raw, new=True)
 
-    def file_of(self, namespace: str, digest: str, path: str) -> tuple[int, Iterator[bytes]]:
-        """Give size and bytes of one file of a published model.
+    def file_of(self, namespace: str, digest: str, path: str) -> Located:
+        """Say where one file of a published model is.
 
         Raises:
             NotFound: no such model, or no such file in it.
         """
-        for entry, blob in manifest_files(self.manifest(namespace, digest)):
-            if entry.path == path:
-                return self.read_blob(namespace, blob)
-        raise NotFound(f"Model sha256:{digest} has no file {path}")
+        known = self._indexes.get((namespace, digest))
+        if known is None:
+            raw = self.manifest(namespace, digest)
+            known = {entry.path: blob for entry, blob in manifest_files(raw)}
+            self._indexes.put((namespace, digest), known, len(raw))
+        if path not in known:
+            raise NotFound(f"Model sha256:{digest} has no file {path}")
+        return self.blob(namespace, known[path])
 
 
-@dataclass(frozen=True, slots=True)
-class Spooled:
-    """A request's body on disk."""
-
-    path: Path
-    size: int
-    digest: str
-
-
-async def spool(stream: AsyncIterator[bytes], path: Path) -> Spooled:
-    """Write a stream to disk, hashing it on the way; memory stays at one chunk."""
-    hasher = hashlib.sha256()
-    size = 0
-    file = await to_thread.run_sync(path.open, "wb")
-    try:
-        async for chunk in stream:
-            hasher.update(chunk)
-            size += len(chunk)
-            await to_thread.run_sync(file.write, chunk)
-    finally:
-        await to_thread.run_sync(file.close)
-    return Spooled(path, size, hasher.hexdigest())
+def _require_there(entry: Entry, blob: str, stat: Stat | None) -> None:
+    if stat is None or stat.size != entry.size:
+        found = "missing" if stat is None else f"there with {stat.size} bytes"
+        raise Unprocessable(
+            f"Blob sha256:{blob} of file {entry.path} should have {entry.size} bytes"
+            f" and is {found}: upload it first"
+        )
 
 
 def blob_key(namespace: str, digest: str) -> str:
@@ -145,7 +158,7 @@ def manifest_files(raw: bytes) -> list[tuple[Entry, str]]:
     if canonical(manifest) != raw:
         raise Unprocessable("The manifest is not canonical JSON: sort keys, no spaces, UTF-8")
     paths = [entry.path for entry, _ in files]
-    if not paths or paths != sorted(set(paths)) or any(map(_leaves, paths)):
+    if not paths or paths != sorted(set(paths)) or not all(map(is_plain, paths)):
         raise Unprocessable("files must be sorted by path, each once, all inside the model")
     return files
 
@@ -154,14 +167,3 @@ def canonical(document: Any) -> bytes:
     """Encode JSON so that the same content has the same bytes."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode()
-
-
-def _leaves(path: str) -> bool:
-    return path.startswith("/") or any(part in {"", ".", ".."} for part in path.split("/"))
-
-
-def _require_digest(digest: str, spooled: Spooled) -> None:
-    if spooled.digest != digest:
-        raise Unprocessable(
-            f"The content has digest sha256:{spooled.digest}, not sha256:{digest}: upload it again"
-        )

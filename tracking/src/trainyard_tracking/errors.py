@@ -8,6 +8,7 @@ TrackingError
     ├── NotFound            404
     ├── Conflict            409
     ├── TooLarge            413
+    ├── Unsatisfiable       416
     ├── Unprocessable       422
     ├── NotSupported        501
     ├── Unavailable         503
@@ -74,6 +75,20 @@ class TooLarge(Refused):
 
     status = 413
     code = "INVALID_PARAMETER_VALUE"
+
+
+class Unsatisfiable(Refused):
+    """A range of a file that ends before."""
+
+    status = 416
+
+    def __init__(self, message: str, size: int) -> None:
+        super().__init__(message)
+        self.size = size
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Content-Range": f"bytes */{self.size}"}
 
 
 class Unprocessable(Refused):

@@ -120,7 +120,8 @@ class Logs:
         note = self._note(ref)
         if note.exists():
             return _file_chunks(self._path(ref), offset, _read_note(note).offset)
-        if offset >= (self.objects.size(ref.key) or 0):
+        archived = self.objects.stat(ref.key)
+        if archived is None or offset >= archived.size:
             return iter(())
         return self.objects.read(ref.key, offset)
 
@@ -186,7 +187,8 @@ class Logs:
 
     def _archived(self, ref: LogRef) -> int | None:
         """Give the size of the log among the run's artifacts; nothing if it is not there."""
-        return None if ref.artifact_root is None else self.objects.size(ref.key)
+        found = None if ref.artifact_root is None else self.objects.stat(ref.key)
+        return None if found is None else found.size
 
     def _lock_of(self, ref: LogRef) -> threading.Lock:
         # Shared by some: bounded, and an upload holds up few others.

@@ -10,21 +10,19 @@ REGISTRY_URI = "trainyard://"
 WORKSPACES_URI = "trainyard://"
 ARTIFACTS_PREFIX = "mlflow"
 """Folder of the bucket that MLflow's artifacts live in."""
+ARTIFACTS_SCHEME = "trainyard-objects"
+"""By it MLflow finds the store in artifacts.py."""
+ARTIFACTS_URI = f"{ARTIFACTS_SCHEME}:/{ARTIFACTS_PREFIX}"
 
 
 def mlflow_environment(settings: Settings) -> dict[str, str]:
     """Make the variables of one server process."""
-    store = settings.object_store
     return {
         "_MLFLOW_SERVER_FILE_STORE": settings.database_url,
         "_MLFLOW_SERVER_REGISTRY_STORE": REGISTRY_URI,
         "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
-        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": f"s3://{store.bucket}/{ARTIFACTS_PREFIX}",
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": ARTIFACTS_URI,
         "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
-        "MLFLOW_S3_ENDPOINT_URL": store.url,
-        "AWS_ACCESS_KEY_ID": store.access_key,
-        "AWS_SECRET_ACCESS_KEY": store.secret_key,
-        "AWS_DEFAULT_REGION": store.region,
         **behaviour(),
     }
 

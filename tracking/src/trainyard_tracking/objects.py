@@ -1,30 +1,19 @@
-"""The object store, as the service uses it: six operations, whatever S3 is behind them.
+"""The object store as the service uses it; `s3.py` has the one that is S3.
 
-Keys are made by the callers. Content that is addressed by its digest is written once:
-`put_new` never overwrites, which minio-py can't express, so it sends a presigned PUT with
-`If-None-Match: *` itself.
+Keys are made by the callers. Content that is addressed by its digest is written once: `new=True`
+never overwrites. A file comes in parts, which are nothing until they are completed, so that what
+was cut off or has the wrong digest never was there.
 """
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import certifi
-import httpx
-import urllib3
-from minio import Minio
-from minio.error import MinioException, S3Error
-from urllib3.exceptions import HTTPError
-
-from trainyard_tracking.errors import BadSettings, Unavailable
-from trainyard_tracking.settings import ObjectStoreSettings
-
 CHUNK = 1 << 20
-_THREADS = 64
-_PATIENCE = httpx.Timeout(30.0, read=600.0, write=600.0)
+PART = 8 << 20
+"""Bytes of a part, at least; S3 takes none below 5 MiB, but for the last."""
+MOST_PARTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,138 +24,54 @@ class Entry:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What an object is: its size in bytes, and a tag that other bytes have another of."""
+
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An object that is being read."""
+
+    stat: Stat
+    chunks: Iterator[bytes]
+
+
 class Objects(Protocol):
     """What the service needs of an object store; tests bring one of files."""
 
-    def size(self, key: str) -> int | None: ...
+    def stat(self, key: str) -> Stat | None: ...
 
-    def read(self, key: str, offset: int = 0) -> Iterator[bytes]: ...
+    def open(self, key: str) -> Opened | None: ...
+
+    def read(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]: ...
 
     def put(self, key: str, content: Path) -> None: ...
 
-    def put_new(self, key: str, content: Path) -> bool: ...
+    def write(self, key: str, data: bytes, *, new: bool) -> bool: ...
+
+    def begin(self, key: str) -> str: ...
+
+    def part(self, key: str, upload: str, number: int, data: bytes) -> str: ...
+
+    def complete(self, key: str, upload: str, tags: list[str], *, new: bool) -> bool: ...
+
+    def abort(self, key: str, upload: str) -> None: ...
 
     def under(self, prefix: str) -> list[Entry]: ...
 
+    def folders(self, prefix: str) -> tuple[list[Entry], list[str]]: ...
 
-@dataclass(slots=True)
-class S3Objects:
-    """An S3 bucket."""
-
-    settings: ObjectStoreSettings
-    _client: Minio = field(init=False)
-
-    def __post_init__(self) -> None:
-        store = self.settings
-        self._client = Minio(
-            store.endpoint,
-            access_key=store.access_key,
-            secret_key=store.secret_key,
-            secure=store.secure,
-            region=store.region,
-            http_client=_pool(),
-        )
-
-    def ensure_bucket(self) -> None:
-        """Make the bucket if it is missing.
-
-        Raises:
-            BadSettings: the store can't be reached, or does not take our keys.
-        """
-        bucket = self.settings.bucket
-        try:
-            if not self._client.bucket_exists(bucket):
-                self._client.make_bucket(bucket, location=self.settings.region)
-        except S3Error as exc:
-            if exc.code in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
-                return
-            raise BadSettings(
-                f"the object store {self.settings.url} refuses bucket {bucket}: {exc.code};"
-                " check the keys in its Secret"
-            ) from exc
-        except (MinioException, HTTPError, OSError) as exc:
-            raise BadSettings(
-                f"the object store {self.settings.url} does not answer: {exc}"
-            ) from exc
-
-    def size(self, key: str) -> int | None:
-        """Give the size of an object in bytes, or None if there is none."""
-        try:
-            return int(self._client.stat_object(self.settings.bucket, key).size)
-        except S3Error as exc:
-            if exc.code in {"NoSuchKey", "NoSuchObject"}:
-                return None
-            raise _away(exc) from exc
-        except (MinioException, HTTPError) as exc:
-            raise _away(exc) from exc
-
-    def read(self, key: str, offset: int = 0) -> Iterator[bytes]:
-        """Stream an object that exists, from a byte of it on."""
-        try:
-            response = self._client.get_object(self.settings.bucket, key, offset=offset)
-        except (MinioException, HTTPError) as exc:
-            raise _away(exc) from exc
-        return _chunks(response)
-
-    def put(self, key: str, content: Path) -> None:
-        """Write an object, in place of what is there."""
-        try:
-            self._client.fput_object(self.settings.bucket, key, str(content))
-        except (MinioException, HTTPError) as exc:
-            raise _away(exc) from exc
-
-    def put_new(self, key: str, content: Path) -> bool:
-        """Write an object unless there is one; tell whether it was written."""
-        url = self._client.presigned_put_object(
-            self.settings.bucket, key, expires=timedelta(hours=1)
-        )
-        size = content.stat().st_size
-        headers = {"If-None-Match": "*", "Content-Length": str(size)}
-        try:
-            with content.open("rb") as file:
-                answer = httpx.put(
-                    url,
-                    content=iter(lambda: file.read(CHUNK), b"") if size else b"",
-                    headers=headers,
-                    timeout=_PATIENCE,
-                )
-        except httpx.HTTPError as exc:
-            raise _away(exc) from exc
-        if answer.status_code in {409, 412}:
-            # 412: it is there. 409: it is being written by another request, with the same digest.
-            return False
-        if answer.status_code >= 300:
-            raise Unavailable(f"The object store answers {answer.status_code}: {answer.text[:300]}")
-        return True
-
-    def under(self, prefix: str) -> list[Entry]:
-        """List the objects below a prefix, which must end with a slash."""
-        try:
-            found = self._client.list_objects(self.settings.bucket, prefix, recursive=True)
-            return [
-                Entry(one.object_name.removeprefix(prefix), int(one.size or 0)) for one in found
-            ]
-        except (MinioException, HTTPError) as exc:
-            raise _away(exc) from exc
+    def delete(self, keys: list[str]) -> None: ...
 
 
-def _pool() -> urllib3.PoolManager:
-    """Return minio-py's own settings, but a connection for every thread of the service."""
-    return urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=10.0, read=300.0),
-        maxsize=_THREADS,
-        ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
-        retries=urllib3.Retry(total=5, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
-    )
+def part_size(total: int | None) -> int:
+    """Tell how large the parts of a file are, in bytes: all the same, as some S3 want them.
 
-
-def _chunks(response: object) -> Iterator[bytes]:
-    try:
-        yield from response.stream(CHUNK)  # type: ignore[attr-defined]  # urllib3, by minio untyped
-    finally:
-        response.close()  # type: ignore[attr-defined]
-        response.release_conn()  # type: ignore[attr-defined]
-
-
-def _away(exc: Exception) -> Unavailable:
-    return Unavailable(f"The object store can't be used now: {exc}")
+    A file whose size nobody knows has small ones, and so 78 GiB at most.
+    """
+    needed = -(-(total or 0) // MOST_PARTS)
+    return max(PART, -(-needed // CHUNK) * CHUNK)

@@ -1,6 +1,6 @@
 """Composes the service: MLflow's app, ours beside it, the door in front of both.
 
-    Measured ─▶ Door ─▶ private routes   (/api/trainyard/v1, /metrics)
+    Measured ─▶ Door ─▶ private routes   (/api/trainyard/v1, /metrics, files in and out)
                     └─▶ MLflow's FastAPI ─▶ its Flask
 
 Importing this imports MLflow's server, which reads its environment while loading: set that first
@@ -18,6 +18,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.server import app as flask_app
 from mlflow.server import handlers
 from mlflow.server.fastapi_app import create_fastapi_app
+from mlflow.store.artifact.artifact_repository_registry import (
+    _artifact_repository_registry as artifact_registry,
+)
 from mlflow.store.db.db_types import DATABASE_ENGINES, SQLITE
 from mlflow.tracking._workspace import registry as workspace_registry
 from mlflow.utils.workspace_context import ServerWorkspaceContext
@@ -29,7 +32,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from trainyard_api.contract import TRACKING_API
 
 from trainyard_tracking.answers import answer_clearly
+from trainyard_tracking.api import artifacts
 from trainyard_tracking.api.app import Services, private_app, refused
+from trainyard_tracking.artifacts import repository
 from trainyard_tracking.attempts import index_parents
 from trainyard_tracking.auth.gate import Gate
 from trainyard_tracking.auth.middleware import Door
@@ -40,12 +45,12 @@ from trainyard_tracking.auth.rules import Table
 from trainyard_tracking.content import Content
 from trainyard_tracking.errors import BadSettings, Refused
 from trainyard_tracking.kube import Kube
-from trainyard_tracking.lanes import Lanes
+from trainyard_tracking.lanes import Lanes, put
 from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.leftovers import Leftovers
 from trainyard_tracking.logs import Logs
 from trainyard_tracking.metrics import Measured
-from trainyard_tracking.mlflow_env import REGISTRY_URI, WORKSPACES_URI
+from trainyard_tracking.mlflow_env import ARTIFACTS_SCHEME, REGISTRY_URI, WORKSPACES_URI
 from trainyard_tracking.objects import Objects
 from trainyard_tracking.queued import Queued
 from trainyard_tracking.recording import forget_places
@@ -55,6 +60,7 @@ from trainyard_tracking.reviews import Reviews
 from trainyard_tracking.sources import Sources, forget_artifact_roots
 from trainyard_tracking.store import RunStore
 from trainyard_tracking.tenants import Tenants
+from trainyard_tracking.uploads import Uploads
 from trainyard_tracking.watching import Cache, Watcher
 from trainyard_tracking.workspaces import Namespaces
 
@@ -73,6 +79,7 @@ class Outside:
     spool: Path
     namespace: str = ""
     """The service's own."""
+    largest_file: int = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +111,16 @@ def compose(outside: Outside) -> Service:
     index_parents(engine)
     ledger = Ledger(engine)
     outside.spool.mkdir(parents=True, exist_ok=True)
+    artifact_registry.register(ARTIFACTS_SCHEME, repository(outside.objects))
+    uploads = Uploads(outside.objects, outside.spool / "uploads", outside.largest_file)
+    uploads.sweep()
     services = Services(
         ledger=ledger,
         objects=outside.objects,
         content=Content(outside.objects),
         logs=Logs(outside.spool, outside.objects),
         sources=sources,
-        spool=outside.spool,
+        uploads=uploads,
     )
     table = Table((*PRIVATE_ROWS, *MLFLOW_ROWS))
     ownership = Ownership(resources)
@@ -120,7 +130,7 @@ def compose(outside: Outside) -> Service:
     gate = Gate(table, outside.key, ledger, reviews, ownership, tenants)
     lanes = Lanes()
     mlflow = _mlflow(lanes)
-    app = Measured(Door(_Inside(private_app(services), mlflow), gate, lanes))
+    app = Measured(Door(_Inside(private_app(services), mlflow, lanes), gate, lanes))
     caches = (resources.models, resources.versions, namespaces)
     watchers = tuple(Watcher(outside.kube, cache) for cache in caches)
     leftovers = Leftovers(services.logs, ledger)
@@ -143,10 +153,14 @@ class _Inside:
 
     private: ASGIApp
     mlflow: ASGIApp
+    lanes: Lanes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = str(scope.get("path", ""))
         if path.startswith(f"{TRACKING_API}/") or path == "/metrics":
+            await self.private(scope, receive, send)
+        elif artifacts.serves(str(scope.get("method", "")), path):
+            put(scope, self.lanes.content)
             await self.private(scope, receive, send)
         elif path.endswith(_SERVER_INFO):
             answer = JSONResponse(await run_in_threadpool(_server_info))

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from trainyard_tracking.errors import BadSettings
 
+_ADDRESSING = ("auto", "path", "virtual")
+_UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 KEEP_ALIVE = 75
 """Seconds that an idle connection stays open: longer than clients keep theirs (5 to 15 s), or a
 request that is on its way when the service closes it is lost."""
@@ -17,14 +19,23 @@ request that is on its way when the service closes it is lost."""
 
 @dataclass(frozen=True, slots=True)
 class ObjectStoreSettings:
-    """Where files are kept; any S3 will do."""
+    """Where files are kept; any S3 will do.
+
+    Attributes:
+        access_key: Empty, with the secret key: found by boto3, as a role of the ServiceAccount is.
+        ca_bundle: File of the authorities that its certificate is checked by; empty: the usual.
+        addressing: Where the bucket's name stands in a URL: `path`, `virtual`, or `auto`.
+    """
 
     endpoint: str
-    access_key: str
-    secret_key: str
     bucket: str
     region: str
     secure: bool
+    access_key: str = ""
+    secret_key: str = ""
+    session_token: str = ""
+    ca_bundle: str = ""
+    addressing: str = "auto"
 
     @property
     def url(self) -> str:
@@ -41,6 +52,8 @@ class Settings:
     spool_dir: Path
     port: int
     log_level: str
+    largest_file: int = 1 << 40
+    """Bytes of a file that is taken, at most."""
 
 
 def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
@@ -56,20 +69,46 @@ def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
         spool_dir=Path(env.get("TRAINYARD_SPOOL_DIR", "/data/spool")),
         port=_port(env.get("TRAINYARD_PORT", "5000")),
         log_level=env.get("TRAINYARD_LOG_LEVEL", "info").lower(),
+        largest_file=_bytes(env, "TRAINYARD_LARGEST_FILE", "1Ti"),
     )
 
 
 def _object_store(env: Mapping[str, str]) -> ObjectStoreSettings:
     scheme, _, rest = _required(env, "TRAINYARD_OBJECT_STORE_ENDPOINT").rpartition("://")
     secure = scheme == "https" if scheme else _flag(env, "TRAINYARD_OBJECT_STORE_SECURE")
+    keys = {
+        name: env.get(f"TRAINYARD_OBJECT_STORE_{name.upper()}", "")
+        for name in ("access_key", "secret_key", "session_token")
+    }
+    if bool(keys["access_key"]) != bool(keys["secret_key"]):
+        raise BadSettings(
+            "TRAINYARD_OBJECT_STORE_ACCESS_KEY and TRAINYARD_OBJECT_STORE_SECRET_KEY belong"
+            " together: set both, or none to use the role of the ServiceAccount"
+        )
     return ObjectStoreSettings(
         endpoint=rest.rstrip("/"),
-        access_key=_required(env, "TRAINYARD_OBJECT_STORE_ACCESS_KEY"),
-        secret_key=_required(env, "TRAINYARD_OBJECT_STORE_SECRET_KEY"),
         bucket=env.get("TRAINYARD_OBJECT_STORE_BUCKET", "trainyard"),
         region=env.get("TRAINYARD_OBJECT_STORE_REGION", "us-east-1"),
         secure=secure,
+        ca_bundle=env.get("TRAINYARD_OBJECT_STORE_CA_FILE", ""),
+        addressing=_choice(env, "TRAINYARD_OBJECT_STORE_ADDRESSING", _ADDRESSING),
+        **keys,
     )
+
+
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    value = env.get(name, choices[0])
+    if value not in choices:
+        raise BadSettings(f"{name} is {value!r}; use {', '.join(choices)}")
+    return value
+
+
+def _bytes(env: Mapping[str, str], name: str, default: str) -> int:
+    value = env.get(name, default)
+    number, unit = value.rstrip("KMGTi"), value.lstrip("0123456789")
+    if not number.isdecimal() or unit not in _UNITS:
+        raise BadSettings(f"{name} is {value!r}; use a whole number, with Mi, Gi or Ti behind it")
+    return int(number) * _UNITS[unit]
 
 
 def _required(env: Mapping[str, str], name: str) -> str:

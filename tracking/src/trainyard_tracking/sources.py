@@ -3,7 +3,6 @@
 Only files in this service's own artifact store, in the version's own namespace.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -11,7 +10,9 @@ from urllib.parse import urlsplit
 from mlflow.exceptions import MlflowException
 from mlflow.server.handlers import _get_tracking_store
 from mlflow.utils.workspace_context import ServerWorkspaceContext
+from trainyard_api.paths import is_plain
 
+from trainyard_tracking.content import Located
 from trainyard_tracking.errors import Conflict, NotFound, Unprocessable
 from trainyard_tracking.kube import Object
 from trainyard_tracking.mlflow_env import ARTIFACTS_PREFIX
@@ -91,16 +92,16 @@ class Sources:
             raise NotFound(f"Source {source.uri} has no files")
         return found
 
-    def read(self, source: Source, path: str) -> tuple[int, Iterator[bytes]]:
-        """Give size and bytes of one file of a source.
+    def file_of(self, source: Source, path: str) -> Located:
+        """Say where one file of a source is.
 
         Raises:
-            NotFound: there is no such file.
+            NotFound: there can be no such file.
         """
-        size = None if _leaves(path) else self.objects.size(f"{source.key}/{path}")
-        if size is None:
-            raise NotFound(f"Source {source.uri} has no file {path}")
-        return size, self.objects.read(f"{source.key}/{path}")
+        missing = f"Source {source.uri} has no file {path}"
+        if not is_plain(path):
+            raise NotFound(missing)
+        return Located(f"{source.key}/{path}", missing)
 
     def _run_of(self, namespace: str, version: Object) -> str:
         """Give a version's MLflow run; the name of its Run may be that of another by now."""
@@ -139,12 +140,21 @@ def artifact_key(namespace: str, uri: str) -> str:
         NotFound: the URI is of another namespace.
     """
     path = urlsplit(uri).path.strip("/")
-    segments = path.split("/")
-    if _leaves(path) or "%" in path:
+    if not is_plain(path) or "%" in path:
         raise NotFound(f"Artifact URI {uri} is not in its plain form")
+    return path_key(namespace, path)
+
+
+def path_key(namespace: str, path: str) -> str:
+    """Give the key of a plain path in MLflow's artifact store.
+
+    Raises:
+        NotFound: the path is of another namespace, or none that files are in.
+    """
+    segments = path.split("/")
     if segments[0] == "workspaces":
         if len(segments) < 3 or segments[1] != namespace:
-            raise NotFound(f"Artifact URI {uri} is not in namespace {namespace}")
+            raise NotFound(f"Artifact path {path} is not in namespace {namespace}")
     elif namespace != "default":
         # As MLflow does: only the default workspace has files outside of `workspaces/`.
         path = f"workspaces/{namespace}/{path}"
@@ -162,7 +172,7 @@ def _logged(namespace: str, run_id: str, path: str | None) -> Source:
         return Source(found.uri, run_id, found.key)
     if path is None:
         raise NotFound(f"Run {run_id} logged no model: log one, or say its artifactPath")
-    if _leaves(path):
+    if not is_plain(path):
         raise NotFound(f"Run {run_id} has no artifact {path}")
     return Source(f"runs:/{run_id}/{path}", run_id, f"{root}/{path}")
 
@@ -222,7 +232,3 @@ def _run_in(path: str) -> str | None:
     # Attempts after the first have a folder of their own between.
     is_run = "artifacts" in segments[2:4] and len(segments[1]) == 32
     return segments[1] if is_run else None
-
-
-def _leaves(path: str) -> bool:
-    return any(part in {"", ".", ".."} for part in path.split("/"))

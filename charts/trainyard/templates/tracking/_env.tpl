@@ -8,9 +8,21 @@
 - {name: TRAINYARD_OBJECT_STORE_ENDPOINT, value: {{ include "trainyard.objectStoreEndpoint" . | quote }}}
 - {name: TRAINYARD_OBJECT_STORE_BUCKET, value: {{ .Values.objectStore.bucket | quote }}}
 - {name: TRAINYARD_OBJECT_STORE_REGION, value: {{ .Values.objectStore.region | quote }}}
+- {name: TRAINYARD_OBJECT_STORE_ADDRESSING, value: {{ .Values.objectStore.addressing }}}
+{{- if include "trainyard.hasObjectStoreCA" . }}
+- {name: TRAINYARD_OBJECT_STORE_CA_FILE, value: /var/run/object-store-ca/ca.crt}
+{{- end }}
+{{- if not .Values.objectStore.workloadIdentity }}
+{{- $secret := include "trainyard.objectStoreSecret" . }}
 - name: TRAINYARD_OBJECT_STORE_ACCESS_KEY
-  valueFrom: {secretKeyRef: {name: {{ include "trainyard.objectStoreSecret" . }}, key: {{ .Values.objectStore.accessKeyKey }}}}
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ .Values.objectStore.accessKeyKey }}}}
 - name: TRAINYARD_OBJECT_STORE_SECRET_KEY
-  valueFrom: {secretKeyRef: {name: {{ include "trainyard.objectStoreSecret" . }}, key: {{ .Values.objectStore.secretKeyKey }}}}
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ .Values.objectStore.secretKeyKey }}}}
+{{- with .Values.objectStore.sessionTokenKey }}
+- name: TRAINYARD_OBJECT_STORE_SESSION_TOKEN
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ . }}}}
+{{- end }}
+{{- end }}
+- {name: TRAINYARD_LARGEST_FILE, value: {{ .Values.tracking.largestFile | quote }}}
 - {name: HOME, value: /tmp}
 {{- end }}

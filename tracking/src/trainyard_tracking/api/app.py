@@ -2,8 +2,8 @@
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
+from mlflow.exceptions import MlflowException
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -11,13 +11,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from trainyard_api.contract import HEALTH_ROUTE, TRACKING_API
 
-from trainyard_tracking.api import blobs, logs, models, runs, versions
+from trainyard_tracking.api import artifacts, blobs, logs, models, runs, versions
 from trainyard_tracking.content import Content
 from trainyard_tracking.errors import Refused
 from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.logs import Logs
 from trainyard_tracking.objects import Objects
 from trainyard_tracking.sources import Sources
+from trainyard_tracking.uploads import Uploads
 
 _log = logging.getLogger(__name__)
 _IN = f"{TRACKING_API}/namespaces/{{namespace}}"
@@ -32,12 +33,13 @@ class Services:
     content: Content
     logs: Logs
     sources: Sources
-    spool: Path
+    uploads: Uploads
 
 
 def private_app(services: Services) -> Starlette:
-    """Compose the private routes."""
-    app = Starlette(routes=_routes(), exception_handlers={Refused: refused})
+    """Compose the private routes, and those of MLflow's that carry files."""
+    handlers = {Refused: refused, MlflowException: artifacts.failed}
+    app = Starlette(routes=_routes(), exception_handlers=handlers)
     app.state.services = services
     return app
 
@@ -58,10 +60,12 @@ def _routes() -> list[Route]:
         Route(f"{log}/{{index:int}}", logs.Log),
         Route(f"{_IN}/audit", runs.audit, methods=["POST"]),
         Route(blob, blobs.Blob),
+        Route(f"{blob}/upload", blobs.upload, methods=["GET"]),
         Route(f"{model}/files/{{path:path}}", models.file, methods=["GET"]),
         Route(model, models.Manifest),
         Route(f"{version}/source", versions.source, methods=["GET"]),
         Route(f"{version}/source/{{path:path}}", versions.file, methods=["GET"]),
+        *artifacts.routes(),
     ]
 
 

@@ -4,8 +4,9 @@ from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
 
-from trainyard_tracking.api.bodies import DIGEST, checked
-from trainyard_tracking.api.streams import spooled_body, stream
+from trainyard_tracking.api.bodies import DIGEST, checked, whole
+from trainyard_tracking.api.streams import stream
+from trainyard_tracking.content import LARGEST_MANIFEST
 from trainyard_tracking.lanes import in_thread
 
 
@@ -22,8 +23,8 @@ class Manifest(HTTPEndpoint):
 
     async def put(self, request: Request) -> Response:
         content = request.app.state.services.content
-        async with spooled_body(request) as body:
-            new = await in_thread(request, lambda: content.put_manifest(*_key(request), body))
+        raw = await whole(request, LARGEST_MANIFEST)
+        new = await in_thread(request, content.put_manifest, *_key(request), raw)
         return Response(status_code=201 if new else 200)
 
 

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from starlette.requests import Request
@@ -127,11 +125,6 @@ async def audit(request: Request) -> Response:
     mark = hashlib.sha256(content).hexdigest()[:16]
     key = f"audit/{request.path_params['namespace']}/{model}/{time}-{mark}.json"
 
-    def work() -> None:
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "line"
-            path.write_bytes(content)
-            request.app.state.services.objects.put_new(key, path)
-
-    await in_thread(request, work)
+    objects = request.app.state.services.objects
+    await in_thread(request, lambda: objects.write(key, content, new=True))
     return JSONResponse({"key": key})

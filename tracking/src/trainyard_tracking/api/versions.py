@@ -1,12 +1,12 @@
 """Routes of a version's source: what files it has, and their bytes."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from trainyard_tracking.api.streams import stream
+from trainyard_tracking.content import Located
 from trainyard_tracking.lanes import in_thread
 
 
@@ -26,10 +26,8 @@ async def file(request: Request) -> Response:
     """Stream one file of the source."""
     sources = request.app.state.services.sources
 
-    def find() -> tuple[int, Iterator[bytes]]:
-        found: tuple[int, Iterator[bytes]] = sources.read(
-            sources.of(*_key(request)), request.path_params["path"]
-        )
+    def find() -> Located:
+        found: Located = sources.file_of(sources.of(*_key(request)), request.path_params["path"])
         return found
 
     return await stream(request, find)

@@ -69,6 +69,7 @@ PRIVATE_ROWS = (
         namespace_blob,
         version=version_content,
     ),
+    row("GET", f"{_IN}/blobs/sha256:{{}}/upload", "create runs", version=version_content),
     row("PUT", f"{_IN}/blobs/sha256:{{}}", "create runs", version=version_content),
     row(
         "HEAD GET",

@@ -1,0 +1,69 @@
+"""The tracking service on a real S3, in a process of its own: how much memory it takes is told.
+
+    python tests/stores/service.py FOLDER ENDPOINT
+
+Prints its URL when it listens, and at the end, when standard input closes, its peak memory in KiB.
+"""
+
+import os
+import resource
+import socket
+import sys
+import threading
+from pathlib import Path
+
+from builders.tracking import KEY, FakeKube
+from object_stores import ACCESS, SECRET
+from trainyard_tracking.mlflow_env import ARTIFACTS_URI, behaviour
+from trainyard_tracking.s3 import S3Objects
+from trainyard_tracking.settings import ObjectStoreSettings
+
+root, endpoint = Path(sys.argv[1]), sys.argv[2]
+database = f"sqlite:///{root}/mlflow.db"
+os.environ.update(
+    {
+        "_MLFLOW_SERVER_FILE_STORE": database,
+        "_MLFLOW_SERVER_REGISTRY_STORE": "trainyard://",
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": ARTIFACTS_URI,
+        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+        **behaviour(),
+    }
+)
+
+import uvicorn  # noqa: E402  # after the environment, as below
+from trainyard_tracking.server import Outside, compose  # noqa: E402  # MLflow reads it
+
+store = ObjectStoreSettings(
+    endpoint.partition("://")[2],
+    "yard",
+    "us-east-1",
+    secure=False,
+    access_key=ACCESS,
+    secret_key=SECRET,
+)
+kube = FakeKube()
+for name in ("default", "team"):
+    kube.write(f"/api/v1/namespaces/{name}", {"metadata": {"name": name, "uid": name}})
+service = compose(
+    Outside(kube, S3Objects(store), KEY.public_key(), database, root / "spool", "yard")
+)
+for watcher in service.watchers:
+    watcher.list_once()
+listening = socket.create_server(("127.0.0.1", 0))
+server = uvicorn.Server(uvicorn.Config(service.app, log_level="warning", ws="none"))
+
+
+def wait() -> None:
+    sys.stdin.read()
+    server.should_exit = True
+
+
+threading.Thread(target=wait, daemon=True).start()
+sys.stdout.write(
+    f"http://127.0.0.1:{listening.getsockname()[1]}"
+    f" {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}\n"
+)
+sys.stdout.flush()
+server.run(sockets=[listening])
+sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}\n")

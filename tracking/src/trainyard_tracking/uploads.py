@@ -1,0 +1,334 @@
+"""Files on their way in: hashed while they are sent on in parts, never on a disk, never whole.
+
+A file takes three parts of memory: one that is read, one that is cut, one that is sent. It comes in
+one request, or in slices of several: of those what is sent on and hashed so far is kept for an
+hour, so that a client which was cut off goes on where it was. What will not be completed is
+aborted; what a kill left behind is known by a note and aborted at the next start.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import math
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import rmtree
+from typing import Any, TypeVar, TypeVarTuple
+
+from anyio import CapacityLimiter, fail_after, to_thread
+from starlette.requests import ClientDisconnect
+
+from trainyard_tracking.errors import Conflict, Refused, TooLarge, Unavailable, Unprocessable
+from trainyard_tracking.lanes import Lane
+from trainyard_tracking.objects import MOST_PARTS, PART, Objects, part_size
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
+_FREE = CapacityLimiter(math.inf)
+_SILENCE_SECONDS = 60.0
+_PART_SECONDS = 600.0
+_KEPT_SECONDS = 3600.0
+_MOST_KEPT = 256
+_PLACES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Which bytes of how many a request has; `total` None if nobody said."""
+
+    begin: int
+    length: int | None
+    total: int | None
+
+    @property
+    def is_whole(self) -> bool:
+        return self.begin == 0 and self.length == self.total
+
+
+@dataclass(slots=True)
+class _Under:
+    """An upload under way: how far it is, and the hash of that."""
+
+    key: str
+    id: str
+    part: int
+    note: Path
+    offset: int = 0
+    tags: list[str] = field(default_factory=list)
+    hasher: Any = field(default_factory=hashlib.sha256)
+    at: float = field(default_factory=time.monotonic)
+
+
+@dataclass(slots=True)
+class Uploads:
+    """Takes files in."""
+
+    objects: Objects
+    notes: Path
+    largest: int
+    small: Lane = field(default_factory=lambda: Lane(32, 512, 20))
+    """Files of one part at most."""
+    large: Lane = field(default_factory=lambda: Lane(_PLACES, 512, 20))
+    """The others; one with larger parts takes several places, so that memory has a bound."""
+    _several: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _kept: dict[str, _Under] = field(default_factory=dict)
+    _busy: set[str] = field(default_factory=set)
+
+    def offset(self, key: str) -> int:
+        """Tell how many bytes of a file are here, of one that comes in slices."""
+        kept = self._kept.get(key)
+        return kept.offset if kept else 0
+
+    async def take(
+        self, key: str, stream: AsyncIterator[bytes], size: int | None, *, digest: str = ""
+    ) -> bool:
+        """Take a file in one request; tell whether it was written.
+
+        With a digest it is not written over another, without, it is.
+
+        Raises:
+            TooLarge: more than an installation takes.
+            Unprocessable: it has another digest; nothing is written.
+            Unavailable: the object store is away, or the client; nothing is written.
+        """
+        self._require_size(size)
+        if size is not None and size <= PART:
+            async with self.small.place():
+                data = await _all(stream, size)
+                _require_digest(digest, hashlib.sha256(data).hexdigest() if digest else "")
+                return await _thread(lambda: self.objects.write(key, data, new=bool(digest)))
+        async with self._room(size):
+            under = await _thread(self._begin, key, size)
+            try:
+                await self._send(under, stream, size, is_last=True)
+                return await self._complete(under, digest)
+            except BaseException:
+                await self._drop(under)
+                raise
+
+    async def take_slice(
+        self, key: str, stream: AsyncIterator[bytes], some: Slice, *, digest: str
+    ) -> bool | None:
+        """Take a slice of a file; tell whether the file was written, None if more is to come.
+
+        Raises:
+            Conflict: it does not begin where the file ends, or another request sends the file.
+        """
+        if some.is_whole:
+            return await self.take(key, stream, some.total, digest=digest)
+        self._require_size(some.total)
+        if key in self._busy:
+            raise Conflict("Another request sends this file: ask how far it is, and go on there")
+        self._busy.add(key)
+        try:
+            async with self._room(some.total):
+                under = await self._going_on(key, some)
+                return await self._take_on(under, stream, some, digest)
+        finally:
+            self._busy.discard(key)
+
+    def sweep(self) -> None:
+        """Abort what was under way when the service ended; whoever sent it sends it again."""
+        for note in self.notes.glob("*.json"):
+            with suppress(ValueError, KeyError, Unavailable):
+                found = json.loads(note.read_bytes())
+                self.objects.abort(found["key"], found["id"])
+                note.unlink()
+        # Bodies were on disk once.
+        for folder in self.notes.parent.glob("upload-*"):
+            rmtree(folder, ignore_errors=True)
+
+    @asynccontextmanager
+    async def _room(self, total: int | None) -> AsyncIterator[None]:
+        """Hold as much room as the parts of a file take."""
+        places = min(_PLACES, part_size(total) // PART)
+        async with AsyncExitStack() as held:
+            # One at a time: two that had half of what they need would wait for each other.
+            async with self._several if places > 1 else nullcontext():
+                for _ in range(places):
+                    await held.enter_async_context(self.large.place())
+            yield
+
+    async def _going_on(self, key: str, some: Slice) -> _Under:
+        await self._forget()
+        kept = self._kept.get(key)
+        if some.begin == 0:
+            if kept is not None:
+                await self._drop(self._kept.pop(key))
+            return await _thread(self._begin, key, some.total)
+        if kept is None or kept.offset != some.begin or kept.part != part_size(some.total):
+            raise Conflict(f"The file has {self.offset(key)} bytes here, not {some.begin}")
+        return self._kept.pop(key)
+
+    async def _take_on(
+        self, under: _Under, stream: AsyncIterator[bytes], some: Slice, digest: str
+    ) -> bool | None:
+        is_last = some.length is not None and some.begin + some.length == some.total
+        try:
+            await self._send(under, stream, some.length, is_last=is_last)
+        except BaseException:
+            # What was sent on is good: the client was cut off, or the store was away.
+            if under.offset == some.total:
+                await self._drop(under)
+            else:
+                self._keep(under)
+            raise
+        if not is_last:
+            self._keep(under)
+            return None
+        try:
+            return await self._complete(under, digest)
+        except BaseException:
+            await self._drop(under)
+            raise
+
+    def _keep(self, under: _Under) -> None:
+        under.at = time.monotonic()
+        self._kept[under.key] = under
+
+    async def _forget(self) -> None:
+        """Abort what nobody went on with, and the oldest of too many."""
+        oldest = sorted(self._kept.values(), key=lambda one: one.at)
+        late = time.monotonic() - _KEPT_SECONDS
+        many = oldest[: max(0, len(oldest) - _MOST_KEPT)]
+        for one in {id(one): one for one in (*many, *(o for o in oldest if o.at < late))}.values():
+            del self._kept[one.key]
+            await self._drop(one)
+
+    def _begin(self, key: str, total: int | None) -> _Under:
+        upload = self.objects.begin(key)
+        name = hashlib.sha256(f"{key} {upload}".encode()).hexdigest()
+        note = self.notes / f"{name[:32]}.json"
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps({"key": key, "id": upload}))
+        return _Under(key, upload, part_size(total), note)
+
+    async def _send(
+        self, under: _Under, stream: AsyncIterator[bytes], length: int | None, *, is_last: bool
+    ) -> None:
+        """Send parts on while the next is read; a rest that fills none only at the end."""
+        sending: asyncio.Future[None] | None = None
+        try:
+            async for part in _parts(stream, under.part, self._bounded(length)):
+                if sending is not None:
+                    await sending
+                    sending = None
+                if len(part) < under.part and not is_last:
+                    return
+                sending = asyncio.ensure_future(_thread(self._send_part, under, part))
+        finally:
+            if sending is not None:
+                await asyncio.shield(sending)
+
+    def _send_part(self, under: _Under, part: bytes) -> None:
+        tag = self.objects.part(under.key, under.id, len(under.tags) + 1, part)
+        under.hasher.update(part)
+        under.tags.append(tag)
+        under.offset += len(part)
+
+    async def _complete(self, under: _Under, digest: str) -> bool:
+        _require_digest(digest, under.hasher.hexdigest())
+
+        def work() -> bool:
+            if not under.tags:
+                # S3 knows no upload without a part.
+                self.objects.abort(under.key, under.id)
+                done = self.objects.write(under.key, b"", new=bool(digest))
+            else:
+                done = self.objects.complete(under.key, under.id, under.tags, new=bool(digest))
+                if not done:
+                    self.objects.abort(under.key, under.id)
+            under.note.unlink(missing_ok=True)
+            return done
+
+        return await _thread(work)
+
+    async def _drop(self, under: _Under) -> None:
+        """Abort an upload; if the store is away its note stays, for the next start."""
+
+        def work() -> None:
+            try:
+                self.objects.abort(under.key, under.id)
+                under.note.unlink(missing_ok=True)
+            except Unavailable as exc:
+                _log.warning("an upload of %s is not aborted yet: %s", under.key, exc)
+
+        await asyncio.shield(asyncio.ensure_future(_thread(work)))
+
+    def _require_size(self, size: int | None) -> None:
+        if size is not None and size > self.largest:
+            raise TooLarge(
+                f"A file of {size} bytes is more than the {self.largest} that this service takes:"
+                " tracking.largestFile of the chart says how many"
+            )
+
+    def _bounded(self, length: int | None) -> tuple[int, bool]:
+        if length is None:
+            return min(self.largest, MOST_PARTS * PART), False
+        return length, True
+
+
+async def _parts(
+    stream: AsyncIterator[bytes], size: int, bound: tuple[int, bool]
+) -> AsyncIterator[bytes]:
+    """Cut a stream into parts, the last as large as it comes.
+
+    Raises:
+        TooLarge, Refused: it has more bytes than it may, or than it said.
+        Unavailable: it stopped before its end.
+    """
+    most, is_stated = bound
+    taken, filled = 0, bytearray()
+    begun = time.monotonic()
+    async for chunk in _steady(stream):
+        taken += len(chunk)
+        if taken > most:
+            wrong = f"The body has more than {most} bytes; with Content-Length it may have more"
+            raise Refused(f"The body has more than {most} bytes") if is_stated else TooLarge(wrong)
+        filled += chunk
+        while len(filled) >= size:
+            yield bytes(memoryview(filled)[:size])
+            del filled[:size]
+            begun = time.monotonic()
+        if time.monotonic() - begun > _PART_SECONDS:
+            raise Unavailable(f"The body comes too slowly: {size} bytes in {_PART_SECONDS:g} s")
+    if is_stated and taken < most:
+        raise Unavailable(f"The body ended after {taken} of {most} bytes: send it again")
+    if filled:
+        yield bytes(filled)
+
+
+async def _steady(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Read on as long as something comes."""
+    chunks = aiter(stream)
+    while True:
+        try:
+            with fail_after(_SILENCE_SECONDS):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except ClientDisconnect:
+            raise Unavailable("The client went away in the middle of a file") from None
+        except TimeoutError:
+            raise Unavailable(f"Nothing came for {_SILENCE_SECONDS:g} s: send it again") from None
+        yield chunk
+
+
+async def _all(stream: AsyncIterator[bytes], size: int) -> bytes:
+    return b"".join([part async for part in _parts(stream, PART, (size, True))])
+
+
+def _require_digest(digest: str, found: str) -> None:
+    if digest and digest != found:
+        raise Unprocessable(
+            f"The content has digest sha256:{found}, not sha256:{digest}: upload it again"
+        )
+
+
+async def _thread(work: Callable[[*_Ts], _T], *args: *_Ts) -> _T:
+    return await to_thread.run_sync(work, *args, limiter=_FREE)
