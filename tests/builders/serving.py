@@ -21,8 +21,12 @@ from trainyard_serving.web.shared import Limits, Shared
 
 def columns(*optional: str, **kinds: str) -> Signature:
     """A signature of columns: columns(a="double", b="long")."""
+    of = {n: MLFLOW_KINDS[k] for n, k in kinds.items()}
     return Signature(
-        columns=tuple(Column(n, MLFLOW_KINDS[k], n not in optional) for n, k in kinds.items())
+        columns=tuple(
+            Column(n, k.optional() if n in optional else k, n not in optional)
+            for n, k in of.items()
+        )
     )
 
 

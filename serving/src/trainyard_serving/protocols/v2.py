@@ -1,6 +1,6 @@
 """The Open Inference Protocol, version 2, over JSON (github.com/kserve/open-inference-protocol)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Final
 
@@ -127,6 +127,8 @@ def _values(data: Any, shape: list[int], name: str) -> list[Any]:
 
 
 def _batch(inputs: list[_Input], signature: Signature) -> Batch:
+    if signature.hinted:
+        return _items(inputs)
     if signature.tensors:
         return _tensors(inputs, signature)
     if signature.columns:
@@ -134,10 +136,20 @@ def _batch(inputs: list[_Input], signature: Signature) -> Batch:
     arrays = {i.name: _typed(i, i.kind) for i in inputs}
     if len(arrays) == 1:
         return tensor.of_arrays({"": next(iter(arrays.values()))}, row_wise=True)
+    batch = tensor.of_arrays(arrays, row_wise=True)
     flat = all(len(i.shape) == 1 or i.shape[1:] == (1,) for i in inputs)
-    if not flat:
-        return tensor.of_arrays(arrays, row_wise=True)
-    return table.from_columns({i.name: i.values for i in inputs}, Signature())
+    return Batch({n: a.ravel() for n, a in arrays.items()}, batch.rows) if flat else batch
+
+
+def _items(inputs: list[_Input]) -> Batch:
+    """Read rows that the model checks: values of the only tensor, or objects of several."""
+    arrays = {i.name: _typed(i, i.kind).tolist() for i in inputs if i.shape}
+    if len(arrays) < len(inputs) or len(set(map(len, arrays.values()))) > 1:
+        raise BadInput("the tensors must have as many rows as each other", field="inputs")
+    if len(arrays) == 1:
+        return tensor.of_items(next(iter(arrays.values())))
+    rows = zip(*arrays.values(), strict=True)
+    return tensor.of_items([dict(zip(arrays, row, strict=True)) for row in rows])
 
 
 def _typed(item: _Input, kind: Kind) -> Array:
@@ -173,11 +185,14 @@ def _columns(inputs: list[_Input], signature: Signature) -> Batch:
     first = inputs[0]
     if len(inputs) == 1 and first.name not in names and len(first.shape) == 2:
         return _matrix(first, signature)
+    if not signature.named and len(inputs) == len(names):
+        inputs = [replace(i, name=n) for i, n in zip(inputs, names, strict=True)]
     columns = {}
     for item in (i for i in inputs if i.name in names):
         if len(item.shape) != 1 and item.shape[1:] != (1,):
             raise BadInput(f"has shape {list(item.shape)}, a column needs [rows]", field=item.name)
-        _typed(item, item.kind)
+        # Whether null may be there is the column's to say.
+        _typed(item, item.kind.optional())
         columns[item.name] = item.values
     return table.from_columns(columns, signature)
 
@@ -189,7 +204,7 @@ def _matrix(item: _Input, signature: Signature) -> Batch:
         raise BadInput(
             f"has {item.shape[1]} columns, the model needs {names:.2000}", field=item.name
         )
-    _typed(item, item.kind)
+    _typed(item, item.kind.optional())
     return table.from_columns(
         {c.name: item.values[i::width] for i, c in enumerate(signature.columns)}, signature
     )
