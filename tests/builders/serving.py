@@ -83,7 +83,7 @@ def routes(
     served, metrics = Served("digits", "3", "sha256:0"), Metrics()
     signature = signature or columns(a="double")
     if loaded:
-        dataplane = Dataplane(model or Doubling(), metrics, row_wise=signature.row_wise)
+        dataplane = Dataplane(model or Doubling(), metrics, row_wise=signature.joinable)
         served.loaded = Loaded(dataplane, signature, "sklearn")
     return Routes(served, metrics), served, metrics
 

@@ -20,25 +20,6 @@ def is_frame(result: Any) -> bool:
     return hasattr(result, "iloc") and hasattr(result, "columns")
 
 
-def size(result: Any) -> int | None:
-    """Return the number of rows, or None if the result isn't made of rows."""
-    if isinstance(result, dict):
-        sizes = {size(value) for value in result.values()}
-        return sizes.pop() if len(sizes) == 1 else None
-    shape = getattr(result, "shape", None)
-    if shape is not None:
-        return int(shape[0]) if len(shape) else None
-    return len(result) if isinstance(result, list | tuple) else None
-
-
-def part(result: Any, start: int, stop: int) -> Any:
-    """Return rows of a result that has a size."""
-    if isinstance(result, dict):
-        return {key: part(value, start, stop) for key, value in result.items()}
-    rows = result.iloc if hasattr(result, "iloc") else result
-    return rows[start:stop]
-
-
 def named_arrays(result: Any, names: list[str]) -> dict[str, Array]:
     """Return a result as named arrays; `names` are the signature's, used where they fit."""
     if is_frame(result):

@@ -136,7 +136,7 @@ class Server:
 
     def _loaded(self, folder: Path) -> Loaded:
         model, signature, platform = runtimes.load(folder)
-        dataplane = Dataplane(model, self.metrics, row_wise=signature.row_wise)
+        dataplane = Dataplane(model, self.metrics, row_wise=signature.joinable)
         example = runtimes.example_request(folder)
         if example is not None:
             try:
