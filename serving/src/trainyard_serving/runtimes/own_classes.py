@@ -15,8 +15,12 @@ _LEAVES: Final = (
     *(str, bytes, int, float, complex, type(None), slice, range),
     *(np.generic, np.dtype, np.ufunc, np.random.RandomState, np.random.Generator),
 )
-# scikit-learn's own, and yet: they scale by the mean of all rows, or draw a number for each.
-_LOOK_AT_ALL: Final = frozenset({"NMF", "MiniBatchNMF", "DummyClassifier", "IterativeImputer"})
+# scikit-learn's own, and yet: these scale by the mean of all rows, draw a number for each, or
+# give one row another shape than several.
+_LOOK_AT_ALL: Final = frozenset(
+    {"NMF", "MiniBatchNMF", "BernoulliRBM", "SparsePCA", "MiniBatchSparsePCA"}
+)
+_DRAWS: Final = frozenset({"stratified", "uniform"})
 
 
 def classes_of(estimator: Any) -> frozenset[str] | None:
@@ -49,13 +53,17 @@ def _inside(part: Any) -> Iterable[Any] | None:
         return chain(part.keys(), part.values())
     if isinstance(part, list | tuple | set | frozenset):
         return part
-    if isinstance(part, type):
-        return () if _library(part) in {"sklearn", "numpy", "builtins"} else None
-    if isinstance(part, FunctionType | BuiltinFunctionType):
-        return () if _library(part) == "sklearn" else None
-    if _library(type(part)) in {"scipy", "pandas"}:
+    if isinstance(part, type | FunctionType | BuiltinFunctionType):
+        known = {"sklearn", "numpy", "builtins"} if isinstance(part, type) else {"sklearn"}
+        return () if _library(part) in known else None
+    return _of_object(part)
+
+
+def _of_object(part: Any) -> Iterable[Any] | None:
+    library = _library(type(part))
+    if library in {"scipy", "pandas"}:
         return ()
-    if _library(type(part)) != "sklearn" or not _by_row(part):
+    if library != "sklearn" or not _by_row(part):
         return None
     return vars(part).values() if hasattr(part, "__dict__") else ()
 
@@ -70,4 +78,8 @@ def _by_row(part: Any) -> bool:
         # numpy's universal functions go element by element; any other may look around.
         functions = (part.func, part.inverse_func)
         return all(f is None or isinstance(f, np.ufunc) for f in functions)
+    if name == "DummyClassifier":  # also in every gradient boosting, where it draws nothing
+        return part.strategy not in _DRAWS
+    if name == "IterativeImputer":
+        return not part.sample_posterior
     return name not in _LOOK_AT_ALL
