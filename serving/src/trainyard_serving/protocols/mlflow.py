@@ -151,7 +151,9 @@ def _only_tensor(signature: Signature) -> str:
 
 def _rows_of_objects(value: list[Any], signature: Signature, field: str) -> Batch:
     if not signature.tensors:
-        return table.from_records(value, signature)
+        # Without a signature MLflow makes arrays of instances, and a frame of records.
+        bare = field == "instances" and not signature.columns
+        return _arrays(value) if bare else table.from_records(value, signature)
     if signature.tensors[0].name == "":
         rows = table.positional(value) if value else value
         return _rows_of_tensors(rows, None, signature, field)
@@ -162,6 +164,13 @@ def _rows_of_objects(value: list[Any], signature: Signature, field: str) -> Batc
                 raise BadInput("the tensor is missing", field=wanted.name, row=index)
         named[wanted.name] = [item[wanted.name] for item in value]
     return tensor.batch_of(named, signature, field=field)
+
+
+def _arrays(records: list[Any]) -> Batch:
+    columns = zip(*table.positional(records), strict=True)
+    named = dict(zip(records[0], map(list, columns), strict=True))
+    table.bounded(named)
+    return tensor.batch_of(named, Signature(), field="instances")
 
 
 def _inputs(value: Any, signature: Signature) -> Batch:

@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Final
 
-import numpy as np
-
 from trainyard_serving import outputs, params, table, tensor
 from trainyard_serving.batch import Array, Batch
 from trainyard_serving.errors import BadInput
@@ -161,6 +159,12 @@ def _typed(item: _Input, kind: Kind) -> Array:
     return array.reshape(item.shape)
 
 
+def _check(item: _Input) -> None:
+    """Check a column's values as what the request says they are; null is the column's to judge."""
+    stride = max(prod(item.shape[1:]), 1)
+    typed(item.values, item.kind.optional(), field=item.name, stride=stride)
+
+
 def _tensors(inputs: list[_Input], signature: Signature) -> Batch:
     """Match tensors by name; a single one fits whatever it is called."""
     named = {i.name: i for i in inputs}
@@ -191,8 +195,7 @@ def _columns(inputs: list[_Input], signature: Signature) -> Batch:
     for item in (i for i in inputs if i.name in names):
         if len(item.shape) != 1 and item.shape[1:] != (1,):
             raise BadInput(f"has shape {list(item.shape)}, a column needs [rows]", field=item.name)
-        # Whether null may be there is the column's to say.
-        _typed(item, item.kind.optional())
+        _check(item)
         columns[item.name] = item.values
     return table.from_columns(columns, signature)
 
@@ -204,7 +207,7 @@ def _matrix(item: _Input, signature: Signature) -> Batch:
         raise BadInput(
             f"has {item.shape[1]} columns, the model needs {names:.2000}", field=item.name
         )
-    _typed(item, item.kind.optional())
+    _check(item)
     return table.from_columns(
         {c.name: item.values[i::width] for i, c in enumerate(signature.columns)}, signature
     )
@@ -231,15 +234,33 @@ def write(asked: Asked, prediction: Any, *, model: str, version: str, names: lis
 def _output(name: str, array: Array) -> dict[str, Any]:
     datatype = _DATATYPES.get(array.dtype.name, "BYTES")
     flat = outputs.native(array.ravel())
-    if array.dtype == np.object_:
+    if datatype == "BYTES":
         datatype, flat = _objects(flat)
     return {"name": name, "shape": list(array.shape), "datatype": datatype, "data": flat}
 
 
 def _objects(values: list[Any]) -> tuple[str, list[Any]]:
-    """Name Python objects as the protocol's bytes, unless they are all numbers."""
-    numbers = bool(values) and all(type(v) in {int, float} for v in values)
-    return ("FP64", values) if numbers else ("BYTES", values)
+    """Name what Python objects are; what the protocol has no type for is JSON in a text."""
+    values = [None if type(v).__name__ in {"NAType", "NaTType"} else v for v in values]
+    types = {type(v) for v in values} - {type(None)}
+    if types and types <= {int, float}:
+        exact = types == {int} and min(v for v in values if v is not None) >= -(2**63)
+        fits = exact and max(v for v in values if v is not None) < 2**63
+        return "INT64" if fits else "FP64", values
+    if types == {bool}:
+        return "BOOL", values
+    if types == {str}:
+        return "BYTES", values
+    return "BYTES", [_text(value) for value in values]
+
+
+def _text(value: Any) -> str | None:
+    if value is None or type(value) is str:
+        return value
+    document = outputs.encoded(outputs.jsonable(value))
+    # Times and bytes are texts in JSON already; other things stay JSON.
+    read = decoded(document)
+    return read if type(read) is str or read is None else document.decode()
 
 
 def described(signature: Signature) -> dict[str, Any]:
