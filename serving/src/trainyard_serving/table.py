@@ -30,10 +30,9 @@ def from_columns(columns: Mapping[Any, list[Any]], signature: Signature) -> Batc
         bounded(columns)
         arrays = {n: typed(v, guessed(v), field=str(n)) for n, v in columns.items()}
         return _filled_batch(arrays, rows)
-    given = {str(name): values for name, values in columns.items()}
     arrays = {}
     for column in signature.columns:
-        values = given.get(column.name)
+        values = columns.get(column.name)
         if values is None and column.required:
             raise _missing(column, signature)
         nulls = [None] * rows if values is None else values
@@ -87,6 +86,8 @@ def from_rows(rows: list[Any], names: list[Label] | None, signature: Signature) 
     known: list[Label] = [c.name for c in signature.columns]
     if names is None or (known and not signature.named):
         names = known or list(range(_width(rows)))
+    elif known:
+        names = list(map(str, names))
     for index, row in enumerate(rows):
         if type(row) is not list:
             raise BadInput("expected an array of values", row=index)

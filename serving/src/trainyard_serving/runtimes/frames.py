@@ -1,6 +1,7 @@
 """Data frames for models, whose columns have the types that the signature says."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from trainyard_serving.batch import Array, Batch, Label
@@ -36,6 +37,12 @@ def _column(array: Array, kind: Kind | None) -> Any:
         return pd.array(array, dtype=f"{sign}Int{kind.dtype.itemsize * 8}")
     if kind.family == BOOLEAN:
         return pd.array(array, dtype="boolean")
-    # What pandas makes of texts: a type of their own, or objects before its release 3.
-    text = pd.Series(["text"]).dtype if kind.family == STRING else object
-    return pd.Series(array, dtype=text)
+    return pd.Series(array, dtype=_text_type() if kind.family == STRING else object)
+
+
+@cache
+def _text_type() -> Any:
+    """Return what pandas makes of texts: a type of their own, or objects before its release 3."""
+    import pandas as pd  # noqa: PLC0415  # as above
+
+    return pd.Series(["text"]).dtype
