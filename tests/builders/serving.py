@@ -21,8 +21,12 @@ from trainyard_serving.web.shared import Limits, Shared
 
 def columns(*optional: str, **kinds: str) -> Signature:
     """A signature of columns: columns(a="double", b="long")."""
+    of = {n: MLFLOW_KINDS[k] for n, k in kinds.items()}
     return Signature(
-        columns=tuple(Column(n, MLFLOW_KINDS[k], n not in optional) for n, k in kinds.items())
+        columns=tuple(
+            Column(n, k.optional() if n in optional else k, n not in optional)
+            for n, k in of.items()
+        )
     )
 
 
@@ -79,7 +83,7 @@ def routes(
     served, metrics = Served("digits", "3", "sha256:0"), Metrics()
     signature = signature or columns(a="double")
     if loaded:
-        dataplane = Dataplane(model or Doubling(), metrics, row_wise=signature.row_wise)
+        dataplane = Dataplane(model or Doubling(), metrics, row_wise=signature.joinable)
         served.loaded = Loaded(dataplane, signature, "sklearn")
     return Routes(served, metrics), served, metrics
 

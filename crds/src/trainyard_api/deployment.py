@@ -74,6 +74,9 @@ class DeploymentSpec(ApiModel):
     """An administrator's preset of serving image, resources and tolerations."""
     rollout: Rollout = Rollout(rolling=Rolling())
     """How another version takes over."""
+    batching: bool = True
+    """Whether rows of requests that come together may be one call of the model, where they are
+    known not to depend on each other; false: each request is a call by itself."""
     retry: int | None = None
     """Any number; another one tries a version again that was rejected."""
 

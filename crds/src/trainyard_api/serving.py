@@ -13,6 +13,8 @@ MODEL_URL_ENV: Final = "TRAINYARD_MODEL_URL"
 TOKEN_FILE_ENV: Final = "TRAINYARD_TOKEN_FILE"  # noqa: S105  # the name of a variable
 PORT_ENV: Final = "TRAINYARD_PORT"
 DRAIN_SECONDS_ENV: Final = "TRAINYARD_DRAIN_SECONDS"
+BATCHING_ENV: Final = "TRAINYARD_BATCHING"
+"""`false` where each request is to be a call of the model by itself."""
 
 PORT: Final = 8080
 SERVICE_PORT: Final = 80

@@ -8,17 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Label = str | int
+"""What a column is called; integers are names of their own, as in pandas."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Named arrays that share their first dimension, `rows`.
 
-    `tabular` arrays are the columns of a data frame (one dimension each); otherwise they are
-    tensors, and a single one without a name has the name "".
+    `tabular` arrays are the columns of a data frame (one dimension each) by their labels;
+    otherwise they are tensors, and a single one without a name has the name "".
     """
 
-    arrays: dict[str, Array]
+    arrays: dict[Any, Array]
     rows: int
     tabular: bool = True
     params: dict[str, Any] = field(default_factory=dict)

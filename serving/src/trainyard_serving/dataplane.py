@@ -12,15 +12,15 @@ loop goes on reading; what arrives meanwhile is the next batch.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Final, Protocol
 
-from trainyard_serving import outputs
 from trainyard_serving.batch import Batch, joined
 from trainyard_serving.errors import ModelFailed, Overloaded, ServingError
+from trainyard_serving.joining import cut
 
 LOG = logging.getLogger(__name__)
 THREAD_ABOVE_SECONDS: Final = 0.001
@@ -178,17 +178,20 @@ class Dataplane:
         try:
             batch = joined(batches)
             result = self._timed(batch)
-            if outputs.size(result) != batch.rows:
+            parts = cut(result, [each.rows for each in batches])
+            if parts is None:
                 LOG.warning("predictions don't follow the rows: requests are no longer joined")
                 self._joins = False
                 return None
-            return [_Outcome(rows) for rows in _cut(result, batches)]
+            return [_Outcome(rows) for rows in parts]
         except Exception:  # noqa: BLE001  # the model's code may raise anything; asked again alone
             return None
 
     def _alone(self, batch: Batch) -> _Outcome:
         try:
             return _Outcome(self._timed(batch))
+        except ServingError as exc:
+            return _Outcome(error=exc)
         except Exception as exc:  # noqa: BLE001  # the model's code may raise anything
             return _Outcome(error=self._blamed(batch, exc))
 
@@ -205,13 +208,6 @@ class Dataplane:
         where = f" on row {start}" if self._joins else ""
         LOG.info("the model failed%s", where, exc_info=raised)
         return ModelFailed(f"the model failed{where}: {_told(raised)}")
-
-
-def _cut(result: Any, batches: list[Batch]) -> Iterator[Any]:
-    start = 0
-    for batch in batches:
-        yield outputs.part(result, start, start + batch.rows)
-        start += batch.rows
 
 
 def _told(exc: Exception) -> str:

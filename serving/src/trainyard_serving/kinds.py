@@ -6,8 +6,9 @@ Nothing here knows where in a request the values came from, but for the field's 
 
 import base64
 import binascii
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -28,15 +29,25 @@ ANY: Final = "any"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One type of value: the name users know, the array it becomes, how it is checked."""
+    """One type of value: the name users know, the array it becomes, how it is checked.
+
+    Integers and booleans that are `nullable` become arrays of objects, since no dtype of theirs
+    has a missing value. `depth` is how many arrays are around the values of an array column.
+    """
 
     name: str
     dtype: "np.dtype[Any]"
     family: Family
+    nullable: bool = True
+    depth: int = 0
+
+    def optional(self) -> "Kind":
+        """Return the kind that takes null as well."""
+        return replace(self, nullable=True)
 
 
 def _kind(name: str, dtype: str, family: Family) -> Kind:
-    return Kind(name, np.dtype(dtype), family)
+    return Kind(name, np.dtype(dtype), family, family not in {INTEGER, BOOLEAN})
 
 
 ANYTHING: Final = _kind("any", "object", ANY)
@@ -44,6 +55,7 @@ TEXT: Final = _kind("string", "object", STRING)
 FLAG: Final = _kind("boolean", "bool", BOOLEAN)
 DOUBLE: Final = _kind("double", "float64", NUMBER)
 LONG: Final = _kind("long", "int64", INTEGER)
+_UNSIGNED: Final = _kind("uint64", "uint64", INTEGER)
 
 MLFLOW_KINDS: Final = {
     "boolean": FLAG,
@@ -65,8 +77,9 @@ def kind_of_dtype(name: str) -> Kind:
     if family == DATETIME:
         return Kind(name, np.dtype("datetime64[ns]"), family)
     if family in {STRING, ANY}:
-        return Kind(name, np.dtype("object"), family)
-    return Kind(name, dtype, family)
+        # A tensor of text has no missing value: numpy would write "None" for it.
+        return Kind(name, np.dtype("object"), family, nullable=family == ANY)
+    return _kind(name, name, family)
 
 
 def typed(values: list[Any], kind: Kind, *, field: str, stride: int = 1) -> Array:
@@ -103,8 +116,7 @@ def _refuse(values: list[Any], allowed: set[type], kind: Kind) -> None:
 
 def _expected(kind: Kind, value: Any) -> str:
     if value is None:
-        fix = "; declare the column as double" if kind.family == INTEGER else ""
-        return f"null is not possible in a column of type {kind.name}{fix}"
+        return f"null is not possible in a required column of type {kind.name}"
     return f"expected {kind.name}, got {_described(value)}"
 
 
@@ -135,17 +147,24 @@ def _in_range(array: Array, kind: Kind, limit: float) -> None:
 
 
 def _integers(values: list[Any], kind: Kind) -> Array:
-    _refuse(values, {int, float}, kind)
+    _refuse(values, {int, float} | _null(kind), kind)
     limits = np.iinfo(kind.dtype)
     whole = [_whole(i, value, kind) for i, value in enumerate(values)]
-    if whole and (min(whole) < limits.min or max(whole) > limits.max):
-        index = next(i for i, v in enumerate(whole) if not limits.min <= v <= limits.max)
+    known = [value for value in whole if value is not None]
+    if known and (min(known) < limits.min or max(known) > limits.max):
+        index = next(
+            i for i, v in enumerate(whole) if v is not None and not limits.min <= v <= limits.max
+        )
         raise _Misfit(index, f"{values[index]} does not fit in {kind.name}")
-    return np.array(whole, dtype=kind.dtype)
+    return _objects(whole, kind) if kind.nullable else np.array(whole, dtype=kind.dtype)
 
 
-def _whole(index: int, value: float, kind: Kind) -> int:
-    if type(value) is int:
+def _null(kind: Kind) -> set[type]:
+    return {type(None)} if kind.nullable else set()
+
+
+def _whole(index: int, value: float | None, kind: Kind) -> int | None:
+    if value is None or type(value) is int:
         return value
     # JSON writers of languages without integers send 3 as 3.0.
     if float(value).is_integer():
@@ -154,18 +173,17 @@ def _whole(index: int, value: float, kind: Kind) -> int:
 
 
 def _booleans(values: list[Any], kind: Kind) -> Array:
-    _refuse(values, {bool}, kind)
-    return np.array(values, dtype=np.bool_)
+    _refuse(values, {bool} | _null(kind), kind)
+    return _objects(values, kind) if kind.nullable else np.array(values, dtype=np.bool_)
 
 
 def _objects(values: list[Any], _kind: Kind) -> Array:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
+    # Not by assignment to a slice: cells that are arrays would become a dimension.
+    return np.fromiter(values, dtype=object, count=len(values))
 
 
 def _strings(values: list[Any], kind: Kind) -> Array:
-    _refuse(values, {str, type(None)}, kind)
+    _refuse(values, {str} | _null(kind), kind)
     return _objects(values, kind)
 
 
@@ -178,7 +196,8 @@ def _decoded(index: int, value: str | None) -> bytes | None:
     if value is None:
         return None
     try:
-        return base64.b64decode(value, validate=True)
+        # Encoders break lines, as Python's own encodebytes does.
+        return base64.b64decode("".join(value.split()), validate=True)
     except (binascii.Error, ValueError):
         raise _Misfit(index, "expected binary as base64") from None
 
@@ -186,22 +205,39 @@ def _decoded(index: int, value: str | None) -> bytes | None:
 def _datetimes(values: list[Any], kind: Kind) -> Array:
     _refuse(values, {str, type(None)}, kind)
     moments = [_moment(i, value) for i, value in enumerate(values)]
-    return np.array(moments, dtype="datetime64[us]").astype(kind.dtype)
+    return np.array(moments, dtype="datetime64[ns]").astype(kind.dtype, copy=False)
 
 
-def _moment(index: int, value: str | None) -> datetime | None:
+def _moment(index: int, value: str | None) -> np.datetime64:
     """Parse ISO 8601; a time with an offset becomes the same moment in UTC."""
     if value is None:
-        return None
+        return np.datetime64("NaT")
     try:
-        moment = datetime.fromisoformat(value)
-        moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+        moment = parsed_moment(value)
     except (ValueError, OverflowError):
         raise _Misfit(index, f"expected datetime in ISO 8601, got {value!r:.40}") from None
+    digits = (found := _FRACTION.search(value)) and found.group(1)
+    if digits and len(digits.rstrip("0")) > _NANOSECOND_DIGITS:
+        raise _Misfit(index, f"{value!r:.60} is finer than a nanosecond")
     if not 1678 <= moment.year <= 2261:
         raise _Misfit(index, f"{value!r} does not fit in a datetime of nanoseconds")
-    return moment
+    # Python's datetime ends at microseconds.
+    rest = int((digits or "")[6:_NANOSECOND_DIGITS].ljust(3, "0"))
+    return np.datetime64(moment, "ns") + np.timedelta64(rest, "ns")
 
+
+def parsed_moment(value: str) -> datetime:
+    """Return ISO 8601 as a datetime without a zone, in UTC if it named one.
+
+    Raises:
+        ValueError, OverflowError: It is no such text, or before or after all time.
+    """
+    moment = datetime.fromisoformat(value)
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+_FRACTION: Final = re.compile(r":\d\d[.,](\d+)")
+_NANOSECOND_DIGITS: Final = 9
 
 _CONVERT: Final[dict[Family, Callable[[list[Any], Kind], Array]]] = {
     NUMBER: _numbers,
@@ -221,6 +257,13 @@ def guessed(values: list[Any]) -> Kind:
         return FLAG
     if types == {str}:
         return TEXT
-    if types == {int} and None not in values and -(2**63) <= min(values) <= max(values) < 2**63:
-        return LONG
+    if types == {int} and None not in values:
+        return _integer(min(values), max(values))
     return DOUBLE if types and types <= {int, float} else ANYTHING
+
+
+def _integer(least: int, most: int) -> Kind:
+    """Return the integers that hold both; as objects they stay exact where none of 64 bits do."""
+    if least >= -(2**63) and most < 2**63:
+        return LONG
+    return _UNSIGNED if least >= 0 and most < 2**64 else ANYTHING

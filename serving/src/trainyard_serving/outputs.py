@@ -20,25 +20,6 @@ def is_frame(result: Any) -> bool:
     return hasattr(result, "iloc") and hasattr(result, "columns")
 
 
-def size(result: Any) -> int | None:
-    """Return the number of rows, or None if the result isn't made of rows."""
-    if isinstance(result, dict):
-        sizes = {size(value) for value in result.values()}
-        return sizes.pop() if len(sizes) == 1 else None
-    shape = getattr(result, "shape", None)
-    if shape is not None:
-        return int(shape[0]) if len(shape) else None
-    return len(result) if isinstance(result, list | tuple) else None
-
-
-def part(result: Any, start: int, stop: int) -> Any:
-    """Return rows of a result that has a size."""
-    if isinstance(result, dict):
-        return {key: part(value, start, stop) for key, value in result.items()}
-    rows = result.iloc if hasattr(result, "iloc") else result
-    return rows[start:stop]
-
-
 def named_arrays(result: Any, names: list[str]) -> dict[str, Array]:
     """Return a result as named arrays; `names` are the signature's, used where they fit."""
     if is_frame(result):
@@ -53,12 +34,31 @@ def named_arrays(result: Any, names: list[str]) -> dict[str, Array]:
 
 def _array(value: Any) -> Array:
     dense = value.toarray() if hasattr(value, "toarray") else value
+    if isinstance(dense, np.ma.MaskedArray):
+        return _unmasked(dense)
     try:
         array = np.asarray(dense)
     except ValueError:  # ragged
-        array = np.empty(len(dense), dtype=object)
-        array[:] = dense
+        return np.fromiter(dense, dtype=object, count=len(dense))
+    if array.dtype.kind in "USO" and not isinstance(dense, np.ndarray | str | bytes):
+        return _as_listed(dense, array)
     return array if array.shape else array.reshape(1)
+
+
+def _as_listed(values: Any, array: Array) -> Array:
+    """Undo numpy's own reading of a list: it writes the 1 of ("a", 1) as a text."""
+    if isinstance(values, list | tuple) and array.dtype.kind in "US":
+        objects = np.array(values, dtype=object)
+        if len(set(map(type, objects.flat))) > 1:
+            return np.fromiter(values, dtype=object, count=len(values))
+    return array if array.shape else array.reshape(1)
+
+
+def _unmasked(array: Any) -> Array:
+    """Return a masked array with null where a value is hidden."""
+    objects = np.asarray(array.data).astype(object)
+    objects[np.ma.getmaskarray(array)] = None
+    return objects if objects.shape else objects.reshape(1)
 
 
 def jsonable(result: Any) -> Any:
@@ -69,19 +69,26 @@ def jsonable(result: Any) -> Any:
         return result.to_frame().to_dict(orient="records")
     if hasattr(result, "toarray"):
         return native(result.toarray())
-    if isinstance(result, np.ndarray):
-        return native(result)
+    if isinstance(result, np.ndarray | np.generic):
+        return native(np.asanyarray(result))
     if isinstance(result, dict):
         return {key: jsonable(value) for key, value in result.items()}
     return [jsonable(each) for each in result] if isinstance(result, list | tuple) else result
 
 
 def native(array: Array) -> Any:
-    """Return an array as one that orjson writes itself, else as lists."""
+    """Return an array as one that orjson writes itself, else as lists; hidden values are null."""
+    if isinstance(array, np.ma.MaskedArray):
+        return _unmasked(array).tolist() if array.ndim else array.tolist()
     if array.dtype.kind in "fiub" and array.dtype.itemsize <= 8 and array.ndim:
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
         return np.ascontiguousarray(array)
-    return np.datetime_as_string(array).tolist() if array.dtype.kind == "M" else array.tolist()
+    if array.dtype.kind == "M":
+        moments = np.asarray(np.datetime_as_string(array)).astype(object)
+        moments[np.isnat(array)] = None
+        return moments.tolist()
+    # Durations are nanoseconds, as in pandas; numpy's own objects are no JSON.
+    return (array.astype("timedelta64[ns]") if array.dtype.kind == "m" else array).tolist()
 
 
 def encoded(document: Any) -> bytes:
@@ -98,7 +105,7 @@ def encoded(document: Any) -> bytes:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
+        return native(np.asarray(value))
     if isinstance(value, bytes | bytearray):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, set | frozenset):
@@ -107,4 +114,6 @@ def _plain(value: Any) -> Any:
         return None
     if hasattr(value, "isoformat"):
         return value.isoformat()
+    if hasattr(value, "model_dump"):  # pydantic's
+        return value.model_dump()
     raise TypeError(f"type {type(value).__name__}")

@@ -1,10 +1,13 @@
 """Inference parameters, enforced by the signature."""
 
-from typing import Any
+from datetime import date
+from typing import Any, Final
 
 from trainyard_serving.errors import BadInput
-from trainyard_serving.kinds import typed
+from trainyard_serving.kinds import DATETIME, Kind, parsed_moment, typed
 from trainyard_serving.signature import Param, Signature
+
+_DATE_CHARACTERS: Final = 10  # 2026-11-24
 
 
 def checked(raw: Any, signature: Signature) -> dict[str, Any]:
@@ -26,10 +29,30 @@ def checked(raw: Any, signature: Signature) -> dict[str, Any]:
 
 
 def _value(value: Any, param: Param) -> Any:
-    if param.listed:
-        if not isinstance(value, list):
-            raise BadInput(f"expected an array of {param.kind.name}", field=param.name)
-        return typed(value, param.kind, field=param.name).tolist()
+    if param.listed and not isinstance(value, list):
+        raise BadInput(f"expected an array of {param.kind.name}", field=param.name)
     if value is None and param.default is None:
         return None
-    return typed([value], param.kind, field=param.name)[0]
+    try:
+        values = _native(value if param.listed else [value], param.kind, field=param.name)
+    except BadInput as exc:
+        # Its place is an item of the parameter, and no row of the input.
+        where = f"item {exc.row}: " if param.listed else ""
+        raise BadInput(f"{where}{exc.args[0]}", field=param.name) from None
+    return values if param.listed else values[0]
+
+
+def _native(values: list[Any], kind: Kind, *, field: str) -> list[Any]:
+    """Return checked values as Python's own, which is what models get from MLflow."""
+    checked_values = typed(values, kind, field=field)
+    if kind.family == DATETIME:
+        return [_moment(text) for text in values]
+    return list(checked_values.tolist())
+
+
+def _moment(text: str | None) -> date | None:
+    """Return a datetime, or a date where the text has no time of day."""
+    if text is None:
+        return None
+    moment = parsed_moment(text)
+    return moment.date() if len(text) <= _DATE_CHARACTERS else moment

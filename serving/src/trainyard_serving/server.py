@@ -136,7 +136,8 @@ class Server:
 
     def _loaded(self, folder: Path) -> Loaded:
         model, signature, platform = runtimes.load(folder)
-        dataplane = Dataplane(model, self.metrics, row_wise=signature.row_wise)
+        joins = self._settings.batching and signature.joinable
+        dataplane = Dataplane(model, self.metrics, row_wise=joins)
         example = runtimes.example_request(folder)
         if example is not None:
             try:

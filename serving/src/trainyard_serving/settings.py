@@ -28,6 +28,8 @@ class Settings:
     drain_seconds: float = names.DRAIN_SECONDS
     termination_log: Path = Path("/dev/termination-log")
     max_body_bytes: int = 32 * 1024 * 1024
+    batching: bool = True
+    """Whether rows of several requests may be one call of the model."""
 
 
 def settings_from(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -53,6 +55,7 @@ def settings_from(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         drain_seconds=given.drain_seconds,
         termination_log=Path(environment.get(TERMINATION_LOG_ENV, "/dev/termination-log")),
         max_body_bytes=given.max_body_bytes,
+        batching=given.batching,
     )
 
 
@@ -72,4 +75,14 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser.add_argument("--drain-seconds", type=float, default=drain)
     limit = get(MAX_BODY_BYTES_ENV, str(32 * 1024 * 1024))
     parser.add_argument("--max-body-bytes", type=int, default=limit)
+    batching = get(names.BATCHING_ENV, "true")
+    parser.add_argument("--batching", type=_flag, metavar="true|false", default=batching)
     return parser
+
+
+def _flag(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither true nor false ({names.BATCHING_ENV})"
+        )
+    return text == "true"

@@ -1,13 +1,14 @@
 """Data frames from decoded JSON, enforced by the signature's columns.
 
-Columns go by name, in the signature's order; extra ones are ignored. Protocols decide which
-of the three forms (columns, rows, records) a request has; tensors are in `tensor.py`.
+Columns go by name, in the signature's order, or by position where it names none; extra ones are
+ignored. An optional column that is left out is a column of nulls. Protocols decide which of the
+three forms (columns, rows, records) a request has; tensors are in `tensor.py`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from trainyard_serving.batch import Batch
+from trainyard_serving.batch import Batch, Label
 from trainyard_serving.errors import BadInput
 from trainyard_serving.kinds import guessed, typed
 from trainyard_serving.signature import Column, Signature
@@ -17,27 +18,39 @@ MAX_COLUMNS: Final = 10_000
 _MISSING: Final = object()
 
 
-def from_columns(columns: dict[str, list[Any]], signature: Signature) -> Batch:
+def from_columns(columns: Mapping[Any, list[Any]], signature: Signature) -> Batch:
     """Return the batch of named columns; without a signature the types are guessed.
 
     Raises:
         BadInput: A column is missing, of another length, or holds a value of another type.
     """
-    if not signature.columns and len(columns) > MAX_COLUMNS:
-        raise BadInput(f"has {len(columns)} columns, more than {MAX_COLUMNS}", field="columns")
     _same_length(columns)
-    wanted = signature.columns or tuple(Column(n, guessed(v)) for n, v in columns.items())
+    rows = len(next(iter(columns.values()), ()))
+    if not signature.columns:
+        bounded(columns)
+        arrays = {n: typed(v, guessed(v), field=str(n)) for n, v in columns.items()}
+        return _filled_batch(arrays, rows)
     arrays = {}
-    for column in wanted:
+    for column in signature.columns:
         values = columns.get(column.name)
-        if values is not None:
-            arrays[column.name] = typed(values, column.kind, field=column.name)
-        elif column.required:
-            raise _missing(column, wanted)
-    rows = len(next(iter(arrays.values()))) if arrays else 0
+        if values is None and column.required:
+            raise _missing(column, signature)
+        nulls = [None] * rows if values is None else values
+        arrays[column.label] = typed(nulls, column.kind, field=column.name)
+    return _filled_batch(arrays, rows)
+
+
+def _filled_batch(arrays: dict[Any, Any], rows: int) -> Batch:
     if not rows:
         raise BadInput("the input has no rows")
     return Batch(arrays, rows)
+
+
+def bounded(names: Iterable[Any]) -> None:
+    """Raise BadInput for more columns than a request may name by itself."""
+    count = sum(1 for _ in names)
+    if count > MAX_COLUMNS:
+        raise BadInput(f"has {count} columns, more than {MAX_COLUMNS}", field="columns")
 
 
 def _some(rows: list[Any]) -> None:
@@ -45,29 +58,36 @@ def _some(rows: list[Any]) -> None:
         raise BadInput("the input has no rows")
 
 
-def _missing(column: Column, wanted: Iterable[Column]) -> BadInput:
-    names = ", ".join(f"{c.name} ({c.kind.name})" for c in wanted if c.required)
+def _missing(column: Column, signature: Signature) -> BadInput:
+    if not signature.named:
+        count = len(signature.columns)
+        text = f"the model's {count} columns have no names: send each row as an array of values"
+        return BadInput(text, field=column.name)
+    names = ", ".join(f"{c.name} ({c.kind.name})" for c in signature.columns if c.required)
     return BadInput(f"the column is missing; the model needs {names:.2000}", field=column.name)
 
 
-def _same_length(columns: dict[str, list[Any]]) -> None:
+def _same_length(columns: Mapping[Any, list[Any]]) -> None:
     if len(set(map(len, columns.values()))) > 1:
         first = next(iter(columns))
         other = next(n for n, v in columns.items() if len(v) != len(columns[first]))
         raise BadInput(
-            f"has {len(columns[other])} values where {first!r} has {len(columns[first])}",
-            field=other,
+            f"has {len(columns[other])} values where {str(first)!r} has {len(columns[first])}",
+            field=str(other),
         )
 
 
-def from_rows(rows: list[Any], names: list[str] | None, signature: Signature) -> Batch:
+def from_rows(rows: list[Any], names: list[Label] | None, signature: Signature) -> Batch:
     """Return the batch of rows, each an array of values in the order of `names`.
 
-    Without names the signature's order holds.
+    Without names the signature's order holds, and also where its columns have none.
     """
     _some(rows)
-    known = [c.name for c in signature.columns]
-    names = names or known or [str(i) for i in range(_width(rows))]
+    known: list[Label] = [c.name for c in signature.columns]
+    if names is None or (known and not signature.named):
+        names = known or list(range(_width(rows)))
+    elif known:
+        names = list(map(str, names))
     for index, row in enumerate(rows):
         if type(row) is not list:
             raise BadInput("expected an array of values", row=index)
@@ -85,31 +105,47 @@ def _width(rows: list[Any]) -> int:
 def from_records(records: list[Any], signature: Signature) -> Batch:
     """Return the batch of objects, one for each row."""
     _some(records)
-    for index, record in enumerate(records):
-        if type(record) is not dict:
-            raise BadInput("expected an object with a value for each column", row=index)
-    names = [c.name for c in signature.columns] or list(
+    _objects(records)
+    if signature.columns and not signature.named:
+        return from_rows(positional(records), None, signature)
+    names: list[str] = [c.name for c in signature.columns] or list(
         dict.fromkeys(k for r in records for k in r)
     )
-    if len(names) > MAX_COLUMNS and not signature.columns:
-        raise BadInput(f"has {len(names)} columns, more than {MAX_COLUMNS}", field="columns")
-    optional = {c.name for c in signature.columns if not c.required}
-    columns = {}
-    for name in names:
-        values = [record.get(name, _MISSING) for record in records]
-        if all(value is _MISSING for value in values):
-            continue
-        columns[name] = _filled(values, name, optional=name in optional or not signature.columns)
-    if not columns:
-        raise (
-            _missing(signature.columns[0], signature.columns) if names else BadInput("is {}", row=0)
-        )
+    if not names:
+        raise BadInput("is {}", row=0)
+    if not signature.columns:
+        bounded(names)
+    required = {c.name for c in signature.columns if c.required}
+    columns = {n: _column(records, n, signature, required=n in required) for n in names}
     return from_columns(columns, signature)
 
 
-def _filled(values: list[Any], name: str, *, optional: bool) -> list[Any]:
+def _objects(records: list[Any]) -> None:
+    for index, record in enumerate(records):
+        if type(record) is not dict:
+            raise BadInput("expected an object with a value for each column", row=index)
+
+
+def _column(records: list[Any], name: str, signature: Signature, *, required: bool) -> list[Any]:
+    values = [record.get(name, _MISSING) for record in records]
     if _MISSING not in values:
         return values
-    if not optional:
+    if required and all(value is _MISSING for value in values):
+        raise _missing(next(c for c in signature.columns if c.name == name), signature)
+    if required:
         raise BadInput("the column is missing", field=name, row=values.index(_MISSING))
     return [None if value is _MISSING else value for value in values]
+
+
+def positional(records: list[Any]) -> list[list[Any]]:
+    """Return the values of objects in the order of the first one's names, for what has no names.
+
+    Raises:
+        BadInput: They are no objects, or their names differ.
+    """
+    _objects(records)
+    names = list(records[0])
+    other = next((i for i, record in enumerate(records) if record.keys() != set(names)), None)
+    if other is not None:
+        raise BadInput("has other names than the row before it", row=other)
+    return [[record[name] for name in names] for record in records]

@@ -66,7 +66,9 @@ def guessed_tensor(values: Any, *, field: str) -> Array:
     shape, leaves = flattened(values, field=field)
     kind = guessed(leaves)
     if kind is ANYTHING:
-        raise BadInput("mixes types: send numbers, booleans or strings only", field=field)
+        raise BadInput(
+            "mixes types: send numbers of 64 bits, booleans or strings only", field=field
+        )
     return typed(leaves, kind, field=field, stride=max(prod(shape[1:]), 1)).reshape(shape)
 
 
@@ -87,11 +89,18 @@ def batch_of(named: dict[str, Any], signature: Signature, *, field: str) -> Batc
         arrays[tensor.name] = (
             tensor_of(values, tensor, field=label) if known else guessed_tensor(values, field=label)
         )
-    return of_arrays(arrays, row_wise=signature.row_wise)
+    return of_arrays(arrays, row_wise=bool(signature.tensors) and signature.row_wise)
 
 
 def _free(named: dict[str, Any]) -> list[Tensor]:
     return [Tensor(name, ANYTHING, ()) for name in named]
+
+
+def of_items(items: list[Any]) -> Batch:
+    """Return JSON values as the rows of a model that checks them by its own type hint."""
+    if not items:
+        raise BadInput("the input has no rows")
+    return Batch({"": typed(items, ANYTHING, field="")}, len(items), tabular=False)
 
 
 def of_arrays(arrays: dict[str, Array], *, row_wise: bool) -> Batch:

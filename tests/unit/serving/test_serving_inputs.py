@@ -133,10 +133,25 @@ def test_null_is_missing_where_the_type_has_a_value_for_it():
     assert np.isnat(batch.arrays["d"][0])
 
 
-def test_an_optional_column_may_be_left_out():
-    batch = read('{"inputs":{"a":[1]}}', columns("b", a="double", b="long"))
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"dataframe_records":[{"a":1},{"a":2}]}',
+        '{"dataframe_records":[{"a":1,"b":null,"c":null},{"a":2}]}',
+        '{"instances":[{"a":1},{"a":2,"b":null}]}',
+        '{"inputs":{"a":[1,2]}}',
+        '{"instances":[[1,null,null],[2,null,null]]}',
+        '{"dataframe_split":{"columns":["a"],"data":[[1],[2]]}}',
+    ],
+)
+def test_an_optional_column_that_is_left_out_is_null(body):
+    batch = read(body, columns("b", "c", a="double", b="long", c="boolean"))
 
-    assert list(batch.arrays) == ["a"]
+    assert {n: a.tolist() for n, a in batch.arrays.items()} == {
+        "a": [1, 2],
+        "b": [None, None],
+        "c": [None, None],
+    }
 
 
 def test_params_are_checked_by_the_signature():

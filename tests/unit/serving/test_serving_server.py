@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders.serving import exchanged, get, post
+from builders.serving import asked, exchanged, get, post
 from trainyard_serving.errors import LoadError
+from trainyard_serving.protocols import mlflow
 from trainyard_serving.server import Server, told_once
 from trainyard_serving.settings import Settings, settings_from
 
@@ -51,6 +52,26 @@ async def test_it_loads_answers_drains_and_ends(saved):
     assert b"Connection: close" in during
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", server.port)
+
+
+@pytest.mark.parametrize("batching", [True, False])
+async def test_requests_are_joined_only_where_that_is_wished(saved, batching):
+    server = local(saved, batching=batching)
+    await server.load()
+    loaded = server.served.loaded
+    rows = [mlflow.read(BODY, "application/json", loaded.signature) for _ in range(3)]
+    before = calls(server)
+
+    answers = await asked(loaded.dataplane, *rows)
+
+    assert [answer.tolist() for answer in answers] == [[0, 1]] * 3
+    assert calls(server) - before == (1 if batching else 3)
+
+
+def calls(server: Server) -> int:
+    """How often the model was called."""
+    text = server.metrics.exposition("")[0].decode()
+    return int(float(text.split("trainyard_batch_rows_count ")[1].split()[0]))
 
 
 async def test_while_the_source_is_down_it_is_alive_says_so_and_can_be_stopped(tmp_path):
@@ -117,7 +138,11 @@ def test_settings_come_from_the_environment():
 
 @pytest.mark.parametrize(
     ("environment", "named"),
-    [({}, "--model-dir"), ({"TRAINYARD_PORT": "x"}, "--port")],
+    [
+        ({}, "--model-dir"),
+        ({"TRAINYARD_PORT": "x"}, "--port"),
+        ({"TRAINYARD_BATCHING": "off"}, "TRAINYARD_BATCHING"),
+    ],
 )
 def test_a_wrong_setting_is_named(environment, named, capsys):
     with pytest.raises(SystemExit):

@@ -223,5 +223,7 @@ def _environment(resource: Object, target: Target, *, settings: Settings) -> lis
         contract.DRAIN_SECONDS_ENV: str(contract.DRAIN_SECONDS),
         "HOME": "/tmp",  # noqa: S108  # the container's own
         "PYTHONUNBUFFERED": "1",
+        # Only where it says something: another variable is a restart for everybody.
+        **({} if resource["spec"].get("batching", True) else {contract.BATCHING_ENV: "false"}),
     }
     return [{"name": name, "value": value} for name, value in values.items()]

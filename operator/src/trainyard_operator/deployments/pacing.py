@@ -46,6 +46,8 @@ def marked(child: Object, resource: Object, target: Target, *, present: Object |
         "model": [spec["model"]["name"], target.version, target.digest],
         "runtime": spec.get("runtime"),
         "resources": spec.get("resources"),
+        # Left out where it says nothing, so that an upgrade is no change of what was asked for.
+        **({} if spec.get("batching", True) else {"batching": False}),
     }
     marks = {INTENT: _hash(asked), MADE_AS: _hash(child["spec"]["template"])}
     paced = {**marks, PACED: "true"}

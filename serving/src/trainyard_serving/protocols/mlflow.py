@@ -11,11 +11,11 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from trainyard_serving import outputs, params, table, tensor
-from trainyard_serving.batch import Batch
+from trainyard_serving.batch import Batch, Label
 from trainyard_serving.errors import BadInput, UnsupportedMedia
 from trainyard_serving.kinds import BOOLEAN, INTEGER, NUMBER, Kind
 from trainyard_serving.protocols import decoded
-from trainyard_serving.signature import Signature
+from trainyard_serving.signature import Column, Signature
 
 _LONGEST_INTEGER: Final = 20  # a sign and the digits of 64 bits
 FORMATS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -53,31 +53,61 @@ def _json(body: bytes, signature: Signature) -> Batch:
     if len(present) != 1:
         found = ", ".join(present or map(str, list(document)[:10])) or "nothing"
         raise BadInput(f"expected exactly one of {', '.join(FORMATS)}, found {found:.200}")
-    batch = _FORMATS[present[0]](document[present[0]], signature)
+    form, value = present[0], document[present[0]]
+    batch = _hinted(form, value) if signature.hinted else _FORMATS[form](value, signature)
     extra = params.checked(document.get("params"), signature)
     return Batch(batch.arrays, batch.rows, batch.tabular, extra) if extra else batch
+
+
+def _hinted(form: str, value: Any) -> Batch:
+    """Read rows of any form, which the model's own type hint checks."""
+    if form == "dataframe_split" or type(value) is not list:
+        raise BadInput(
+            "the model checks rows by its type hint: send {inputs: [...]}, an item for each row",
+            field=form,
+        )
+    return tensor.of_items(value)
 
 
 def _split(value: Any, signature: Signature) -> Batch:
     if type(value) is not dict or type(value.get("data")) is not list:
         raise BadInput("expected {columns: [...], data: [[...], ...]}", field="dataframe_split")
-    if signature.tensors:
-        return _rows(value["data"], signature, "dataframe_split")
     names = value.get("columns")
-    if names is None:
-        return table.from_rows(value["data"], None, signature)
-    if type(names) is not list or not all(isinstance(n, str | int) for n in names):
-        raise BadInput("expected an array of column names", field="columns")
-    if len(set(map(str, names))) < len(names):
-        raise BadInput("has a name twice", field="columns")
-    return table.from_rows(value["data"], list(map(str, names)), signature)
+    if names is not None:
+        if type(names) is not list or not all(type(n) in {str, int} for n in names):
+            raise BadInput("expected an array of column names", field="columns")
+        if len(set(map(str, names))) < len(names):
+            raise BadInput("has a name twice", field="columns")
+    if signature.tensors:
+        return _rows_of_tensors(value["data"], names, signature, "dataframe_split")
+    return table.from_rows(value["data"], names, signature)
+
+
+def _rows_of_tensors(
+    rows: list[Any], names: list[Label] | None, signature: Signature, field: str
+) -> Batch:
+    """Read a frame's rows as tensors: by name where they have names, else as they stand."""
+    for index, row in enumerate(rows):
+        if type(row) is not list or (names is not None and len(row) != len(names)):
+            raise BadInput("expected an array with a value for each column", row=index)
+    if names is not None and signature.tensors[0].name:
+        records = [dict(zip(map(str, names), row, strict=True)) for row in rows]
+        return _rows_of_objects(records, signature, field)
+    rank = len(signature.tensors[0].shape)
+    return _rows([_cell_or_row(row, rank) for row in rows], signature, field)
+
+
+def _cell_or_row(row: list[Any], rank: int) -> Any:
+    """Return the only value of a row where the tensor has no dimension for columns."""
+    alone = len(row) == 1 and (rank == 1 or type(row[0]) is list)
+    return row[0] if alone else row
 
 
 def _records(value: Any, signature: Signature) -> Batch:
     if type(value) is not list:
         raise BadInput("expected an array of objects", field="dataframe_records")
     if signature.tensors:
-        return _rows(value, signature, "dataframe_records")
+        return _rows_of_objects(value, signature, "dataframe_records")
     return table.from_records(value, signature)
 
 
@@ -89,13 +119,27 @@ def _rows(value: Any, signature: Signature, field: str) -> Batch:
     """Read rows, of objects, of arrays, or of plain values; errors name `field`, as sent."""
     if type(value) is not list:
         raise BadInput("expected an array with an item for each row", field=field)
+    if value and len(signature.columns) == 1 and _is_cell(value[0], signature.columns[0]):
+        return table.from_columns({signature.columns[0].name: value}, signature)
     if value and type(value[0]) is dict:
         return _rows_of_objects(value, signature, field)
     if not signature.columns:
         return tensor.batch_of({_only_tensor(signature): value}, signature, field=field)
-    if value and type(value[0]) is not list and len(signature.columns) == 1:
-        return table.from_columns({signature.columns[0].name: value}, signature)
     return table.from_rows(value, None, signature)
+
+
+def _is_cell(value: Any, column: Column) -> bool:
+    """Say whether it is a value of the only column, and not a row around one."""
+    if type(value) is dict:
+        return column.kind.name in {"object", "map"} and column.name not in value
+    return _depth(value) == column.kind.depth
+
+
+def _depth(value: Any) -> int:
+    depth = 0
+    while type(value) is list:
+        depth, value = depth + 1, value[0] if value else None
+    return depth
 
 
 def _only_tensor(signature: Signature) -> str:
@@ -107,7 +151,12 @@ def _only_tensor(signature: Signature) -> str:
 
 def _rows_of_objects(value: list[Any], signature: Signature, field: str) -> Batch:
     if not signature.tensors:
-        return table.from_records(value, signature)
+        # Without a signature MLflow makes arrays of instances, and a frame of records.
+        bare = field == "instances" and not signature.columns
+        return _arrays(value) if bare else table.from_records(value, signature)
+    if signature.tensors[0].name == "":
+        rows = table.positional(value) if value else value
+        return _rows_of_tensors(rows, None, signature, field)
     named: dict[str, list[Any]] = {}
     for wanted in signature.tensors:
         for index, item in enumerate(value):
@@ -117,18 +166,32 @@ def _rows_of_objects(value: list[Any], signature: Signature, field: str) -> Batc
     return tensor.batch_of(named, signature, field=field)
 
 
+def _arrays(records: list[Any]) -> Batch:
+    columns = zip(*table.positional(records), strict=True)
+    named = dict(zip(records[0], map(list, columns), strict=True))
+    table.bounded(named)
+    return tensor.batch_of(named, Signature(), field="instances")
+
+
 def _inputs(value: Any, signature: Signature) -> Batch:
     """Read columns or tensors by name; an array is read as rows."""
     if type(value) is not dict:
         return _rows(value if type(value) is list else [value], signature, "inputs")
-    if signature.tensors or (not signature.columns and _nested(value)):
+    if not signature.columns:
+        table.bounded(value)
         return tensor.batch_of(value, signature, field="inputs")
+    if _is_row(value, signature):
+        return table.from_records([value], signature)
     lists = {k: v if type(v) is list else [v] for k, v in value.items()}
     return table.from_columns(lists, signature)
 
 
-def _nested(value: dict[str, Any]) -> bool:
-    return any(type(v) is list and v and type(v[0]) is list for v in value.values())
+def _is_row(value: dict[str, Any], signature: Signature) -> bool:
+    """Say whether an object is one row: an array in it may be a value, or a column of values."""
+    cells = [(value[c.name], c) for c in signature.columns if c.name in value]
+    return any(c.kind.depth or type(v) is dict for v, c in cells) and all(
+        type(v) is dict or _depth(v) <= c.kind.depth for v, c in cells
+    )
 
 
 def _csv(body: bytes, signature: Signature) -> Batch:
@@ -145,13 +208,22 @@ def _csv(body: bytes, signature: Signature) -> Batch:
     for index, row in enumerate(data):
         if len(row) != len(names):
             raise BadInput(f"has {len(row)} values for {len(names)} columns", row=index)
-    kinds = {c.name: c.kind for c in signature.columns}
+    kinds = _csv_kinds(names, signature)
     columns = dict(zip(names, zip_longest(*data), strict=True))
     named = {n: [_cell(text, kinds.get(n)) for text in v] for n, v in columns.items()}
+    values = [list(row) for row in zip(*named.values(), strict=True)]
+    if signature.hinted:
+        return tensor.of_items([dict(zip(names, row, strict=True)) for row in values])
     if signature.tensors:
-        values = [list(row) for row in zip(*named.values(), strict=True)]
-        return _rows(values, signature, "csv")
-    return table.from_columns(named, signature)
+        return _rows_of_tensors(values, list(names), signature, "csv")
+    return table.from_rows(values, list(names), signature)
+
+
+def _csv_kinds(names: list[str], signature: Signature) -> dict[str, Kind]:
+    """Return the kinds of the columns of a file, by its own names."""
+    if not signature.named:
+        return {n: c.kind for n, c in zip(names, signature.columns, strict=False)}
+    return {c.name: c.kind for c in signature.columns}
 
 
 def _cell(text: str, kind: Kind | None) -> Any:

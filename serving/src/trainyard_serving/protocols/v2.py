@@ -1,10 +1,8 @@
 """The Open Inference Protocol, version 2, over JSON (github.com/kserve/open-inference-protocol)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Final
-
-import numpy as np
 
 from trainyard_serving import outputs, params, table, tensor
 from trainyard_serving.batch import Array, Batch
@@ -127,6 +125,8 @@ def _values(data: Any, shape: list[int], name: str) -> list[Any]:
 
 
 def _batch(inputs: list[_Input], signature: Signature) -> Batch:
+    if signature.hinted:
+        return _items(inputs)
     if signature.tensors:
         return _tensors(inputs, signature)
     if signature.columns:
@@ -134,10 +134,20 @@ def _batch(inputs: list[_Input], signature: Signature) -> Batch:
     arrays = {i.name: _typed(i, i.kind) for i in inputs}
     if len(arrays) == 1:
         return tensor.of_arrays({"": next(iter(arrays.values()))}, row_wise=True)
+    batch = tensor.of_arrays(arrays, row_wise=True)
     flat = all(len(i.shape) == 1 or i.shape[1:] == (1,) for i in inputs)
-    if not flat:
-        return tensor.of_arrays(arrays, row_wise=True)
-    return table.from_columns({i.name: i.values for i in inputs}, Signature())
+    return Batch({n: a.ravel() for n, a in arrays.items()}, batch.rows) if flat else batch
+
+
+def _items(inputs: list[_Input]) -> Batch:
+    """Read rows that the model checks: values of the only tensor, or objects of several."""
+    arrays = {i.name: _typed(i, i.kind).tolist() for i in inputs if i.shape}
+    if len(arrays) < len(inputs) or len(set(map(len, arrays.values()))) > 1:
+        raise BadInput("the tensors must have as many rows as each other", field="inputs")
+    if len(arrays) == 1:
+        return tensor.of_items(next(iter(arrays.values())))
+    rows = zip(*arrays.values(), strict=True)
+    return tensor.of_items([dict(zip(arrays, row, strict=True)) for row in rows])
 
 
 def _typed(item: _Input, kind: Kind) -> Array:
@@ -147,6 +157,12 @@ def _typed(item: _Input, kind: Kind) -> Array:
     if item.kind.dtype != kind.dtype or item.kind.family != kind.family:
         array = typed(item.values, kind, field=item.name, stride=stride)
     return array.reshape(item.shape)
+
+
+def _check(item: _Input) -> None:
+    """Check a column's values as what the request says they are; null is the column's to judge."""
+    stride = max(prod(item.shape[1:]), 1)
+    typed(item.values, item.kind.optional(), field=item.name, stride=stride)
 
 
 def _tensors(inputs: list[_Input], signature: Signature) -> Batch:
@@ -173,11 +189,13 @@ def _columns(inputs: list[_Input], signature: Signature) -> Batch:
     first = inputs[0]
     if len(inputs) == 1 and first.name not in names and len(first.shape) == 2:
         return _matrix(first, signature)
+    if not signature.named and len(inputs) == len(names):
+        inputs = [replace(i, name=n) for i, n in zip(inputs, names, strict=True)]
     columns = {}
     for item in (i for i in inputs if i.name in names):
         if len(item.shape) != 1 and item.shape[1:] != (1,):
             raise BadInput(f"has shape {list(item.shape)}, a column needs [rows]", field=item.name)
-        _typed(item, item.kind)
+        _check(item)
         columns[item.name] = item.values
     return table.from_columns(columns, signature)
 
@@ -189,7 +207,7 @@ def _matrix(item: _Input, signature: Signature) -> Batch:
         raise BadInput(
             f"has {item.shape[1]} columns, the model needs {names:.2000}", field=item.name
         )
-    _typed(item, item.kind)
+    _check(item)
     return table.from_columns(
         {c.name: item.values[i::width] for i, c in enumerate(signature.columns)}, signature
     )
@@ -216,15 +234,33 @@ def write(asked: Asked, prediction: Any, *, model: str, version: str, names: lis
 def _output(name: str, array: Array) -> dict[str, Any]:
     datatype = _DATATYPES.get(array.dtype.name, "BYTES")
     flat = outputs.native(array.ravel())
-    if array.dtype == np.object_:
+    if datatype == "BYTES":
         datatype, flat = _objects(flat)
     return {"name": name, "shape": list(array.shape), "datatype": datatype, "data": flat}
 
 
 def _objects(values: list[Any]) -> tuple[str, list[Any]]:
-    """Name Python objects as the protocol's bytes, unless they are all numbers."""
-    numbers = bool(values) and all(type(v) in {int, float} for v in values)
-    return ("FP64", values) if numbers else ("BYTES", values)
+    """Name what Python objects are; what the protocol has no type for is JSON in a text."""
+    values = [None if type(v).__name__ in {"NAType", "NaTType"} else v for v in values]
+    types = {type(v) for v in values} - {type(None)}
+    if types and types <= {int, float}:
+        exact = types == {int} and min(v for v in values if v is not None) >= -(2**63)
+        fits = exact and max(v for v in values if v is not None) < 2**63
+        return "INT64" if fits else "FP64", values
+    if types == {bool}:
+        return "BOOL", values
+    if types == {str}:
+        return "BYTES", values
+    return "BYTES", [_text(value) for value in values]
+
+
+def _text(value: Any) -> str | None:
+    if value is None or type(value) is str:
+        return value
+    document = outputs.encoded(outputs.jsonable(value))
+    # Times and bytes are texts in JSON already; other things stay JSON.
+    read = decoded(document)
+    return read if type(read) is str or read is None else document.decode()
 
 
 def described(signature: Signature) -> dict[str, Any]:

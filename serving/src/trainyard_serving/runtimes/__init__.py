@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 import yaml
+from trainyard_api.flavors import loader
 
 from trainyard_serving.dataplane import Model
 from trainyard_serving.errors import LoadError
@@ -46,9 +47,9 @@ def chosen(mlmodel: dict[str, Any]) -> str:
     """
     flavors = mlmodel["flavors"]
     # A scikit-learn model wrapped in somebody's own code is loaded by that code.
-    own_code = (flavors.get("python_function") or {}).get("loader_module")
+    own = loader(mlmodel) in {"", "mlflow.sklearn"}
     for flavor, runtime in _BY_FLAVOR.items():
-        if flavor in flavors and (flavor != "sklearn" or own_code in {None, "mlflow.sklearn"}):
+        if flavor in flavors and (flavor != "sklearn" or own):
             return runtime
     raise LoadError(
         f"The model has the flavors {', '.join(flavors)}; this server loads {', '.join(_BY_FLAVOR)}"

@@ -7,16 +7,26 @@ import importlib
 import pickle
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from trainyard_serving.batch import Array, Batch
+from trainyard_serving.batch import Array, Batch, Label
 from trainyard_serving.errors import LoadError
+from trainyard_serving.joining import refuse_other_count
+from trainyard_serving.kinds import Kind
+from trainyard_serving.runtimes.frames import frame, kinds_of
+from trainyard_serving.runtimes.own_classes import classes_of
 from trainyard_serving.signature import Signature
 
 _NUMERIC = "fiub"
+_BY_ROW: Final = frozenset(
+    {"predict", "predict_proba", "predict_log_proba", "decision_function"}
+    | {"transform", "score_samples", "apply"}
+)
+"""Methods that answer once for each row, by scikit-learn's contract."""
 
 
 def load(folder: Path, mlmodel: dict[str, Any], signature: Signature) -> "SklearnModel":
@@ -30,7 +40,12 @@ def load(folder: Path, mlmodel: dict[str, Any], signature: Signature) -> "Sklear
         raise LoadError(f"{type(estimator).__name__} has no method {function!r}")
     # Arrays in place of frames is a choice of ours, made only where the names can't matter.
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
-    return SklearnModel(estimator, function, as_array=_takes_arrays(estimator, signature))
+    return SklearnModel(
+        estimator,
+        function,
+        as_array=_takes_arrays(estimator, signature),
+        kinds=kinds_of(signature),
+    )
 
 
 def _estimator(path: Path, flavor: dict[str, Any]) -> Any:
@@ -61,45 +76,74 @@ def _takes_arrays(estimator: Any, signature: Signature) -> bool:
     if not columns or any(c.kind.dtype.kind not in _NUMERIC or not c.required for c in columns):
         return False
     names = getattr(estimator, "feature_names_in_", None)
-    if names is not None and list(names) != [c.name for c in columns]:
+    if names is not None and list(names) != [c.label for c in columns]:
         return False
-    return all(type(part).__module__.startswith("sklearn.") for part in _parts(estimator)) and not (
-        any(
-            type(part).__name__ in {"ColumnTransformer", "FunctionTransformer"}
-            for part in _parts(estimator)
-        )
-    )
+    classes = classes_of(estimator)
+    return classes is not None and not classes & {"ColumnTransformer", "FunctionTransformer"}
 
 
-def _parts(estimator: Any) -> list[Any]:
-    """Return the estimator and all estimators in its parameters."""
-    params = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
-    return [estimator, *(p for p in params if hasattr(p, "fit"))]
+def _reads_texts(estimator: Any) -> bool:
+    """Say whether the first step takes texts one by one: of a frame it would read the names."""
+    if hasattr(estimator, "transformer_list"):
+        return any(_reads_texts(part) for _, part in estimator.transformer_list)
+    if getattr(estimator, "steps", None):
+        steps = [step for _, step in estimator.steps if step not in {None, "passthrough"}]
+        return bool(steps) and _reads_texts(steps[0])
+    inner = getattr(estimator, "best_estimator_", getattr(estimator, "estimator", None))
+    if hasattr(inner, "fit"):
+        return _reads_texts(inner)
+    names = {f"{c.__module__}.{c.__name__}" for c in type(estimator).__mro__}
+    return bool(names & _VECTORIZERS)
+
+
+_VECTORIZERS: Final = frozenset(
+    f"sklearn.feature_extraction.text.{name}" for name in ("CountVectorizer", "HashingVectorizer")
+)
 
 
 class SklearnModel:
-    """An estimator, called with what it was trained with: a frame, or an array."""
+    """An estimator, called with what it was trained with: a frame, an array, or texts."""
 
-    row_independent = True
-
-    def __init__(self, estimator: Any, function: str, *, as_array: bool) -> None:
+    def __init__(
+        self,
+        estimator: Any,
+        function: str,
+        *,
+        as_array: bool,
+        kinds: Mapping[Label, Kind] | None = None,
+    ) -> None:
         self._call = getattr(estimator, function)
         self._as_array = as_array
+        self._as_texts = _reads_texts(estimator)
+        self._kinds = kinds or {}
+        self._by_row = function in _BY_ROW
+        self.row_independent = self._by_row and classes_of(estimator) is not None
 
     def predict(self, batch: Batch) -> Any:
-        return self._call(self._input(batch))
+        """Return the estimator's answer.
+
+        Raises:
+            ModelFailed: It has another number of rows than it was asked for.
+        """
+        result = self._call(self._input(batch))
+        if self._by_row:
+            refuse_other_count(result, batch.rows)
+        return result
 
     def _input(self, batch: Batch) -> Any:
-        if not batch.tabular:
+        if self._as_texts and (batch.tabular or "" not in batch.arrays):
+            return _single(batch).ravel()
+        if not batch.tabular and "" in batch.arrays:
             return _single(batch)
         if self._as_array:
             return np.column_stack(list(batch.arrays.values()))
-        from pandas import DataFrame  # noqa: PLC0415  # slow to import, and arrays need it not
-
-        return DataFrame(batch.arrays)
+        if all(array.ndim <= 1 for array in batch.arrays.values()):
+            flat = {name: np.atleast_1d(array) for name, array in batch.arrays.items()}
+            return frame(Batch(flat, batch.rows), self._kinds)
+        return _single(batch)
 
 
 def _single(batch: Batch) -> Array:
     if len(batch.arrays) > 1:
-        raise ValueError(f"scikit-learn takes one tensor, not {', '.join(batch.arrays)}")
+        raise ValueError(f"the model takes one array, not {', '.join(map(str, batch.arrays))}")
     return next(iter(batch.arrays.values()))

@@ -79,3 +79,12 @@ def test_prometheus_finds_it_and_its_version() -> None:
 
     assert meta["annotations"]["prometheus.io/port"] == "8080"
     assert meta["labels"][names.MODEL_VERSION] == "digits-2"
+
+
+def test_a_server_is_told_not_to_join_requests_and_nothing_else() -> None:
+    def env(**spec: Any) -> dict[str, str]:
+        container = made(**spec)["spec"]["template"]["spec"]["containers"][0]
+        return {each["name"]: each["value"] for each in container["env"]}
+
+    assert env(batching=False) == {**env(), contract.BATCHING_ENV: "false"}
+    assert env(batching=True) == env()

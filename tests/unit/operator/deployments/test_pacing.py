@@ -66,6 +66,15 @@ LARGER = {"limits": {"memory": "4Gi"}}
             id="other resources, while it waits for its turn",
         ),
         pytest.param(
+            wanted(edited(batching=False)), PRESENT, Change.AT_ONCE, id="requests are not joined"
+        ),
+        pytest.param(
+            wanted(edited(batching=True), upgraded=True),
+            PRESENT,
+            Change.IN_TURN,
+            id="what was so before is nothing new",
+        ),
+        pytest.param(
             wanted(edited(runtime="large"), upgraded=True),
             PRESENT,
             Change.AT_ONCE,
