@@ -1,6 +1,7 @@
 """HTTP between our own parts, as a client: resumed, verified, patient. Standard library only.
 
     with Client("model-server", token=read_token).open("GET", url) as response: ...
+    Client("agent").get(url, most=1 << 20)
     Client("agent").download(url, target, digest="sha256:…", size=123)
     patiently(lambda: client.download(url, target, digest=digest), patience=600)
 
@@ -149,6 +150,22 @@ class Client:
             raise Away(f"{url} does not answer: {_reason(exc)}") from exc
         return cast("HTTPResponse", response)
 
+    def get(self, url: str, *, most: int) -> bytes:
+        """Return a document whole; of a longer one the first `most` bytes and some.
+
+        Raises:
+            Away: As `open`, or it broke off.
+            Refused: As `open`.
+        """
+        body = bytearray()
+        with self.open("GET", url) as response:
+            while len(body) <= most and (chunk := read(response, CHUNK)):
+                body += chunk
+            told = response.headers.get("Content-Length")
+        if told is not None and len(body) < min(int(told), most):
+            raise Away(f"{url} broke off at {len(body)} of {told} bytes")
+        return bytes(body)
+
     def download(self, url: str, target: Path, *, digest: str = "", size: int | None = None) -> int:
         """Stream a file to the target, which appears once it is whole; return its bytes.
 
@@ -169,8 +186,13 @@ class Client:
         with part.open("a+b" if digest else "w+b") as file:
             found = _Partial(file, size)
             begun = found.bytes
-            if size is None or begun < size:
-                self._continue(url, found)
+            try:
+                if size is None or begun < size:
+                    self._continue(url, found)
+            except BaseException:
+                if not (digest and found.bytes):
+                    part.unlink()
+                raise
         got = f"sha256:{found.hash.hexdigest()}"
         wrong = size is not None and found.bytes != size
         if wrong or (digest and got != digest):

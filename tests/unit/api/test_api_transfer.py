@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -56,7 +57,8 @@ def serving() -> Iterator[Service]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             service.asked.append({k.lower(): v for k, v in self.headers.items()})
-            service.reply(self)
+            with suppress(ConnectionError):  # who read enough has gone
+                service.reply(self)
 
         def log_message(self, *args: object) -> None:
             pass
@@ -139,6 +141,24 @@ def test_without_a_digest_nothing_is_resumed(service, tmp_path):
 def test_what_is_not_what_was_asked_for_is_not_kept(service, tmp_path, wanted):
     with pytest.raises(Corrupt):
         client().download(service.url, tmp_path / "f", **wanted)
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_document_arrives_whole_or_is_asked_for_again(service):
+    assert client().get(service.url, most=len(CONTENT)) == CONTENT
+    assert len(client().get(service.url, most=10)) > 10
+
+    service.reply = cut
+    with pytest.raises(Away, match="broke off"):
+        client().get(service.url, most=len(CONTENT))
+
+
+def test_what_never_began_leaves_nothing(service, tmp_path):
+    service.reply = status(503)
+
+    with pytest.raises(Away):
+        client().download(service.url, tmp_path / "f", digest=DIGEST)
 
     assert not list(tmp_path.iterdir())
 
