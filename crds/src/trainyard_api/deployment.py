@@ -74,6 +74,9 @@ class DeploymentSpec(ApiModel):
     """An administrator's preset of serving image, resources and tolerations."""
     rollout: Rollout = Rollout(rolling=Rolling())
     """How another version takes over."""
+    max_body_bytes: int | None = Field(None, ge=1024, le=1 << 30)
+    """Longest body of a request, instead of 33554432; each takes several times its size in memory
+    while it is read."""
     retry: int | None = None
     """Any number; another one tries a version again that was rejected."""
 

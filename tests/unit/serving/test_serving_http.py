@@ -137,7 +137,7 @@ async def test_a_chunked_body_over_the_limit_is_refused():
     reply = await sent(head, b"fff\r\n" + b"x" * 4095, limits=Limits(body_bytes=1000))
 
     assert statuses(reply) == [413]
-    assert b"maxBodySize in the Deployment's spec" in reply
+    assert b"maxBodyBytes in the Deployment's spec" in reply
 
 
 async def test_a_large_refused_body_does_not_lose_the_answer():

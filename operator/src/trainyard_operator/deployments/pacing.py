@@ -47,6 +47,8 @@ def marked(child: Object, resource: Object, target: Target, *, present: Object |
         "runtime": spec.get("runtime"),
         "resources": spec.get("resources"),
     }
+    if longest := spec.get("maxBodyBytes"):  # without it, what was asked for stays as it was
+        asked["maxBodyBytes"] = longest
     marks = {INTENT: _hash(asked), MADE_AS: _hash(child["spec"]["template"])}
     paced = {**marks, PACED: "true"}
     return _with(child, paced if _marks(present) == paced else marks)

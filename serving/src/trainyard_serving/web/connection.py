@@ -16,8 +16,8 @@ from typing import Final, cast
 from urllib.parse import unquote, urlsplit
 
 import httptools
+from trainyard_api.serving import MAX_BODY_BYTES_ENV
 
-from trainyard_serving.settings import MAX_BODY_BYTES_ENV
 from trainyard_serving.web.answers import AGAIN_SOON, Answer, Request, problem
 from trainyard_serving.web.shared import Shared
 
@@ -300,7 +300,7 @@ class Connection(asyncio.Protocol):
         self._fail(
             413,
             f"the body is larger than {limit} bytes: send fewer rows in a request, or raise"
-            f" maxBodySize in the Deployment's spec ({MAX_BODY_BYTES_ENV} elsewhere)",
+            f" maxBodyBytes in the Deployment's spec ({MAX_BODY_BYTES_ENV} elsewhere)",
         )
 
     def _fail(self, status: int, message: str) -> None:
