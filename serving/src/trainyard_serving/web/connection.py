@@ -10,7 +10,10 @@ and lose the answer.
 """
 
 import asyncio
+import fcntl
+import termios
 from collections import deque
+from contextlib import suppress
 from time import monotonic
 from typing import Final, cast
 from urllib.parse import unquote, urlsplit
@@ -323,7 +326,8 @@ class Connection(asyncio.Protocol):
 
     def _linger(self) -> None:
         self._deaf = self._lingering = True
-        self._idle_since = monotonic()
+        self._idle_since = now = monotonic()
+        self._read_by = max(self._read_by, now + self._limits.write_seconds)
         self._flow()
         if self._transport.can_write_eof():
             self._transport.write_eof()
@@ -339,8 +343,7 @@ class Connection(asyncio.Protocol):
             if now > self._read_by or now - self._read_last > limits.write_seconds:
                 self._transport.abort()
         elif self._lingering:
-            if now - self._idle_since > _LINGER_SECONDS:
-                self._transport.abort()
+            self._check_lingering(now)
         elif self._half_closed and self._slots:
             # A client that closed looks like one that only said all it has to say. Words that
             # mean nothing tell them apart: the first draws a reset, the second finds it.
@@ -349,6 +352,16 @@ class Connection(asyncio.Protocol):
             self._fail(408, f"the request did not arrive within {self._patience:g} s")
         elif self._is_idle() and now - self._idle_since > self._shared.idle_seconds:
             self._transport.close()
+
+    def _check_lingering(self, now: float) -> None:
+        """End this connection a moment after the client's kernel has the whole answer."""
+        kept = bytearray(4)
+        with suppress(OSError, ValueError):
+            fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, kept)
+        if any(kept) and now < self._read_by:  # a reset would lose it
+            self._idle_since = now
+        elif now - self._idle_since > _LINGER_SECONDS:
+            self._transport.abort()
 
     def close_if_idle(self) -> None:
         """Close if no request is under way."""
