@@ -77,6 +77,9 @@ class DeploymentSpec(ApiModel):
     batching: bool = True
     """Whether rows of requests that come together may be one call of the model, where they are
     known not to depend on each other; false: each request is a call by itself."""
+    max_body_bytes: int | None = Field(None, ge=1024, le=1 << 30)
+    """Longest body of a request, instead of 33554432; each takes several times its size in memory
+    while it is read."""
     retry: int | None = None
     """Any number; another one tries a version again that was rejected."""
 

@@ -1,16 +1,19 @@
-"""From batches to predictions: queue, join, predict, cut apart. Knows nothing of transport.
+"""From batches to answers: queue, join, predict, cut apart, write. Knows nothing of transport.
 
-    submit ─► queue ─► end of the loop's turn ─► joined batch ─► predict ─► each its rows
+    submit ─► queue ─► end of the loop's turn ─► joined batch ─► predict ─► each its rows ─► written
                  ▲                                   │ raised
-                 └── while the thread is busy        └─► each request alone ─► the row that did it
+                 └── while the thread is busy        └─► its halves ─► the row that did it
 
 Requests that became ready in one turn of the event loop share a call of the model; nothing
-waits for more to come. A call that costs more than a millisecond runs in a thread, so that the
-loop goes on reading; what arrives meanwhile is the next batch.
+waits for more to come. What a call costs decides where it is made, see `Pace`; what arrives
+while the thread is busy is the next batch. Whoever waited too long, or has gone, is not
+predicted for. Nothing that a model raises, `SystemExit` and its like included, gets further
+than its own request.
 """
 
 import asyncio
 import logging
+from asyncio import events
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,17 +22,40 @@ from time import perf_counter
 from typing import Any, Final, Protocol
 
 from trainyard_serving.batch import Batch, joined
-from trainyard_serving.errors import ModelFailed, Overloaded, ServingError
+from trainyard_serving.errors import (
+    Abandoned,
+    BadOutput,
+    ModelFailed,
+    NotReady,
+    Overloaded,
+    ServingError,
+    told,
+)
 from trainyard_serving.joining import cut
+from trainyard_serving.pace import Pace
 
 LOG = logging.getLogger(__name__)
-THREAD_ABOVE_SECONDS: Final = 0.001
-INLINE_BELOW_SECONDS: Final = 0.0005
 MAX_BATCH_ROWS: Final = 1024
 MAX_WAITING: Final = 4096
+DEADLINE_SECONDS: Final = 30.0
 
 Done = Callable[[Any, ServingError | None], None]
-"""Called once, in the loop's thread: with the prediction, or with None and the error."""
+"""Called once, in the loop's thread: with what was written, or with None and the error."""
+
+
+class Caller(Protocol):
+    """Who waits for an answer."""
+
+    @property
+    def gone(self) -> bool:
+        """Say whether nobody will read an answer any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """A caller that stays."""
+
+    gone: bool = False
 
 
 class Model(Protocol):
@@ -57,6 +83,9 @@ class _Waiting:
     batch: Batch
     done: Done
     large: bool
+    write: Callable[[Any], Any]
+    caller: Caller
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,113 +95,239 @@ class _Outcome:
 
 
 class Dataplane:
-    """One loaded model and the requests that wait for it; belongs to one event loop."""
+    """One loaded model and the requests that wait for it; belongs to one event loop.
 
-    def __init__(self, model: Model, meter: Meter, *, row_wise: bool = True) -> None:
+    Attributes:
+        broken: What is wrong with the machinery itself, "" while it works. A model that raises
+            breaks nothing.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        meter: Meter,
+        *,
+        row_wise: bool = True,
+        deadline: float = DEADLINE_SECONDS,
+    ) -> None:
         self._model = model
         self._meter = meter
         self._joins = row_wise and model.row_independent
+        self._deadline = deadline
         self._queue: deque[_Waiting] = deque()
         self._scheduled = False
-        self._cost = 0.0
+        self._pace = Pace()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
-        self._threaded = False
+        # Started now: where there is no room for a thread, the server does not become ready.
+        self._thread.submit(lambda: None)
+        self._closed = False
+        self.broken = ""
 
     def warm_up(self, batch: Batch) -> None:
-        """Predict once more than needed, so that the first request pays nothing for being first.
+        """Predict as often as it takes to know what a call costs, for a second at most.
 
         Raises:
             ModelFailed: The model refuses its own input example.
         """
         try:
-            self._timed(batch)
-            self._timed(batch)
-        except Exception as exc:
-            raise ModelFailed(f"the model failed on its own input example: {_told(exc)}") from exc
+            started = perf_counter()
+            while not self._pace.known and perf_counter() - started < 1:
+                self._timed(batch)
+        except BaseException as exc:
+            raise ModelFailed(f"the model failed on its own input example: {told(exc)}") from exc
 
-    def submit(self, batch: Batch, done: Done, *, large: bool = False) -> None:
+    def submit(
+        self,
+        batch: Batch,
+        done: Done,
+        *,
+        large: bool = False,
+        write: Callable[[Any], Any] = lambda result: result,
+        caller: Caller = Present(),
+        since: float | None = None,
+    ) -> None:
         """Queue a request; `done` is called in a later turn of the loop.
 
         Args:
             large: The model is called in the thread whatever it cost before.
+            write: Makes the answer of the prediction, where the model was called.
+            since: `perf_counter()` when the request was complete; now, if not given.
 
         Raises:
             Overloaded: Too many requests wait already.
         """
         if len(self._queue) >= MAX_WAITING:
             raise Overloaded(f"{MAX_WAITING} requests wait for the model: try again later")
-        self._queue.append(_Waiting(batch, done, large))
+        since = perf_counter() if since is None else since
+        self._queue.append(_Waiting(batch, done, large, write, caller, since))
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._turn)
 
+    def sweep(self) -> None:
+        """Refuse what has waited too long, also while the model is busy with others."""
+        queue = self._queue
+        while queue and self._dropped(queue[0], perf_counter()):
+            queue.popleft()
+
     def close(self) -> None:
         """End the thread; what still waits is never answered."""
+        self._closed = True
         self._queue.clear()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _turn(self) -> None:
         """Predict for what is queued now; what comes meanwhile has its own turn."""
         group = self._next_group()
-        if self._in_thread(group):
-            loop = asyncio.get_running_loop()
-            future = loop.run_in_executor(self._thread, self._outcomes, group)
-            future.add_done_callback(
-                lambda done: None if done.cancelled() else self._finished(group, done.result())
-            )
+        if not group:
+            self._finished([], [])
             return
-        self._finished(group, self._outcomes(group))
+        if self._in_thread(group):
+            self._beside(group)
+            return
+        joins = self._joins
+        answers = self._inline(group)
+        if answers is None:
+            self._beside(group, raised_inline=joins == self._joins)
+        else:
+            self._finished(group, answers)
 
-    def _finished(self, group: list[_Waiting], outcomes: list[_Outcome]) -> None:
-        for waiting, outcome in zip(group, outcomes, strict=True):
-            if outcome.error is None:
-                self._meter.predicted(waiting.batch.rows)
-            else:
-                self._meter.failed()
+    def _beside(self, group: list[_Waiting], *, raised_inline: bool = False) -> None:
+        """Predict in the thread, where a model that needs one thread of its own works too."""
+
+        def came(future: asyncio.Future[list[_Outcome]]) -> None:
+            if self._closed:
+                return
             try:
-                waiting.done(outcome.result, outcome.error)
-            except Exception:
-                LOG.exception("unexpected error in answering a request")
-        self._scheduled = bool(self._queue)
-        if self._scheduled:
-            asyncio.get_running_loop().call_soon(self._turn)
+                answers = future.result()
+                self.broken = ""
+                if raised_inline and not any(answer.error for answer in answers):
+                    self._pace.fails_inline()
+            except BaseException as exc:  # noqa: BLE001  # whatever it was, they wait for an answer
+                answers = self._broke(group, exc)
+            self._finished(group, answers)
+
+        loop = asyncio.get_running_loop()
+        try:
+            loop.run_in_executor(self._thread, self._answers, group).add_done_callback(came)
+        except RuntimeError as exc:
+            self._finished(group, self._broke(group, exc))
+
+    def _broke(self, group: list[_Waiting], raised: BaseException) -> list[_Outcome]:
+        """Remember that the thread itself failed; it is tried again with the next request."""
+        self.broken = f"the thread that predicts failed: {told(raised)}"
+        LOG.error("%s", self.broken, exc_info=raised)
+        return [_Outcome(error=NotReady(self.broken))] * len(group)
+
+    def _finished(self, group: list[_Waiting], answers: list[_Outcome]) -> None:
+        try:
+            for waiting, outcome in zip(group, answers, strict=True):
+                self._tell(waiting, outcome)
+        finally:
+            self._scheduled = bool(self._queue)
+            if self._scheduled:
+                asyncio.get_running_loop().call_soon(self._turn)
+
+    def _tell(self, waiting: _Waiting, outcome: _Outcome) -> None:
+        if outcome.error is None:
+            self._meter.predicted(waiting.batch.rows)
+        elif isinstance(outcome.error, ModelFailed):
+            self._meter.failed()
+        try:
+            waiting.done(outcome.result, outcome.error)
+        except Exception:
+            LOG.exception("unexpected error in answering a request")
+
+    def _dropped(self, waiting: _Waiting, now: float) -> bool:
+        """Answer whoever is not predicted for: the late and the gone."""
+        if waiting.caller.gone:
+            error: ServingError = Abandoned("the caller has gone")
+        elif now - waiting.since > self._deadline:
+            error = Overloaded(
+                f"the model did not get to it within {self._deadline:g} s: try again later"
+            )
+        else:
+            return False
+        self._tell(waiting, _Outcome(error=error))
+        return True
 
     def _next_group(self) -> list[_Waiting]:
         """Take from the queue's head what can share one call of the model."""
-        queue = self._queue
-        group = [queue.popleft()]
-        if not self._joins or not queue:
-            return group
-        layout, rows = group[0].batch.layout(), group[0].batch.rows
-        while queue and rows + queue[0].batch.rows <= MAX_BATCH_ROWS:
-            if queue[0].batch.layout() != layout:
-                break
-            rows += queue[0].batch.rows
+        queue, group, now = self._queue, list[_Waiting](), perf_counter()
+        layout: tuple[Any, ...] = ()
+        rows = 0
+        while queue:
+            waiting = queue[0]
+            if self._dropped(waiting, now):
+                queue.popleft()
+                continue
+            if group:
+                layout = layout or group[0].batch.layout()
+                if rows + waiting.batch.rows > MAX_BATCH_ROWS or waiting.batch.layout() != layout:
+                    break
+            rows += waiting.batch.rows
             group.append(queue.popleft())
+            if not self._joins:
+                break
         return group
 
     def _in_thread(self, group: list[_Waiting]) -> bool:
-        limit = INLINE_BELOW_SECONDS if self._threaded else THREAD_ABOVE_SECONDS
         rows = sum(waiting.batch.rows for waiting in group)
         large = rows > MAX_BATCH_ROWS // 4 or any(waiting.large for waiting in group)
-        self._threaded = self._cost > limit
-        return self._threaded or large
+        return large or not self._pace.inline()
+
+    def _inline(self, group: list[_Waiting]) -> list[_Outcome] | None:
+        """Predict on the loop's thread; None if the model raised.
+
+        To the model no loop runs here, so that its own `asyncio.run` works.
+        """
+        started = perf_counter()
+        loop = asyncio.get_running_loop()
+        events._set_running_loop(None)  # noqa: SLF001  # what loops themselves call
+        try:
+            outcomes = self._at_once(group)
+            answers = outcomes and self._written(group, outcomes)
+        finally:
+            events._set_running_loop(loop)  # noqa: SLF001
+        self._pace.was_inline(perf_counter() - started)
+        return answers
+
+    def _at_once(self, group: list[_Waiting]) -> list[_Outcome] | None:
+        """Predict by one call; None if the model raised or its answer can't be cut."""
+        if len(group) > 1:
+            return self._together([waiting.batch for waiting in group])
+        try:
+            return [_Outcome(self._timed(group[0].batch))]
+        except BaseException:  # noqa: BLE001  # the model's code may raise anything
+            return None
+
+    def _answers(self, group: list[_Waiting]) -> list[_Outcome]:
+        """Predict and write, in the thread."""
+        return self._written(group, self._outcomes(group))
+
+    def _written(self, group: list[_Waiting], outcomes: list[_Outcome]) -> list[_Outcome]:
+        return [_write(waiting, out) for waiting, out in zip(group, outcomes, strict=True)]
 
     def _timed(self, batch: Batch) -> Any:
         started = perf_counter()
         result = self._model.predict(batch)
         cost = perf_counter() - started
         self._meter.called(batch.rows, cost)
-        self._cost += (cost - self._cost) * (0.2 if self._cost else 1.0)
+        self._pace.called(cost)
         return result
 
     def _outcomes(self, group: list[_Waiting]) -> list[_Outcome]:
-        """Predict for all at once; one by one if that fails or can't be cut into rows."""
-        if len(group) > 1:
-            together = self._together([waiting.batch for waiting in group])
-            if together is not None:
-                return together
-        return [self._alone(waiting.batch) for waiting in group]
+        """Predict for all at once; if that fails, for each half, down to the request that did it.
+
+        So one bad request costs the others few calls, not one each.
+        """
+        if len(group) == 1 or not self._joins:
+            return [self._alone(waiting.batch) for waiting in group]
+        together = self._together([waiting.batch for waiting in group])
+        if together is not None:
+            return together
+        middle = len(group) // 2
+        return self._outcomes(group[:middle]) + self._outcomes(group[middle:])
 
     def _together(self, batches: list[Batch]) -> list[_Outcome] | None:
         try:
@@ -184,7 +339,7 @@ class Dataplane:
                 self._joins = False
                 return None
             return [_Outcome(rows) for rows in parts]
-        except Exception:  # noqa: BLE001  # the model's code may raise anything; asked again alone
+        except BaseException:  # noqa: BLE001  # the model's code may raise anything; halved
             return None
 
     def _alone(self, batch: Batch) -> _Outcome:
@@ -192,10 +347,10 @@ class Dataplane:
             return _Outcome(self._timed(batch))
         except ServingError as exc:
             return _Outcome(error=exc)
-        except Exception as exc:  # noqa: BLE001  # the model's code may raise anything
+        except BaseException as exc:  # noqa: BLE001  # the model's code may raise anything
             return _Outcome(error=self._blamed(batch, exc))
 
-    def _blamed(self, batch: Batch, raised: Exception) -> ModelFailed:
+    def _blamed(self, batch: Batch, raised: BaseException) -> ModelFailed:
         """Find the first row that the model refuses, by halves."""
         start, stop = 0, batch.rows
         while self._joins and stop - start > 1:
@@ -203,13 +358,20 @@ class Dataplane:
             try:
                 self._model.predict(batch.part(start, middle))
                 start = middle
-            except Exception as exc:  # noqa: BLE001  # the model's code may raise anything
+            except BaseException as exc:  # noqa: BLE001  # the model's code may raise anything
                 stop, raised = middle, exc
         where = f" on row {start}" if self._joins else ""
         LOG.info("the model failed%s", where, exc_info=raised)
-        return ModelFailed(f"the model failed{where}: {_told(raised)}")
+        return ModelFailed(f"the model failed{where}: {told(raised)}")
 
 
-def _told(exc: Exception) -> str:
-    text = " ".join(str(exc).split())
-    return f"{type(exc).__name__}: {text:.500}" if text else type(exc).__name__
+def _write(waiting: _Waiting, outcome: _Outcome) -> _Outcome:
+    if outcome.error is not None or waiting.caller.gone:
+        return outcome
+    try:
+        return _Outcome(waiting.write(outcome.result))
+    except ServingError as exc:
+        return _Outcome(error=exc)
+    except BaseException as exc:  # what a model returns has code of its own too
+        LOG.info("a prediction can't be written", exc_info=exc)
+        return _Outcome(error=BadOutput(f"the model's answer can't be written: {told(exc)}"))

@@ -7,7 +7,8 @@ ServingError
 ├── ModelFailed         the model raised on well-typed input
 ├── BadOutput           the model returned what cannot be written as JSON
 ├── NotReady            still loading, or draining; time fixes it
-└── Overloaded          too many requests wait; time fixes it
+├── Overloaded          too many requests wait; time fixes it
+└── Abandoned           the caller has gone: nobody reads this
 LoadError               the model can't be served: the process ends with this as reason
 SourceUnavailable       the tracking service doesn't answer; ask again later
 """
@@ -56,7 +57,11 @@ class NotReady(ServingError):
 
 
 class Overloaded(ServingError):
-    """The queue is full."""
+    """The queue is full, or its head came too late."""
+
+
+class Abandoned(ServingError):
+    """The caller has gone."""
 
 
 class LoadError(Exception):
@@ -65,3 +70,12 @@ class LoadError(Exception):
 
 class SourceUnavailable(Exception):
     """The place the model comes from is down; the same request may succeed later."""
+
+
+def told(exc: BaseException) -> str:
+    """Return an exception in one line. Its own `__str__` may fail: it is somebody's code."""
+    try:
+        text = f"{' '.join(str(exc).split()):.500}"
+    except BaseException:  # noqa: BLE001  # see above
+        text = ""
+    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__

@@ -1,26 +1,24 @@
 """Bring a model here by digest: manifest, then files, each verified as it streams in.
 
 Nothing is trusted but the digest: the manifest's bytes must have it, and each file must have
-the size and digest that the manifest says. What is here and right already is not fetched again.
+the size and digest that the manifest says. What is here and right already is not fetched again,
+and a file that broke off is fetched from there on.
 """
 
 import hashlib
-import http.client
 import json
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Final
+from typing import Final
 from urllib.parse import quote
+
+from trainyard_api.transfer import Away, Client, Corrupt, Refused
 
 from trainyard_serving.errors import LoadError, SourceUnavailable
 
-_CHUNK: Final = 1024 * 1024
-_TIMEOUT_SECONDS: Final = 30.0
 _MAX_MANIFEST: Final = 16 * 1024 * 1024
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -62,8 +60,8 @@ def fetch(source: Source, store: Path) -> Path:
 
 
 def _manifest(source: Source) -> list[File]:
-    with _opened(source, "", "the manifest") as body:
-        raw = body.read(_MAX_MANIFEST + 1)
+    with _told(source, "the manifest"):
+        raw = _client(source).get(_base(source), most=_MAX_MANIFEST)
     found = f"sha256:{hashlib.sha256(raw).hexdigest()}"
     if found != source.digest:
         raise LoadError(f"The manifest has digest {found}, expected {source.digest}: refused")
@@ -91,66 +89,48 @@ def _is_right(target: Path, file: File) -> bool:
 
 
 def _download(source: Source, file: File, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.part")
-    with (
-        _opened(source, f"/files/{quote(file.path)}", file.path) as body,
-        partial.open("wb") as out,
-    ):
-        size, digest = _copied(body, out, limit=file.size)
-    if (size, digest) != (file.size, file.digest):
-        partial.unlink()
-        if size < file.size:
-            raise SourceUnavailable(f"{file.path} broke off at {size} of {file.size} bytes")
-        raise LoadError(f"{file.path} has digest {digest}, expected {file.digest}: refused")
-    partial.replace(target)
-
-
-def _copied(body: IO[bytes], out: IO[bytes], *, limit: int) -> tuple[int, str]:
-    """Copy, reading at most one chunk beyond what the manifest allows."""
-    digest, size = hashlib.sha256(), 0
-    while size <= limit and (chunk := body.read(_CHUNK)):
-        out.write(chunk)
-        digest.update(chunk)
-        size += len(chunk)
-    return size, f"sha256:{digest.hexdigest()}"
+    url = f"{_base(source)}/files/{quote(file.path)}"
+    with _told(source, file.path):
+        _client(source).download(url, target, digest=file.digest, size=file.size)
 
 
 @contextmanager
-def _opened(source: Source, path: str, what: str) -> Iterator[IO[bytes]]:
-    """Open a URL below the source's; translate what can go wrong, also while reading."""
-    if not source.url.startswith(("http://", "https://")):
-        raise LoadError(f"{source.url!r} is not an http URL")
+def _told(source: Source, what: str) -> Iterator[None]:
+    """Translate what can go wrong into what the server's life knows."""
     try:
-        request = urllib.request.Request(source.url.rstrip("/") + path, headers=_headers(source))  # noqa: S310  # checked above
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310  # checked above
-            yield response
-    except urllib.error.HTTPError as exc:
-        with exc:
-            raise _refused(exc.code, what, source) from exc
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as exc:
-        reason = getattr(exc, "reason", exc)
-        raise SourceUnavailable(f"{source.url} does not answer: {reason}") from exc
+        yield
+    except Away as exc:
+        raise SourceUnavailable(f"{what}: {exc}") from exc
+    except Refused as exc:
+        raise LoadError(f"{source.url} answered {exc.status} for {what}: {_hint(exc)}") from exc
+    except Corrupt as exc:
+        raise LoadError(f"{what} is not what the manifest says, refused: {exc}") from exc
     except OSError as exc:
         raise LoadError(f"{what} can't be stored: {exc}") from exc
 
 
-def _refused(status: int, what: str, source: Source) -> Exception:
-    if status >= 500 or status in {408, 425, 429}:
-        return SourceUnavailable(f"{source.url} answered {status} for {what}")
-    hint = {
+def _hint(refused: Refused) -> str:
+    return {
         401: "the token is missing or not valid",
         403: "the token does not allow this digest",
         404: "no such model: was the version published?",
-    }.get(status, "the request was refused")
-    return LoadError(f"{source.url} answered {status} for {what}: {hint}")
+    }.get(refused.status, refused.told)
 
 
-def _headers(source: Source) -> dict[str, str]:
+def _base(source: Source) -> str:
+    if not source.url.startswith(("http://", "https://")):
+        raise LoadError(f"{source.url!r} is not an http URL")
+    return source.url.rstrip("/")
+
+
+def _client(source: Source) -> Client:
+    return Client("model-server", token=lambda: _token(source))
+
+
+def _token(source: Source) -> str:
     if source.token_file is None:
-        return {}
+        return ""
     try:
-        token = source.token_file.read_text(encoding="ascii").strip()
+        return source.token_file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as exc:
         raise LoadError(f"The token can't be read: {exc}") from exc
-    return {"Authorization": f"Bearer {token}"}

@@ -17,7 +17,7 @@ from prometheus_client.exposition import choose_encoder
 
 PROTOCOLS: Final = ("v2", "mlflow", "other")
 # What a server answers: their series exist with 0, so that the first of each can be seen.
-_CODES: Final = (200, 400, 404, 405, 413, 415, 422, 500, 503)
+_CODES: Final = (200, 400, 404, 405, 408, 413, 415, 422, 431, 499, 500, 503)
 _SECONDS: Final = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25),
     *(0.5, 1.0, 2.5, 5.0, 10.0),

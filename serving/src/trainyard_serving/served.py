@@ -30,7 +30,17 @@ class Served:
     @property
     def ready(self) -> bool:
         """Say whether new traffic should come here."""
-        return self.loaded is not None and not self.draining
+        return self.loaded is not None and not self.draining and not self.broken
+
+    @property
+    def broken(self) -> str:
+        """Say what is wrong with the machinery; only a restart may help then."""
+        return self.loaded.dataplane.broken if self.loaded is not None else ""
+
+    @property
+    def unready_for(self) -> str:
+        """Say why no traffic should come here."""
+        return "draining" if self.draining else self.broken or self.waits_for
 
     def model(self) -> Loaded:
         """Return the model; a draining server still answers.

@@ -10,7 +10,9 @@ It listens from the start: alive is not ready, and a scrape shows what it waits 
 import asyncio
 import json
 import logging
+import resource
 import signal
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -19,7 +21,7 @@ from trainyard_api import serving as names
 
 from trainyard_serving import runtimes
 from trainyard_serving.dataplane import Dataplane
-from trainyard_serving.errors import BadInput, ModelFailed, SourceUnavailable
+from trainyard_serving.errors import LoadError, ServingError, SourceUnavailable, told
 from trainyard_serving.fetch import Source, fetch
 from trainyard_serving.metrics import Metrics
 from trainyard_serving.protocols import mlflow
@@ -30,8 +32,8 @@ from trainyard_serving.web.routes import Routes
 from trainyard_serving.web.shared import Limits, Shared
 
 LOG = logging.getLogger(__name__)
-_FINISH_SECONDS: Final = 30.0
 _TOLD_CHARACTERS: Final = 1000  # Kubernetes keeps 4096 bytes, and cut JSON is none
+_OTHER_FILES: Final = 256  # the model's own, and connections beyond the limit, for probes
 _BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
 
 
@@ -43,7 +45,7 @@ class Server:
         self.metrics = Metrics()
         self.served = Served(settings.name, settings.version, settings.digest)
         routes = Routes(self.served, self.metrics)
-        limits = limits or Limits(body_bytes=settings.max_body_bytes)
+        limits = limits or _limits(settings)
         self.shared = Shared(
             routes.route, limits, failed=lambda status: self.metrics.answered("other", status, 0.0)
         )
@@ -135,14 +137,23 @@ class Server:
             return folder
 
     def _loaded(self, folder: Path) -> Loaded:
-        model, signature, platform = runtimes.load(folder)
-        joins = self._settings.batching and signature.joinable
-        dataplane = Dataplane(model, self.metrics, row_wise=joins)
+        try:
+            model, signature, platform = runtimes.load(folder)
+        except Exception:
+            raise
+        except BaseException as exc:  # a model that exits must not take the reason along
+            raise LoadError(f"The model can't be loaded: {told(exc)}") from exc
+        dataplane = Dataplane(
+            model,
+            self.metrics,
+            row_wise=self._settings.batching and signature.joinable,
+            deadline=self._settings.deadline_seconds,
+        )
         example = runtimes.example_request(folder)
         if example is not None:
             try:
                 dataplane.warm_up(mlflow.read(example, "application/json", signature))
-            except (BadInput, ModelFailed) as exc:
+            except ServingError as exc:
                 # Examples are saved by people; one that is wrong must not keep the model away.
                 LOG.warning("not warmed up: %s", exc)
         return Loaded(dataplane, signature, platform)
@@ -155,7 +166,7 @@ class Server:
             LOG.info("draining for %g s", self._settings.drain_seconds)
             await asyncio.sleep(self._settings.drain_seconds)
         listener.close()
-        deadline = monotonic() + _FINISH_SECONDS
+        deadline = monotonic() + names.FINISH_SECONDS
         while self.shared.connections and monotonic() < deadline:
             self.shared.close_idle()
             await asyncio.sleep(0.02)
@@ -164,11 +175,31 @@ class Server:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(1)
-            self.shared.sweep(monotonic())
+            try:
+                self.shared.sweep(monotonic())
+                if self.served.loaded is not None:
+                    self.served.loaded.dataplane.sweep()
+            except Exception:  # whoever is late is ended a second later
+                LOG.exception("unexpected error in looking for what is late")
 
     def _close(self) -> None:
         if self.served.loaded is not None:
             self.served.loaded.dataplane.close()
+
+
+def _limits(settings: Settings) -> Limits:
+    """Return the limits as set, and no more connections than the system grants."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    files = max(soft - _OTHER_FILES, 1) if soft != resource.RLIM_INFINITY else 1 << 20
+    return Limits(
+        body_bytes=settings.max_body_bytes,
+        held_bytes=settings.held_bytes,
+        connections=min(settings.max_connections, files),
+    )
 
 
 def told_once(path: Path, error: Exception, *, reason: str = "") -> None:

@@ -1,14 +1,20 @@
 """What the server is told: by the environment in a pod, by arguments elsewhere."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainyard_api import serving as names
 
 TERMINATION_LOG_ENV = "TRAINYARD_TERMINATION_LOG"
-MAX_BODY_BYTES_ENV = "TRAINYARD_MAX_BODY_BYTES"
+DEADLINE_SECONDS_ENV = "TRAINYARD_DEADLINE_SECONDS"
+MAX_CONNECTIONS_ENV = "TRAINYARD_MAX_CONNECTIONS"
+MAX_HELD_BYTES_ENV = "TRAINYARD_MAX_HELD_BYTES"
+_HELD_BYTES = 256 * 1024 * 1024
+_SIZES = (1, 1 << 40)
+_LONGEST_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +33,17 @@ class Settings:
     port: int = names.PORT
     drain_seconds: float = names.DRAIN_SECONDS
     termination_log: Path = Path("/dev/termination-log")
-    max_body_bytes: int = 32 * 1024 * 1024
+    max_body_bytes: int = names.MAX_BODY_BYTES
+    max_held_bytes: int = 0
+    max_connections: int = 4096
+    deadline_seconds: float = 30.0
     batching: bool = True
     """Whether rows of several requests may be one call of the model."""
+
+    @property
+    def held_bytes(self) -> int:
+        """Return how much of requests and answers is held: two of the longest at least."""
+        return self.max_held_bytes or max(_HELD_BYTES, 2 * self.max_body_bytes)
 
 
 def settings_from(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -42,6 +56,8 @@ def settings_from(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     given = parser.parse_args(arguments)
     if given.model_dir is None and not (given.url and given.digest):
         parser.error(f"give --model-dir, or set {names.MODEL_URL_ENV} and {names.MODEL_DIGEST_ENV}")
+    if 0 < given.max_held_bytes < 2 * given.max_body_bytes:
+        parser.error(f"--max-held-bytes must hold two bodies: {2 * given.max_body_bytes} or more")
     return Settings(
         name=given.name or (given.model_dir.resolve().name if given.model_dir else "model"),
         version=given.version,
@@ -55,6 +71,9 @@ def settings_from(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         drain_seconds=given.drain_seconds,
         termination_log=Path(environment.get(TERMINATION_LOG_ENV, "/dev/termination-log")),
         max_body_bytes=given.max_body_bytes,
+        max_held_bytes=given.max_held_bytes,
+        max_connections=given.max_connections,
+        deadline_seconds=given.deadline_seconds,
         batching=given.batching,
     )
 
@@ -70,19 +89,43 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser.add_argument("--token-file", default=get(names.TOKEN_FILE_ENV, ""))
     parser.add_argument("--store", type=Path, default=Path(names.MODEL_DIRECTORY))
     parser.add_argument("--host", default="")
-    parser.add_argument("--port", type=int, default=get(names.PORT_ENV, str(names.PORT)))
-    drain = get(names.DRAIN_SECONDS_ENV, str(names.DRAIN_SECONDS))
-    parser.add_argument("--drain-seconds", type=float, default=drain)
-    limit = get(MAX_BODY_BYTES_ENV, str(32 * 1024 * 1024))
-    parser.add_argument("--max-body-bytes", type=int, default=limit)
-    batching = get(names.BATCHING_ENV, "true")
-    parser.add_argument("--batching", type=_flag, metavar="true|false", default=batching)
+
+    def add(option: str, variable: str, default: str, kind: Callable[[str], object]) -> None:
+        given = get(variable, default)
+        parser.add_argument(option, type=kind, default=given, help=f"also {variable}")
+
+    add("--port", names.PORT_ENV, str(names.PORT), _whole(0, 65535))
+    add("--drain-seconds", names.DRAIN_SECONDS_ENV, str(names.DRAIN_SECONDS), _seconds)
+    add("--deadline-seconds", DEADLINE_SECONDS_ENV, "30", _seconds)
+    add("--max-body-bytes", names.MAX_BODY_BYTES_ENV, str(names.MAX_BODY_BYTES), _whole(*_SIZES))
+    add("--max-held-bytes", MAX_HELD_BYTES_ENV, "0", _whole(0, _SIZES[1]))
+    add("--max-connections", MAX_CONNECTIONS_ENV, "4096", _whole(1, 1 << 20))
+    add("--batching", names.BATCHING_ENV, "true", _flag)
     return parser
 
 
 def _flag(text: str) -> bool:
     if text not in {"true", "false"}:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is neither true nor false ({names.BATCHING_ENV})"
-        )
+        raise ArgumentTypeError(f"{text:.50} is neither true nor false ({names.BATCHING_ENV})")
     return text == "true"
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = int(text) if text.strip().lstrip("-").isdecimal() else None
+        if number is None or not least <= number <= most:
+            raise ArgumentTypeError(f"{text:.50} is not a whole number from {least} to {most}")
+        return number
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= _LONGEST_SECONDS:  # nor is it "nan"
+        longest = f"{_LONGEST_SECONDS:.0f}"
+        raise ArgumentTypeError(f"{text:.50} is not a number of seconds from 0 to {longest}")
+    return number

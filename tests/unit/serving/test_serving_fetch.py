@@ -24,6 +24,8 @@ class Store:
         self.paths = {name: name for name in self.files}
         self.spoiled: dict[str, tuple[int, bytes]] = {}
         self.asked: list[tuple[str, str | None]] = []
+        self.ranges: list[str] = []
+        self.promised: int | None = None
         self.port = 0
 
     @property
@@ -56,6 +58,11 @@ def store() -> Iterator[Store]:
             served.asked.append((self.path, self.headers["Authorization"]))
             status, body = served.reply(self.path)
             self.send_response(status)
+            if wanted := self.headers["Range"]:
+                served.ranges.append(wanted)
+                self.send_header("Content-Range", f"{wanted.replace('=', ' ')}1/*")
+            if served.promised is not None:
+                self.send_header("Content-Length", str(served.promised))
             self.end_headers()
             self.wfile.write(body)
 
@@ -112,7 +119,29 @@ def test_wrong_answers(store, tmp_path, spoiled, error, reason):
 
     with pytest.raises(error, match=reason):
         fetch(store.source(), tmp_path)
-    assert not list(tmp_path.rglob("MLmodel*"))
+    assert not list(tmp_path.rglob("MLmodel"))
+
+
+def test_a_manifest_that_broke_off_is_asked_for_again(store, tmp_path):
+    store.promised = len(store.manifest)
+    store.spoiled = {"": (200, store.manifest[:50])}
+
+    with pytest.raises(SourceUnavailable, match="broke off"):
+        fetch(store.source(), tmp_path)
+
+
+def test_what_broke_off_is_fetched_from_there_on(store, tmp_path):
+    path = "data/model pkl.bin"
+    store.spoiled = {path: (200, store.files[path][:1000])}
+    with pytest.raises(SourceUnavailable):
+        fetch(store.source(), tmp_path)
+    store.spoiled = {path: (206, store.files[path][1000:])}
+    store.asked.clear()
+
+    folder = fetch(store.source(), tmp_path)
+
+    assert store.ranges == ["bytes=1000-"]
+    assert (folder / path).read_bytes() == store.files[path]
 
 
 @pytest.mark.parametrize("path", ["../evil", "/etc/evil", "a/../../evil", "", "a\\..\\evil"])

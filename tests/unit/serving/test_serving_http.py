@@ -137,7 +137,7 @@ async def test_a_chunked_body_over_the_limit_is_refused():
     reply = await sent(head, b"fff\r\n" + b"x" * 4095, limits=Limits(body_bytes=1000))
 
     assert statuses(reply) == [413]
-    assert b"an image that sets TRAINYARD_MAX_BODY_BYTES" in reply
+    assert b"maxBodyBytes in the Deployment's spec" in reply
 
 
 async def test_a_large_refused_body_does_not_lose_the_answer():
@@ -186,7 +186,8 @@ async def test_a_client_that_does_not_read_stops_being_read_and_is_dropped():
             await asyncio.sleep(0)
         (connection,) = shared.connections
         paused = connection._paused
-        shared.sweep(monotonic() + 31)
+        for seconds in (31, 62):  # the kernel may have taken some since the first look
+            shared.sweep(monotonic() + seconds)
         while shared.connections:
             await asyncio.sleep(0)
         writer.transport.abort()

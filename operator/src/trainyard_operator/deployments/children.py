@@ -13,8 +13,6 @@ from trainyard_operator.engine.plan import Object
 from trainyard_operator.settings import Runtime, Settings
 from trainyard_operator.tokens import deployment_token, token_secret
 
-# Endpoints must have forgotten a pod before it stops taking requests.
-_SETTLE_SECONDS = 5
 # Less than rollout.DEADLINE: what the server leaves behind when its time is up is read first.
 _START_SECONDS = 540
 # A limit, because a request may ask for much memory: better this pod than its neighbours.
@@ -164,7 +162,7 @@ def _pod(resource: Object, target: Target, *, runtime: Runtime, settings: Settin
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": security.pod(user=settings.run_as_user, group=settings.fs_group),
-        "terminationGracePeriodSeconds": _SETTLE_SECONDS + 2 * contract.DRAIN_SECONDS + 10,
+        "terminationGracePeriodSeconds": contract.GRACE_SECONDS,
         "containers": [_server(resource, target, runtime=runtime, settings=settings)],
         "volumes": [
             {"name": "model", "emptyDir": {}},
@@ -194,7 +192,7 @@ def _server(resource: Object, target: Target, *, runtime: Runtime, settings: Set
         "startupProbe": _probe(contract.READY_PATH, period=1, failures=_START_SECONDS),
         "readinessProbe": _probe(contract.READY_PATH, period=1, failures=3),
         "livenessProbe": _probe(contract.LIVE_PATH, period=10, failures=6),
-        "lifecycle": {"preStop": {"sleep": {"seconds": _SETTLE_SECONDS}}},
+        "lifecycle": {"preStop": {"sleep": {"seconds": contract.SETTLE_SECONDS}}},
         "securityContext": security.READ_ONLY_CONTAINER,
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
@@ -226,4 +224,6 @@ def _environment(resource: Object, target: Target, *, settings: Settings) -> lis
         # Only where it says something: another variable is a restart for everybody.
         **({} if resource["spec"].get("batching", True) else {contract.BATCHING_ENV: "false"}),
     }
+    if longest := resource["spec"].get("maxBodyBytes"):
+        values[contract.MAX_BODY_BYTES_ENV] = str(longest)
     return [{"name": name, "value": value} for name, value in values.items()]

@@ -49,6 +49,8 @@ def marked(child: Object, resource: Object, target: Target, *, present: Object |
         # Left out where it says nothing, so that an upgrade is no change of what was asked for.
         **({} if spec.get("batching", True) else {"batching": False}),
     }
+    if longest := spec.get("maxBodyBytes"):  # without it, what was asked for stays as it was
+        asked["maxBodyBytes"] = longest
     marks = {INTENT: _hash(asked), MADE_AS: _hash(child["spec"]["template"])}
     paced = {**marks, PACED: "true"}
     return _with(child, paced if _marks(present) == paced else marks)

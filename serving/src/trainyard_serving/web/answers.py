@@ -1,12 +1,13 @@
 """Responses as values, and the one table from errors to HTTP status codes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
 import orjson
 
 from trainyard_serving import errors
+from trainyard_serving.dataplane import Caller, Present
 
 JSON: Final = "application/json"
 
@@ -19,6 +20,7 @@ class Request:
     path: str
     headers: dict[bytes, bytes]
     body: bytes
+    caller: Caller = field(default_factory=Present)
 
     def header(self, name: bytes) -> str:
         """Return a header's value, or "" if it is not there."""
@@ -58,6 +60,9 @@ class Answer:
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
+CALLER_GONE: Final = 499
+"""Counted, and never sent: nobody reads it. The number is nginx's."""
+AGAIN_SOON: Final = b"Retry-After: 1\r\n"
 
 _STATUS: Final[dict[type[errors.ServingError], int]] = {
     errors.BadInput: 400,
@@ -67,6 +72,7 @@ _STATUS: Final[dict[type[errors.ServingError], int]] = {
     errors.BadOutput: 500,
     errors.NotReady: 503,
     errors.Overloaded: 503,
+    errors.Abandoned: CALLER_GONE,
 }
 _MLFLOW_CODES: Final = {
     400: "BAD_REQUEST",
@@ -90,7 +96,7 @@ def problem(status: int, message: str, *, extra: bytes = b"") -> Answer:
 def refusal(error: errors.ServingError, *, mlflow: bool) -> Answer:
     """Return the answer of a failed request, in the form of the protocol it came by."""
     status = _STATUS.get(type(error), 500)
-    extra = b"Retry-After: 1\r\n" if status == 503 else b""
+    extra = AGAIN_SOON if status == 503 else b""
     # Lone surrogates can't be written; they can only come from the model's own messages.
     text = str(error).encode("utf-8", "replace").decode("utf-8")
     if mlflow:

@@ -17,6 +17,7 @@ from trainyard_api.contract import RELEASE
 from trainyard_serving import protocols
 from trainyard_serving.batch import Batch
 from trainyard_serving.errors import (
+    Abandoned,
     BadInput,
     Overloaded,
     ServingError,
@@ -78,7 +79,7 @@ class Routes:
         models = f"/v2/models/{self._served.name}"
         plain: dict[str, tuple[str, Plain]] = {
             "/v2": ("GET", self._server),
-            "/v2/health/live": ("GET", lambda _: json_answer({"live": True})),
+            "/v2/health/live": ("GET", self._live),
             "/v2/health/ready": ("GET", self._ready),
             "/v2/repository/index": ("POST", self._index),
             "/metrics": ("GET", self._exposition),
@@ -123,7 +124,7 @@ class Routes:
                 asked, result, model=served.name, version=served.version, names=names
             )
 
-        self._read_and_predict(request, model, read, respond, is_mlflow=False)
+        self._read_and_predict(_Asked(request, model, read, respond, is_mlflow=False))
 
     def _output_names(self, model: Loaded) -> list[str]:
         if self._names[0] is not model:
@@ -138,38 +139,29 @@ class Routes:
             content_type = request.header(b"content-type")
             return mlflow.read(request.body, content_type, model.signature), mlflow.write
 
-        self._read_and_predict(request, model, read, respond, is_mlflow=True)
+        self._read_and_predict(_Asked(request, model, read, respond, is_mlflow=True))
 
-    def _read_and_predict(
-        self,
-        request: Request,
-        model: Loaded,
-        read: Callable[[], tuple[Batch, Write]],
-        respond: Respond,
-        *,
-        is_mlflow: bool,
-    ) -> None:
+    def _read_and_predict(self, asked: "_Asked") -> None:
         """Read the body at once if it is small; else beside the loop, which goes on answering."""
-        if len(request.body) <= INLINE_BYTES:
-            batch, write = read()
-            _predict(model, batch, write, respond, is_mlflow=is_mlflow)
+        if not asked.large:
+            asked.predict(*asked.read())
             return
         if self._being_read >= MAX_BEING_READ:
             raise Overloaded(f"{MAX_BEING_READ} large requests are being read: try again later")
         self._being_read += 1
 
-        def done(future: asyncio.Future[tuple[Batch, Write]]) -> None:
+        def came(future: asyncio.Future[tuple[Batch, Write]]) -> None:
             self._being_read -= 1
             try:
-                batch, write = future.result()
-                _predict(model, batch, write, respond, is_mlflow=is_mlflow, large=True)
+                asked.predict(*future.result())
             except ServingError as exc:
-                respond(refusal(exc, mlflow=is_mlflow))
+                asked.done(None, exc)
             except Exception:
                 LOG.exception("unexpected error in reading a request")
-                respond(problem(500, "unexpected error: the server's log has the details"))
+                asked.respond(problem(500, "unexpected error: the server's log has the details"))
 
-        asyncio.get_running_loop().run_in_executor(self._reader, read).add_done_callback(done)
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(self._reader, asked.read_if_wanted).add_done_callback(came)
 
     def _server(self, _request: Request) -> Answer:
         return json_answer(
@@ -179,8 +171,13 @@ class Routes:
     def _ready(self, _request: Request) -> Answer:
         if self._served.ready:
             return json_answer({"ready": True})
-        reason = "draining" if self._served.draining else self._served.waits_for
-        return json_answer({"ready": False, "reason": reason}, 503)
+        return json_answer({"ready": False, "reason": self._served.unready_for}, 503)
+
+    def _live(self, _request: Request) -> Answer:
+        broken = self._served.broken
+        return json_answer(
+            {"live": False, "reason": broken} if broken else {"live": True}, 503 if broken else 200
+        )
 
     def _ping(self, _request: Request) -> Answer:
         return Answer(200 if self._served.ready else 503, b"\n")
@@ -209,12 +206,56 @@ class Routes:
             return json_answer([])
         entry = {"name": served.name, "version": served.version, "reason": ""}
         entry["state"] = "READY" if served.ready else "UNAVAILABLE"
-        entry["reason"] = "" if served.ready else served.waits_for
+        entry["reason"] = "" if served.ready else served.unready_for
         return json_answer([entry])
 
     def _exposition(self, request: Request) -> Answer:
         body, content_type = self._metrics.exposition(request.header(b"accept"))
         return Answer(200, body, content_type)
+
+
+class _Asked:
+    """A request for a prediction, from its body to its answer."""
+
+    __slots__ = ("_caller", "_is_mlflow", "_model", "_since", "large", "read", "respond")
+
+    def __init__(
+        self,
+        request: Request,
+        model: Loaded,
+        read: Callable[[], tuple[Batch, Write]],
+        respond: Respond,
+        *,
+        is_mlflow: bool,
+    ) -> None:
+        self._caller = request.caller
+        self._is_mlflow = is_mlflow
+        self._model = model
+        self._since = perf_counter()
+        self.large = len(request.body) > INLINE_BYTES
+        self.read = read
+        self.respond = respond
+
+    def read_if_wanted(self) -> tuple[Batch, Write]:
+        if self._caller.gone:
+            raise Abandoned("the caller has gone")
+        return self.read()
+
+    def predict(self, batch: Batch, write: Write) -> None:
+        self._model.dataplane.submit(
+            batch,
+            self.done,
+            large=self.large,
+            write=write,
+            caller=self._caller,
+            since=self._since,
+        )
+
+    def done(self, body: Any, error: ServingError | None) -> None:
+        if error is None:
+            self.respond(Answer(200, body, JSON))
+        else:
+            self.respond(refusal(error, mlflow=self._is_mlflow))
 
 
 def _must_be_plain(request: Request) -> None:
@@ -225,31 +266,6 @@ def _must_be_plain(request: Request) -> None:
 
 def _at_once(handler: Plain) -> Handler:
     return lambda request, respond: respond(handler(request))
-
-
-def _predict(
-    model: Loaded,
-    batch: Batch,
-    write: Write,
-    respond: Respond,
-    *,
-    is_mlflow: bool,
-    large: bool = False,
-) -> None:
-    def done(result: Any, error: ServingError | None) -> None:
-        if error is not None:
-            respond(refusal(error, mlflow=is_mlflow))
-            return
-        try:
-            answer = Answer(200, write(result), JSON)
-        except ServingError as exc:
-            answer = refusal(exc, mlflow=is_mlflow)
-        except Exception:
-            LOG.exception("unexpected error in writing a prediction")
-            answer = problem(500, "unexpected error: the server's log has the details")
-        respond(answer)
-
-    model.dataplane.submit(batch, done, large=large)
 
 
 def _mlflow_version() -> str:
