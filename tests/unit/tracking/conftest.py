@@ -94,6 +94,8 @@ def world(_world: World, monkeypatch: pytest.MonkeyPatch) -> World:
         monkeypatch.setenv(name, value)
     _world.kube.down = False
     _world.kube.operator = None
+    _world.kube.refuses = None
+    _world.sync()
     return _world
 
 

@@ -44,7 +44,7 @@ def test_a_stage_that_passes_its_gate_is_held_and_says_who_moved_it(registry, de
     answer = registry.point("production", 1)
 
     assert answer.status_code == 200
-    assert registry.stored()["spec"]["promotedBy"] == "scientist"
+    assert registry.stored()["spec"]["promoters"] == {"production": "scientist"}
     assert registry.held("production").json()["model_version"]["current_stage"] == "Production"
 
 
@@ -73,20 +73,6 @@ def test_where_many_wait_for_their_gates_the_next_is_answered_without(registry, 
     assert registry.point("production", 1).status_code == 200
     assert waited == []
     assert registry.stored()["spec"]["aliases"] == {"production": 1}
-
-
-def test_a_stage_transition_moves_the_stage_of_that_name(registry, deciding):
-    registry.add()
-    registry.gated({"name": "staging", "promotion": "automatic"})
-    deciding.operator = gates()
-    fields = {"name": registry.name, "version": "1", "archive_existing_versions": False}
-
-    moved = registry.call("POST", "model-versions/transition-stage", stage="Staging", **fields)
-    other = registry.call("POST", "model-versions/transition-stage", stage="Archived", **fields)
-
-    assert moved.json()["model_version"]["current_stage"] == "Staging"
-    assert "promotedBy" not in registry.stored()["spec"]
-    assert error(other) == "NOT_IMPLEMENTED"
 
 
 def test_two_moves_at_once_are_one_move_and_one_conflict(world, registry, deciding):

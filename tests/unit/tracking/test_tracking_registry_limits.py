@@ -1,6 +1,5 @@
 """MLflow's registry API at its limits: searches, rights, an outage, what is not supported."""
 
-import pytest
 from builders.tracking import VIEWER
 from builders.tracking_registry import Registry, error
 
@@ -51,22 +50,3 @@ def test_while_the_cluster_is_away_reads_answer_and_writes_are_503(world, regist
     write = registry.point("best", 1)
 
     assert (read.status_code, write.status_code) == (200, 503)
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "fields"),
-    [
-        pytest.param("POST", "registered-models/rename", {"new_name": "x"}, id="renaming"),
-        pytest.param(
-            "POST",
-            "registered-models/create",
-            {"name": "prompt", "tags": [{"key": "mlflow.prompt.is_prompt", "value": "true"}]},
-            id="prompts",
-        ),
-    ],
-)
-def test_what_is_not_supported_says_so(registry, method, path, fields):
-    answer = registry.call(method, path, **{"name": registry.name, **fields})
-
-    assert error(answer) == "NOT_IMPLEMENTED"
-    assert answer.status_code < 500 or answer.status_code == 501

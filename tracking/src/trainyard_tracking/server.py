@@ -7,6 +7,7 @@ Importing this imports MLflow's server, which reads its environment while loadin
 (mlflow_env.py). MLflow keeps its stores in globals, so there is one service in a process.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from fastapi import FastAPI
+from flask import Response
 from mlflow.exceptions import MlflowException
 from mlflow.server import app as flask_app
 from mlflow.server import handlers
@@ -46,6 +48,7 @@ from trainyard_tracking.metrics import Measured
 from trainyard_tracking.mlflow_env import REGISTRY_URI, WORKSPACES_URI
 from trainyard_tracking.objects import Objects
 from trainyard_tracking.queued import Queued
+from trainyard_tracking.registry.prompts import Prompts
 from trainyard_tracking.registry.resources import Resources
 from trainyard_tracking.registry.store import TrainyardStore
 from trainyard_tracking.reviews import Reviews
@@ -95,7 +98,8 @@ def compose(outside: Outside) -> Service:
     namespaces = Cache("namespaces")
     reviews = Reviews(outside.kube)
     _register(
-        TrainyardStore(resources, sources), Namespaces(namespaces, reviews, own=outside.namespace)
+        TrainyardStore(resources, sources, Prompts(outside.database_url)),
+        Namespaces(namespaces, reviews, own=outside.namespace),
     )
     ledger = Ledger(_open_stores(outside.database_url))
     outside.spool.mkdir(parents=True, exist_ok=True)
@@ -124,7 +128,13 @@ def _mlflow(lanes: Lanes) -> FastAPI:
     (flask,) = (route for route in app.routes if isinstance(route, Mount) and not route.path)
     flask.app = Queued(flask.app, lanes)
     app.add_exception_handler(Refused, refused)
+    flask_app.register_error_handler(Refused, _refused_in_flask)
     return app
+
+
+def _refused_in_flask(exc: Refused) -> Response:
+    body = json.dumps({"error_code": exc.code, "message": str(exc)})
+    return Response(body, exc.status, exc.headers, mimetype="application/json")
 
 
 @dataclass(slots=True)
