@@ -20,7 +20,7 @@ from trainyard_tracking.registry.annotations import (
 )
 from trainyard_tracking.registry.resources import model_title
 from trainyard_tracking.registry.stages import classic_stage, held_aliases, moved_at
-from trainyard_tracking.registry.times import created_at, updated_at
+from trainyard_tracking.registry.times import created_at, renamed_at, updated_at
 
 _FAILED = "FAILED_REGISTRATION"
 _PENDING = "PENDING_REGISTRATION"
@@ -36,7 +36,7 @@ def registered_model(model: Object, versions: list[Object]) -> Any:
         created_at(model),
         # As in MLflow, a model is updated by making a version of it.
         max([updated_at(model), *map(created_at, versions)]),
-        model["spec"].get("description"),
+        model["spec"].get("description", ""),
         latest_versions(model, versions),
         [RegisteredModelTag(k, v) for k, v in (model["spec"].get("tags") or {}).items()],
         [
@@ -56,7 +56,7 @@ def model_version(version: Object, model: Object) -> Any:
         # A number, as in MLflow's own store: text sorts 10 before 9.
         version=number,
         creation_timestamp=created_at(version),
-        last_updated_timestamp=max(updated_at(version), moved_at(model, number)),
+        last_updated_timestamp=max(updated_at(version), moved_at(model, number), renamed_at(model)),
         description=version["spec"].get("description", ""),
         current_stage=classic_stage(model, number),
         source=source_of(version),

@@ -1,5 +1,6 @@
 """The order and the pages of searches, as MLflow's SQL store has them. Pure."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -62,6 +63,26 @@ def require_page(max_results: int | None, most: int) -> int:
             INVALID_PARAMETER_VALUE,
         )
     return max_results
+
+
+def require_numbers(parsed: Iterable[dict[str, Any]]) -> None:
+    """See that what is compared with numbers is one, with MLflow's texts.
+
+    Raises:
+        MlflowException: it is none, or compared as text is.
+    """
+    for one in parsed:
+        key, comparator, value = one["key"], one["comparator"], one["value"]
+        if one["type"] != "attribute" or key not in SearchModelVersionUtils.NUMERIC_ATTRIBUTES:
+            continue
+        if comparator not in SearchModelVersionUtils.VALID_NUMERIC_ATTRIBUTE_COMPARATORS:
+            raise MlflowException(
+                f"Invalid comparator for attribute {key}: {comparator}", INVALID_PARAMETER_VALUE
+            )
+        if not re.fullmatch("-?[0-9]{1,18}", str(value), re.ASCII):
+            raise MlflowException(
+                f"Invalid value for numeric attribute '{key}': {value!r}", INVALID_PARAMETER_VALUE
+            )
 
 
 def _orders(clauses: Iterable[str], parse: Callable[[str], Order]) -> list[Order]:

@@ -42,7 +42,13 @@ from trainyard_tracking.registry.prompts import (
     or_prompt,
 )
 from trainyard_tracking.registry.resources import Resources, model_title
-from trainyard_tracking.registry.searching import page, require_page, sorted_models, sorted_versions
+from trainyard_tracking.registry.searching import (
+    page,
+    require_numbers,
+    require_page,
+    sorted_models,
+    sorted_versions,
+)
 from trainyard_tracking.registry.stages import (
     automatic_holder,
     held_aliases,
@@ -53,6 +59,7 @@ from trainyard_tracking.registry.stages import (
     transition,
     without,
 )
+from trainyard_tracking.registry.times import RENAMED, UPDATED
 from trainyard_tracking.registry.writes import NewVersion, Writes
 from trainyard_tracking.sources import Sources
 
@@ -108,7 +115,7 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
         model = self._model(name)
         if description is not None:
             model = self.writes.edit(
-                self.resources.models, model, {"description": description}, noted=True
+                self.resources.models, model, {"description": description}, UPDATED
             )
         return self._show(model)
 
@@ -119,8 +126,8 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
         with self.writes.turn(_namespace(), f"title/{new_name}"):
             if new_name != name and self._is_taken(new_name):
                 raise failures.model_exists(new_name)
-            spec = {"name": new_name}
-            return self._show(self.writes.edit(self.resources.models, model, spec, noted=True))
+            spec, cache = {"name": new_name}, self.resources.models
+            return self._show(self.writes.edit(cache, model, spec, UPDATED, RENAMED))
 
     @or_prompt
     def delete_registered_model(self, name: str) -> None:
@@ -192,7 +199,7 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
     def update_model_version(self, name: str, version: Any, description: str | None) -> Any:
         model, found = self._version(name, version)
         spec = {"description": description or ""}
-        changed = self.writes.edit(self.resources.versions, found, spec, noted=True)
+        changed = self.writes.edit(self.resources.versions, found, spec, UPDATED)
         return entities.model_version(changed, model)
 
     @or_prompt
@@ -204,7 +211,7 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
         self.writes.delete(self.resources.versions, found)
         # MLflow counts it as an update of the model; that is worth no failed call.
         with suppress(MlflowException):
-            self.writes.edit(self.resources.models, model, {}, noted=True)
+            self.writes.edit(self.resources.models, model, {}, UPDATED)
 
     @or_prompt
     def get_model_version_download_uri(self, name: str, version: Any) -> str:
@@ -225,6 +232,7 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
     ) -> Any:
         size = require_page(max_results, _MOST_VERSIONS)
         parsed = SearchModelVersionUtils.parse_search_filter(filter_string)
+        require_numbers(parsed)
         if asks_for_prompts(parsed):
             return self.prompts.store.search_model_versions(
                 filter_string, size, order_by, page_token

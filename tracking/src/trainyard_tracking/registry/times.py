@@ -13,6 +13,7 @@ from trainyard_tracking.kube import Object
 
 CREATED = f"{GROUP}/created-ms"
 UPDATED = f"{GROUP}/updated-ms"
+RENAMED = f"{GROUP}/renamed-ms"
 # Until the year 33658; what anybody may write by hand must not become a number without end.
 _LONGEST = 15
 
@@ -30,6 +31,11 @@ def updated_at(resource: Object) -> int:
     """Give when a resource was last changed as MLflow counts it, in milliseconds since 1970."""
     stamped = milliseconds((resource["metadata"].get("annotations") or {}).get(UPDATED))
     return max(stamped, created_at(resource))
+
+
+def renamed_at(model: Object) -> int:
+    """Give when a Model, and with it all that it has, got its name; 0 if with its creation."""
+    return milliseconds((model["metadata"].get("annotations") or {}).get(RENAMED))
 
 
 def stamp(now: datetime, *keys: str) -> dict[str, Any]:

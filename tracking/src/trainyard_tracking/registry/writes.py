@@ -29,7 +29,7 @@ from trainyard_tracking.registry.annotations import Origin
 from trainyard_tracking.registry.caller import hand_for
 from trainyard_tracking.registry.limits import require_fits
 from trainyard_tracking.registry.resources import Resources, is_going, model_title
-from trainyard_tracking.registry.times import CREATED, UPDATED, stamp
+from trainyard_tracking.registry.times import CREATED, stamp
 from trainyard_tracking.watching import Cache
 
 _TRIES = 100
@@ -135,15 +135,15 @@ class Writes:
         """Wait a moment, each caller another one, so that not all try again at once."""
         self.sleep(random.uniform(0.2, 1) * _PAUSE)  # noqa: S311  # no secret
 
-    def edit(self, cache: Cache, resource: Object, spec: Object, *, noted: bool = False) -> Object:
-        """Change fields of the spec; `noted` if MLflow counts that as an update.
+    def edit(self, cache: Cache, resource: Object, spec: Object, *stamps: str) -> Object:
+        """Change fields of the spec, and stamp when: what MLflow counts as an update.
 
         Raises:
             MlflowException: the API server refused.
         """
         change: Object = {"spec": spec}
-        if noted:
-            change["metadata"] = {"annotations": stamp(self.now(), UPDATED)}
+        if stamps:
+            change["metadata"] = {"annotations": stamp(self.now(), *stamps)}
         try:
             return self.merge(cache, resource, change)
         except KubeError as exc:
