@@ -187,6 +187,8 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
         model = self._model(name)
         wanted = self._source(source)
         origin = Origin(source, run_id or self._run_of(wanted), run_link or "", model_id or "")
+        for tag in tags or ():
+            _validate_tag(tag)
         new = NewVersion(wanted, origin, description, _tags(tags))
         return entities.model_version(self.writes.create_version(model, new), model)
 
