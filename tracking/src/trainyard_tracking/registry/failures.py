@@ -11,6 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import (
     INVALID_PARAMETER_VALUE,
     INVALID_STATE,
+    NOT_IMPLEMENTED,
     PERMISSION_DENIED,
     RESOURCE_ALREADY_EXISTS,
     RESOURCE_CONFLICT,
@@ -94,6 +95,11 @@ def not_active(stage: str) -> MlflowException:
         f" {DEFAULT_STAGES_FOR_GET_LATEST_VERSIONS}",
         INVALID_PARAMETER_VALUE,
     )
+
+
+def not_here(what: str) -> MlflowException:
+    """Say that this registry can't do something."""
+    return MlflowException(f"{what} is not implemented by this registry", NOT_IMPLEMENTED)
 
 
 def refused(message: str) -> MlflowException:

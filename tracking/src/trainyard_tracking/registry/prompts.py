@@ -76,7 +76,7 @@ def asks_for_prompts(parsed: list[dict[str, Any]]) -> bool:
 
 def is_hidden_tag(key: str) -> bool:
     """Tell whether a tag decides what is a prompt, and so belongs on nothing else."""
-    return key == IS_PROMPT_TAG_KEY
+    return bool(key == IS_PROMPT_TAG_KEY)
 
 
 def or_prompt(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 from mlflow.exceptions import MlflowException
@@ -101,5 +102,5 @@ def _sorted(found: Iterable[Any], orders: Iterable[Order]) -> list[Any]:
     """Sort by several keys: stably, by the last of them first."""
     ordered = list(found)
     for attribute, ascending in reversed(list(orders)):
-        ordered.sort(key=lambda one, by=attribute: getattr(one, by), reverse=not ascending)
+        ordered.sort(key=attrgetter(attribute), reverse=not ascending)
     return ordered

@@ -92,7 +92,7 @@ def classic_stage(model: Object, version: int) -> str:
     # Stages are listed from the first to the last; the last one that it holds counts.
     for stage in reversed(_policies(model)):
         if held.get(stage["name"]) == version and _is_classic(stage):
-            return _CLASSIC[stage["name"].casefold()]
+            return str(_CLASSIC[stage["name"].casefold()])
     noted = _noted(model, version)[0]
     return STAGE_NONE if stage_named(model, noted) else noted
 
@@ -117,7 +117,7 @@ def transition(
     """
     target = stage_named(model, stage)
     wanted: dict[str, int] = model.get("spec", {}).get("aliases") or {}
-    left = {
+    left: dict[str, int | None] = {
         one["name"]: None
         for one in _policies(model)
         if _is_classic(one)
