@@ -23,9 +23,11 @@ VERSION = NewVersion({"uri": "s3://models/one"}, Origin("s3://models/one"), None
 
 
 @pytest.fixture
-def kube(server: Server) -> HttpKube:
+def kube(server: Server) -> Iterator[HttpKube]:
     context = ssl.create_default_context(cafile=str(server.certificate))
-    return HttpKube(Cluster(server.url, context, token=server.token))
+    kube = HttpKube(Cluster(server.url, context, token=server.token))
+    yield kube
+    kube.close()
 
 
 @pytest.fixture

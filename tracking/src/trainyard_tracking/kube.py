@@ -140,6 +140,11 @@ class HttpKube:
         """Delete, or with `dry` only hear whether that would be allowed."""
         return self._call("DELETE", f"{path}?dryRun=All" if dry else path, token=token)
 
+    def close(self) -> None:
+        """Close all connections."""
+        self._own.close()
+        self._theirs.close()
+
     def watch(self, path: str, resource_version: str) -> Iterator[Object]:
         """Yield watch events until the API server ends the stream."""
         query = {

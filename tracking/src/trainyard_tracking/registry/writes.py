@@ -109,7 +109,7 @@ class Writes:
             MlflowException: the API server is away, or the resource would be too large.
         """
         metadata = resource["metadata"]
-        require_fits(resource, change)
+        require_fits(cache.get(metadata["namespace"], metadata["name"]) or resource, change)
         path = resource_path(cache.plural, metadata["namespace"], metadata["name"])
         hand = hand_for(metadata["namespace"])
         insists = "resourceVersion" not in change.get("metadata", {})
