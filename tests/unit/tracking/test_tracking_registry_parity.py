@@ -1,7 +1,7 @@
 """Our registry answers as MLflow's own store does, call by call, but for a list with reasons."""
 
 import itertools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +62,18 @@ def expect_the_same(calls: list[Call], ours, stock, clock) -> None:
 
 
 STAGES = "transition_model_version_stage"
+
+
+@dataclass(frozen=True)
+class Different:
+    """A call that is answered otherwise on purpose: where that is told, and words of both."""
+
+    documented: str
+    call: Call
+    theirs: str
+    ours: str
+
+
 SAME = {
     "a model is made, described, tagged and found": [
         new_model("a", team="x"),
@@ -264,3 +276,51 @@ def test_ours_finds_what_mlflows_own_finds(ours, stock, clock):
     ]
 
     expect_the_same([*made, *SEARCHES], ours, stock, clock)
+
+
+TWO = [new_model("a"), new_version("a"), new_model("b")]
+ERROR = "INTERNAL_ERROR", "INVALID_PARAMETER_VALUE"
+DIFFERENT = [
+    Different(
+        "archiving what a stage held, by a move to `None` or `Archived`",
+        call(STAGES, "a", "1", "Archived", True),
+        *ERROR,
+    ),
+    Different(
+        "the same field twice in `order_by`",
+        call("search_model_versions", "", 10, ["name", "name DESC"]),
+        *ERROR,
+    ),
+    Different(
+        "the same field twice in `order_by`",
+        call("search_registered_models", "", 10, ["timestamp", "last_updated_timestamp"]),
+        *ERROR,
+    ),
+    Different(
+        "a stage that does not exist",
+        call(STAGES, "a", "1", "Foo", False),
+        "Invalid Model Version stage: Foo. Value must be one of",
+        "add it to spec.stages",
+    ),
+    Different(
+        "renaming to a name that is taken",
+        call("rename_registered_model", "a", "b"),
+        "IntegrityError",
+        "Registered Model (name=b) already exists.",
+    ),
+    Different(
+        "the tag `mlflow.prompt.is_prompt`, set on a model later",
+        call("set_registered_model_tag", "a", Tag("mlflow.prompt.is_prompt", "true")),
+        "None",
+        "INVALID_STATE",
+    ),
+]
+
+
+@pytest.mark.parametrize("row", DIFFERENT, ids=lambda row: str(row.call))
+def test_what_differs_is_documented_with_its_reason(row, ours, stock, clock):
+    *_, (_, mine, theirs) = compared([*TWO, row.call], ours, stock, clock)
+
+    assert row.theirs in str(theirs)
+    assert row.ours in str(mine)
+    assert f"| {row.documented} |" in DIFFERENCES.read_text("utf-8")
