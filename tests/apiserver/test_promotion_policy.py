@@ -175,12 +175,12 @@ def _eventually_known(user: Api, body: given.Object) -> None:
             return
 
 
-def _eventually_refused(user: Api, body: given.Object, says: str) -> None:
-    """Ask, dry, until the policy has heard of the Model."""
+def _eventually_refused(ask: Callable[[], object], says: str) -> None:
+    """Ask, dry, until the policy has heard of the Models."""
     deadline = time.monotonic() + EFFECTIVE_SECONDS
     while time.monotonic() < deadline:
         try:
-            user.delete(body, dry=True)
+            ask()
         except Refused as refused:
             assert says in refused.message, refused.message  # noqa: PT017  # it is waited for
             return
@@ -269,7 +269,10 @@ def test_who_may_not_move_a_stage_does_not_delete_what_it_holds(
     _eventually_known(ann, promoted)
     _eventually_known(bob, promoted)
 
-    _eventually_refused(ann, kept, "ann may not delete digits-1: stage production of digits")
+    _eventually_refused(
+        lambda: ann.delete(kept, dry=True),
+        "ann may not delete digits-1: stage production of digits",
+    )
     ann.delete(other)
     _eventually(lambda: bob.delete(kept))
 
@@ -281,12 +284,28 @@ def test_with_a_model_that_goes_go_the_versions_that_its_stages_hold(
     team.patch(promoted, {"metadata": {"finalizers": ["trainyard.dev/versions"]}})
     operator = team.as_user(OPERATOR)
     _eventually_known(operator, promoted)
-    _eventually_refused(operator, kept, "may not delete digits-1")
+    _eventually_refused(lambda: operator.delete(kept, dry=True), "may not delete digits-1")
 
     team.delete(promoted)
 
     _eventually(lambda: operator.delete(kept))
     team.patch(promoted, {"metadata": {"finalizers": None}})
+
+
+def test_a_name_in_mlflow_is_of_one_model(team: Api, promoted: given.Object) -> None:
+    user = team.as_user("ann")
+    _eventually_known(user, promoted)
+    other = user.create(model() | {"metadata": {"name": "letters"}})
+
+    def rename() -> None:
+        path = user.path(other)
+        change = {"spec": {"name": "digits"}}
+        user.ask("PATCH", path, change, patch="merge-patch+json", params={"dryRun": "All"})
+
+    _eventually_refused(rename, "'digits' is the name in MLflow of Model digits")
+    renamed = user.patch(promoted, {"spec": {"name": "Digits of Hand"}})
+    assert renamed["spec"]["name"] == "Digits of Hand"
+    _eventually(rename)
 
 
 def test_a_stage_goes_back_to_what_it_held_by_an_approver_alone(

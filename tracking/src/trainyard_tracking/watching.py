@@ -48,6 +48,7 @@ class Cache:
     synced: threading.Event = field(default_factory=threading.Event)
     _objects: dict[str, dict[str, Object]] = field(default_factory=dict)
     _found: dict[Key, dict[str, Object]] = field(default_factory=dict)
+    _words: dict[Key, tuple[str, ...]] = field(default_factory=dict)
     _gone: dict[Key, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -68,12 +69,13 @@ class Cache:
     def put(self, resource: Object) -> None:
         """Take in a resource unless something newer is known."""
         key = _key(resource)
+        kept = self._prepared(resource)
         with self._lock:
             known = self._known(key)
             newest = max(revision(known) if known else -1, self._gone.get(key, -1))
             if revision(resource) >= newest:
                 self._forget(key)
-                self._keep(key, self.simplify(resource))
+                self._keep(key, *kept)
                 self._gone.pop(key, None)
 
     def remove(self, resource: Object) -> None:
@@ -90,35 +92,41 @@ class Cache:
 
     def replace(self, listed: list[Object], at: int) -> None:
         """Take in a whole list as of revision `at`; newer entries of our own writes stay."""
-        fresh = {_key(resource): self.simplify(resource) for resource in listed}
+        fresh = {_key(resource): self._prepared(resource) for resource in listed}
         with self._lock:
             for known in [one for kept in self._objects.values() for one in kept.values()]:
                 key = _key(known)
-                newer = revision(known) > at or revision(known) > revision(fresh.get(key, {}))
-                if newer and (key in fresh or revision(known) > at):
-                    fresh[key] = known
-            self._objects, self._found = {}, {}
-            for key, resource in fresh.items():
-                self._keep(key, resource)
+                newer = revision(known) > (revision(fresh[key][0]) if key in fresh else at)
+                if newer or revision(known) > at:
+                    fresh[key] = known, self._words[key]
+            self._objects, self._found, self._words = {}, {}, {}
+            for key, kept in fresh.items():
+                self._keep(key, *kept)
             self._gone = {key: gone for key, gone in self._gone.items() if gone > at}
 
     def _known(self, key: Key) -> Object | None:
         return self._objects.get(key[0], {}).get(key[1])
 
-    def _keep(self, key: Key, resource: Object) -> None:
+    def _prepared(self, resource: Object) -> tuple[Object, tuple[str, ...]]:
+        """Give what is kept of a resource, and its keys: if that fails nothing was changed yet."""
+        kept = self.simplify(resource)
+        return kept, tuple(self.keys(kept))
+
+    def _keep(self, key: Key, resource: Object, words: tuple[str, ...]) -> None:
         namespace, name = key
         self._objects.setdefault(namespace, {})[name] = resource
-        for word in self.keys(resource):
+        self._words[key] = words
+        for word in words:
             self._found.setdefault((namespace, word), {})[name] = resource
 
     def _forget(self, key: Key) -> None:
         namespace, name = key
-        known = self._objects.get(namespace, {}).pop(name, None)
-        for word in () if known is None else self.keys(known):
-            having = self._found.get((namespace, word), {})
-            having.pop(name, None)
+        self._objects.get(namespace, {}).pop(name, None)
+        for word in self._words.pop(key, ()):
+            having = self._found[namespace, word]
+            del having[name]
             if not having:
-                self._found.pop((namespace, word), None)
+                del self._found[namespace, word]
 
 
 @dataclass(slots=True)
