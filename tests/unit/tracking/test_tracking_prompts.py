@@ -88,7 +88,7 @@ def test_a_prompt_of_another_namespace_is_not_there(world, name):
 
 
 def test_code_of_a_run_reads_prompts_and_writes_none(world, name):
-    token = world.record("9" * 32, "prompting")
+    token = world.record("abcd" * 8, "prompting")
     headers = bearer(token)
 
     read = world.client.get(f"{V2}/registered-models/get", params={"name": name}, headers=headers)
