@@ -72,9 +72,9 @@ class Api:
         """Change an object by a JSON patch."""
         return self.ask("PATCH", self.path(body), list(steps), patch="json-patch+json")
 
-    def delete(self, body: Object) -> Object:
+    def delete(self, body: Object, *, dry: bool = False) -> Object:
         """Delete an object."""
-        return self.ask("DELETE", self.path(body))
+        return self.ask("DELETE", self.path(body), params={"dryRun": "All"} if dry else {})
 
     def path(self, body: Object, *, name: str | None = "") -> str:
         """Return the URL of an object, or with name=None of its collection."""

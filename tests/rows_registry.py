@@ -22,6 +22,17 @@ ROWS = [
         "spec.tags",
         "Experiment",
     ),
+    *(
+        Row(
+            f"tags of a {kind} may be MLflow's own, but for the one of prompts",
+            {**needs, "tags": {"mlflow.note": "x" * 100_000}},
+            {**needs, "tags": {"mlflow.prompt.is_prompt": "true"}},
+            "is not mlflow.prompt.is_prompt",
+            "spec.tags",
+            kind,
+        )
+        for kind, needs in (("Model", {}), ("ModelVersion", {}))
+    ),
     Row(
         "a stage is an alias",
         {"stages": [{"name": "production"}]},
@@ -204,24 +215,6 @@ ROWS = [
 ]
 
 CHANGES = [
-    Change(
-        "a model never changes its name in MLflow",
-        {"name": "Digits of Hand"},
-        {"description": "x"},
-        {"name": "Other"},
-        "never changes: make another Model",
-        "spec.name",
-        "Model",
-    ),
-    Change(
-        "a model does not get a name in MLflow later",
-        {},
-        {"description": "x"},
-        {"name": "Other"},
-        "never changes: make another Model",
-        "spec.name",
-        "Model",
-    ),
     Change(
         "a version never changes its source",
         {},

@@ -28,7 +28,7 @@ class Model:
         wanted = 2 if self.holds == 1 else 1
         path = f"{_collection(self.space, MODELS)}/{NAME}"
         begun = time.time()
-        spec = {"aliases": {STAGE: wanted}, "promotedBy": self.user}
+        spec = {"aliases": {STAGE: wanted}, "promoters": {STAGE: self.user}}
         await self.api.patch(path, {"spec": spec})
 
         async def is_held() -> bool:

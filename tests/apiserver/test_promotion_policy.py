@@ -1,7 +1,7 @@
 """The chart's roles and its policy on promotion, as the API server understands them."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -32,12 +32,18 @@ class Write:
 
 ALLOWED = [
     Write("a scientist moves a free alias", "ann", {"aliases": {"champion": 2}}),
+    Write("a scientist renames it in MLflow", "ann", {"name": "Digits of Hand"}),
     Write("a scientist moves an automatic stage", "ann", {"aliases": {"staging": 2}}),
     Write("a scientist describes", "ann", {"description": "x", "tags": {"a": "b"}}),
     Write(
         "an approver promotes in his name",
         "bob",
-        {"aliases": {"production": 2}, "promotedBy": "bob"},
+        {"aliases": {"production": 2}, "promoters": {"production": "bob"}},
+    ),
+    Write(
+        "an approver empties a stage in his name",
+        "bob",
+        {"aliases": {"production": None}, "promoters": {"production": "bob"}},
     ),
     Write("an approver forces", "bob", {"force": 2}),
     Write("an approver changes the gates", "bob", {"stages": [STAGES[1]]}),
@@ -46,7 +52,7 @@ REFUSED = [
     Write(
         "a scientist does not promote",
         "ann",
-        {"aliases": {"production": 2}, "promotedBy": "ann"},
+        {"aliases": {"production": 2}, "promoters": {"production": "ann"}},
         403,
         "ann may not promote digits: spec.aliases.production is a stage that needs approval",
     ),
@@ -74,14 +80,26 @@ REFUSED = [
     Write(
         "an approver does not promote in another's name",
         "bob",
-        {"aliases": {"production": 2}, "promotedBy": "eve"},
+        {"aliases": {"production": 2}, "promoters": {"production": "eve"}},
         says="set it to 'bob' in the same write",
     ),
     Write(
         "nobody takes another's name",
         "ann",
-        {"promotedBy": "bob"},
-        says="spec.promotedBy may only be set to your own name: 'ann', not 'bob'",
+        {"promoters": {"production": "bob"}},
+        says="spec.promoters may only be set to your own name: 'ann', not 'bob'",
+    ),
+    Write(
+        "nobody signs for a move that another made",
+        "bob",
+        {"promoters": {"production": "bob"}},
+        says="spec.promoters.production says who moved that stage",
+    ),
+    Write(
+        "nobody takes away who made a move",
+        "ann",
+        {"promoters": None},
+        says="spec.promoters.production says who moved that stage",
     ),
     Write("a viewer writes nothing", "eve", {"description": "x"}, 403, "cannot patch resource"),
 ]
@@ -110,7 +128,7 @@ def _wait_until_in_force(admin: Api) -> None:
         try:
             admin.create(model(aliases={"production": 1}), dry=True)
         except Refused as refused:
-            if "spec.promotedBy" in refused.message:
+            if "spec.promoters" in refused.message:
                 return
             raise
         time.sleep(0.2)
@@ -131,7 +149,7 @@ def _bind(api: Api, user: str, role: str) -> None:
         {
             "apiVersion": f"{group}/v1",
             "kind": "RoleBinding",
-            "metadata": {"name": user.rpartition(":")[2]},
+            "metadata": {"name": f"{user.rpartition(':')[2]}-{role}"},
             "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
             "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
         }
@@ -142,7 +160,7 @@ def _bind(api: Api, user: str, role: str) -> None:
 def promoted(team: Api) -> given.Object:
     """A Model whose production is version 1."""
     aliases = {"production": 1, "staging": 1, "champion": 1}
-    return team.create(model(aliases=aliases, promotedBy="admin"))
+    return team.create(model(aliases=aliases, promoters={"production": "admin"}))
 
 
 def _eventually_known(user: Api, body: given.Object) -> None:
@@ -153,6 +171,32 @@ def _eventually_known(user: Api, body: given.Object) -> None:
             user.get(body)
         except Refused:
             time.sleep(0.05)
+        else:
+            return
+
+
+def _eventually_refused(ask: Callable[[], object], says: str) -> None:
+    """Ask, dry, until the policy has heard of the Models."""
+    deadline = time.monotonic() + EFFECTIVE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            ask()
+        except Refused as refused:
+            assert says in refused.message, refused.message  # noqa: PT017  # it is waited for
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"not refused after {EFFECTIVE_SECONDS} s: {says}")
+
+
+def _eventually(allowed: Callable[[], object]) -> None:
+    deadline = time.monotonic() + EFFECTIVE_SECONDS
+    while True:
+        try:
+            allowed()
+        except Refused:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
         else:
             return
 
@@ -195,7 +239,8 @@ def test_a_scientist_makes_a_model_but_not_one_that_is_promoted_already(
 
     with pytest.raises(Refused, match="ann may not promote other"):
         user.create(
-            model(aliases={"production": 1}, promotedBy="ann") | {"metadata": {"name": "other"}}
+            model(aliases={"production": 1}, promoters={"production": "ann"})
+            | {"metadata": {"name": "other"}}
         )
 
     assert user.delete(fresh)["status"] == "Success"
@@ -209,19 +254,73 @@ def test_a_scientist_does_not_delete_a_promoted_model(team: Api, promoted: given
         user.delete(promoted)
 
 
+@pytest.mark.parametrize("held_by", ["wish", "status"])
+def test_who_may_not_move_a_stage_does_not_delete_what_it_holds(
+    team: Api, promoted: given.Object, held_by: str
+) -> None:
+    kept, other = (team.create(clean(given.model_version(version=number))) for number in (1, 2))
+    if held_by == "status":
+        status = {"aliases": {"production": 1}}
+        team.patch(promoted, {"status": status}, sub="/status")
+        change = {"aliases": {"production": None}, "promoters": {"production": "admin"}}
+        team.patch(promoted, {"spec": change})
+    ann, bob = team.as_user("ann"), team.as_user("bob")
+    _bind(team, "bob", "trainyard-scientist")
+    _eventually_known(ann, promoted)
+    _eventually_known(bob, promoted)
+
+    _eventually_refused(
+        lambda: ann.delete(kept, dry=True),
+        "ann may not delete digits-1: stage production of digits",
+    )
+    ann.delete(other)
+    _eventually(lambda: bob.delete(kept))
+
+
+def test_with_a_model_that_goes_go_the_versions_that_its_stages_hold(
+    team: Api, promoted: given.Object
+) -> None:
+    kept = team.create(clean(given.model_version(version=1)))
+    team.patch(promoted, {"metadata": {"finalizers": ["trainyard.dev/versions"]}})
+    operator = team.as_user(OPERATOR)
+    _eventually_known(operator, promoted)
+    _eventually_refused(lambda: operator.delete(kept, dry=True), "may not delete digits-1")
+
+    team.delete(promoted)
+
+    _eventually(lambda: operator.delete(kept))
+    team.patch(promoted, {"metadata": {"finalizers": None}})
+
+
+def test_a_name_in_mlflow_is_of_one_model(team: Api, promoted: given.Object) -> None:
+    user = team.as_user("ann")
+    _eventually_known(user, promoted)
+    other = user.create(model() | {"metadata": {"name": "letters"}})
+
+    def rename() -> None:
+        path = user.path(other)
+        change = {"spec": {"name": "digits"}}
+        user.ask("PATCH", path, change, patch="merge-patch+json", params={"dryRun": "All"})
+
+    _eventually_refused(rename, "'digits' is the name in MLflow of Model digits")
+    renamed = user.patch(promoted, {"spec": {"name": "Digits of Hand"}})
+    assert renamed["spec"]["name"] == "Digits of Hand"
+    _eventually(rename)
+
+
 def test_a_stage_goes_back_to_what_it_held_by_an_approver_alone(
     team: Api, promoted: given.Object
 ) -> None:
     _eventually_known(team.as_user("bob"), promoted)
     team.as_user("bob").patch(
-        promoted, {"spec": {"aliases": {"production": 2}, "promotedBy": "bob"}}
+        promoted, {"spec": {"aliases": {"production": 2}, "promoters": {"production": "bob"}}}
     )
 
     with pytest.raises(Refused, match="ann may not promote digits"):
         team.as_user("ann").patch(promoted, {"spec": {"aliases": {"production": 1}}})
 
     back = team.as_user("bob").patch(promoted, {"spec": {"aliases": {"production": 1}}})
-    assert back["spec"]["promotedBy"] == "bob"
+    assert back["spec"]["promoters"] == {"production": "bob"}
 
 
 def test_a_scientist_sets_up_the_first_stage_with_approval_but_does_not_take_it_away(
@@ -266,7 +365,7 @@ def test_what_acts_by_itself_moves_no_stage_with_approval(
 
     with pytest.raises(Refused, match="may not promote digits"):
         team.as_user(user).patch(
-            promoted, {"spec": {"aliases": {"production": 2}, "promotedBy": user}}
+            promoted, {"spec": {"aliases": {"production": 2}, "promoters": {"production": user}}}
         )
 
 

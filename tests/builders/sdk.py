@@ -357,10 +357,9 @@ def finished(name: str, *, good: bool = True, code: int = 0, **status: Any) -> d
 
 
 def model_object(name: str, *, generation: int = 1, **fields: Any) -> dict[str, Any]:
-    """Return a Model with a gated stage, production; *fields* are `aliases` and `status`."""
+    """Return a Model with a gated stage, production; *fields* are of its spec, or `status`."""
     spec: dict[str, Any] = {"stages": [{"name": "production", "promotion": "approval"}]}
-    if "aliases" in fields:
-        spec["aliases"] = fields["aliases"]
+    spec |= {field: value for field, value in fields.items() if field != "status"}
     metadata = {"name": name, "generation": generation}
     return {
         "kind": "Model",

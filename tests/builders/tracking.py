@@ -1,10 +1,11 @@
 """Builders and fakes of the tracking service's tests: a cluster and an object store in memory.
 
-The fake API server knows creation, deletion with finalizers, JSON patch, reviews of tokens and of
+The fake API server knows creation, deletion with finalizers, merge patch, reviews of tokens and of
 access; nothing of validation. `operator` is called after each write to a Model, in its place.
 """
 
 import copy
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -42,6 +43,9 @@ class FakeKube:
     operator: Callable[["FakeKube", Object], None] | None = None
     tokens_seen: list[str | None] = field(default_factory=list)
     reviews: int = 0
+    refuses: Callable[[str, str, Object], None] | None = None
+    """Raises what an admission policy would, before a patch or a deletion is done."""
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
     def get(self, path: str) -> Object:
         self._up()
@@ -62,7 +66,10 @@ class FakeKube:
             self.reviews += 1
             return {"status": _reviewed(body)}
         self.tokens_seen.append(token)
-        where = f"{path}/{body['metadata']['name']}"
+        with self.lock:
+            return self._created(f"{path}/{body['metadata']['name']}", body)
+
+    def _created(self, where: str, body: Object) -> Object:
         if where in self.objects:
             raise KubeError(409, "AlreadyExists", f"{where} already exists")
         made = copy.deepcopy(body)
@@ -73,23 +80,34 @@ class FakeKube:
         }
         return self.write(where, made)
 
-    def patch(self, path: str, operations: list[Object], *, token: str | None = None) -> Object:
+    def merge(self, path: str, change: Object, *, token: str | None = None) -> Object:
         self._up()
         self.tokens_seen.append(token)
-        changed = copy.deepcopy(self.objects[path])
-        for operation in operations:
-            _apply(changed, operation)
-        changed["metadata"]["generation"] = changed["metadata"].get("generation", 1) + 1
-        written = self.write(path, changed)
+        with self.lock:
+            if path not in self.objects:
+                raise KubeError(404, "NotFound", f"{path} not found")
+            there = self.objects[path]["metadata"]["resourceVersion"]
+            if change.get("metadata", {}).get("resourceVersion", there) != there:
+                raise KubeError(409, "Conflict", "the object has been modified")
+            if self.refuses is not None:
+                self.refuses("patch", path, change)
+            changed = merged(self.objects[path], change)
+            if changed["spec"] != self.objects[path]["spec"]:
+                changed["metadata"]["generation"] = changed["metadata"].get("generation", 1) + 1
+            written = self.write(path, changed)
         if self.operator is not None:
             self.operator(self, written)
         return written
 
-    def delete(self, path: str, *, token: str | None = None) -> Object:
+    def delete(self, path: str, *, token: str | None = None, dry: bool = False) -> Object:
         self._up()
         self.tokens_seen.append(token)
         if path not in self.objects:
             raise KubeError(404, "NotFound", f"{path} not found")
+        if self.refuses is not None:
+            self.refuses("delete", path, {})
+        if dry:
+            return {"kind": "Status"}
         if self.objects[path]["metadata"].get("finalizers"):
             going = copy.deepcopy(self.objects[path])
             going["metadata"]["deletionTimestamp"] = "2026-11-24T12:01:00Z"
@@ -102,10 +120,11 @@ class FakeKube:
 
     def write(self, path: str, resource: Object) -> Object:
         """Put a resource in as the API server would, at a new revision."""
-        self.revision += 1
-        resource["metadata"]["resourceVersion"] = str(self.revision)
-        self.objects[path] = resource
-        return copy.deepcopy(resource)
+        with self.lock:
+            self.revision += 1
+            resource["metadata"]["resourceVersion"] = str(self.revision)
+            self.objects[path] = resource
+            return copy.deepcopy(resource)
 
     def _up(self) -> None:
         if self.down:
@@ -127,19 +146,17 @@ def _reviewed(body: Object) -> Object:
     return {"allowed": rights.get(body["spec"]["user"], False)}
 
 
-def _apply(resource: Object, operation: Object) -> None:
-    *parents, last = [
-        part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]
-    ]
-    place = resource
-    for part in parents:
-        place = place[part]
-    if operation["op"] == "test" and place.get(last) != operation["value"]:
-        raise KubeError(422, "Invalid", f"testing value {operation['path']} failed")
-    if operation["op"] == "add":
-        place[last] = operation["value"]
-    if operation["op"] == "remove":
-        del place[last]
+def merged(there: Any, change: Any) -> Any:
+    """Apply a JSON merge patch."""
+    if not isinstance(change, dict):
+        return copy.deepcopy(change)
+    result = copy.deepcopy(there) if isinstance(there, dict) else {}
+    for key, one in change.items():
+        if one is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), one)
+    return result
 
 
 @dataclass

@@ -3,6 +3,8 @@
 import itertools
 from typing import Any
 
+from trainyard_tracking.kube import KubeError
+
 from builders.tracking import SCIENTIST, FakeKube, bearer
 
 V2 = "/api/2.0/mlflow"
@@ -40,6 +42,9 @@ class Registry:
     def stored(self) -> dict[str, Any]:
         return self.world.kube.objects[f"{ROOT}/models/{self.name}"]
 
+    def version(self, number: int) -> dict[str, Any]:
+        return self.world.kube.objects[f"{ROOT}/modelversions/{self.name}-{number}"]
+
     def gated(self, *stages: dict[str, Any]) -> None:
         """Give the model stages, as kubectl would."""
         changed = self.world.kube.objects[f"{ROOT}/models/{self.name}"]
@@ -50,6 +55,16 @@ class Registry:
 
 def error(answer) -> str:
     return answer.json()["error_code"]
+
+
+def refusing(verb: str, where: str, status: int = 403):
+    """Make an admission policy that refuses a verb on what is at a path."""
+
+    def refuse(asked: str, path: str, change: dict[str, Any]) -> None:
+        if asked == verb and where in path:
+            raise KubeError(status, "Forbidden", f"you may not {verb} this")
+
+    return refuse
 
 
 def gates(*, refuse: str = ""):

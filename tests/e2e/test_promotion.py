@@ -121,7 +121,8 @@ def test_who_lacks_promote_is_refused_with_the_right_that_is_missing(
     versions: Kubectl, scientist: str
 ) -> None:
     holds = versions.get("model", "m")["spec"]["aliases"]["production"]
-    patch = json.dumps({"spec": {"aliases": {"production": 7 - holds}, "promotedBy": scientist}})
+    wished = {"aliases": {"production": 7 - holds}, "promoters": {"production": scientist}}
+    patch = json.dumps({"spec": wished})
     words = ("-n", versions.namespace, "patch", "model", "m", "--type=merge", "-p", patch)
 
     refusal = command(versions.environment, "kubectl", f"--as={scientist}", *words, expect=1)
@@ -140,13 +141,12 @@ def test_who_lacks_promote_may_move_an_ungated_alias(versions: Kubectl, scientis
 
 def test_nobody_promotes_in_anothers_name(versions: Kubectl) -> None:
     current = versions.get("model", "m")["status"]["aliases"]["production"]
-    patch = json.dumps(
-        {"spec": {"aliases": {"production": 7 - current}, "promotedBy": "somebody-else"}}
-    )
+    wished = {"aliases": {"production": 7 - current}, "promoters": {"production": "another"}}
+    patch = json.dumps({"spec": wished})
 
     refusal = versions("patch", "model", "m", "--type=merge", "-p", patch, expect=1)
 
-    assert "promotedBy" in refusal
+    assert "promoters" in refusal
 
 
 def test_numbers_are_never_reused(versions: Kubectl) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field
 from trainyard_api.contract import MODELS
 from trainyard_api.meta import ApiModel, Resource, Status, Time
 from trainyard_api.schema import Column, Definition, Rule, bounded, map_list, rules
-from trainyard_api.values import Description, MetricName, ModelVersionNumber, Tags
+from trainyard_api.values import Description, MetricName, ModelVersionNumber, RegistryTags
 
 _IS_ALIAS = (
     r"{0}.matches('^[A-Za-z0-9_-]+$') && !{0}.matches('^[vV][0-9]+$')"
@@ -25,7 +25,7 @@ StageName = Annotated[
     Rule(_IS_ALIAS.format("self"), f"a stage is an alias, whose name {_ALIAS_RULE}"),
 ]
 Format = Annotated[str, Field(min_length=1, max_length=63)]
-Aliases = Annotated[dict[str, ModelVersionNumber], bounded(most=64)]
+Aliases = Annotated[dict[str, ModelVersionNumber], bounded(most=256)]
 
 
 class Promotion(StrEnum):
@@ -88,12 +88,6 @@ class ModelSpec(ApiModel):
     model_config = {
         "json_schema_extra": rules(
             Rule(
-                "has(self.name) == has(oldSelf.name)"
-                " && (!has(self.name) || self.name == oldSelf.name)",
-                "name is the model's name in MLflow and never changes: make another Model",
-                field_path=".name",
-            ),
-            Rule(
                 "!has(self.stages) || self.stages.all(stage, !has(stage.requires) ||"
                 " stage.requires.all(requirement, !has(requirement.betterThan) ||"
                 " self.stages.exists(other, other.name == requirement.betterThan)))",
@@ -105,11 +99,11 @@ class ModelSpec(ApiModel):
     }
 
     name: Annotated[str, Field(min_length=1, max_length=250)] | None = None
-    """Name of the model in MLflow, if it is no legal name of a resource; absent:
-    metadata.name."""
+    """Name of the model in MLflow, if it is not metadata.name: because that is no legal name of
+    a resource, or the model was renamed there."""
     description: Description | None = None
     """What the model is, in Markdown."""
-    tags: Tags | None = None
+    tags: RegistryTags | None = None
     """Tags of the registered model."""
     allowed_formats: Annotated[list[Format], Field(max_length=32)] = []
     """MLflow flavors of which a version must have one, such as sklearn, pyfunc or onnx; empty:
@@ -118,7 +112,7 @@ class ModelSpec(ApiModel):
         Annotated[
             Aliases,
             Rule(
-                f"self.all(alias, size(alias) <= 63 && {_IS_ALIAS.format('alias')})",
+                f"self.all(alias, size(alias) <= 255 && {_IS_ALIAS.format('alias')})",
                 f"an alias {_ALIAS_RULE}",
             ),
         ]
@@ -127,8 +121,11 @@ class ModelSpec(ApiModel):
     """The pointers that are wanted: version number by alias. A stage is an alias with a policy."""
     stages: Annotated[list[Stage], map_list("name", max_items=16)] = []
     """Policies for aliases."""
-    promoted_by: Annotated[str, Field(max_length=256)] | None = None
-    """Who moved a stage that needs approval; it must be the user who writes it."""
+    promoters: (
+        Annotated[dict[str, Annotated[str, Field(max_length=256)]], bounded(most=64)] | None
+    ) = None
+    """Who moved each stage that needs approval, by stage; whoever moves one writes his own name
+    in the same write."""
     force: ModelVersionNumber | None = None
     """The version that may hold any stage, whatever its metrics."""
 
@@ -186,7 +183,7 @@ class ModelStatus(Status):
     stages: Annotated[list[StageStatus], map_list("name", max_items=16)] = []
     """What the stages hold; Deployments follow this."""
     # As many as spec.aliases and spec.stages have together: a stage may hold without an alias.
-    aliases: Annotated[dict[str, int], bounded(most=80)] = {}
+    aliases: Annotated[dict[str, int], bounded(most=272)] = {}
     """What all aliases hold: those that are stages only after their gates."""
     latest_version: int | None = None
     """Highest number of a version that exists."""

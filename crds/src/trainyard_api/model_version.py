@@ -8,7 +8,7 @@ from pydantic import Field
 from trainyard_api.contract import MAX_VERSION_NAME, MODEL_VERSIONS
 from trainyard_api.meta import ApiModel, Resource, Status
 from trainyard_api.schema import Column, Definition, Rule, bounded, exactly_one, rules
-from trainyard_api.values import Description, Name, RelativePath, Tags
+from trainyard_api.values import Description, Name, RegistryTags, RelativePath
 
 _CONTENT = "make another version with the next number instead"
 
@@ -92,7 +92,7 @@ class ModelVersionSpec(ApiModel):
     """Any number; another one tries again to publish a version whose publishing failed."""
     description: Description | None = None
     """What is special about this version, in Markdown."""
-    tags: Tags | None = None
+    tags: RegistryTags | None = None
     """Tags of the version."""
 
 

@@ -32,6 +32,20 @@ def resource_name(mlflow_name: str) -> str:
     return f"{slug[: MAX_NAME - _HASH - 1].rstrip('-')}-{digest}"
 
 
+def other_name(mlflow_name: str, taken: str) -> str:
+    """Return another name for the resource of a name in MLflow.
+
+    A Model that is renamed in MLflow keeps the name of its resource, and whoever takes the old
+    title needs another one: the same each time, so that of two who ask at once one is refused.
+
+    Args:
+        mlflow_name: The name in MLflow.
+        taken: The name of a resource that has another name in MLflow by now.
+    """
+    digest = hashlib.sha256(f"{taken}/{mlflow_name}".encode()).hexdigest()[:_HASH]
+    return f"{resource_name(mlflow_name)[: MAX_NAME - _HASH - 1].rstrip('-')}-{digest}"
+
+
 def mlflow_name(metadata_name: str, spec_name: str | None) -> str:
     """Return the name in MLflow of a Model: its spec.name, or else its own."""
     return spec_name or metadata_name

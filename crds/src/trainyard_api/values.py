@@ -80,5 +80,15 @@ Tags = Annotated[
         " own; rename it",
     ),
 ]
-Description = Annotated[str, Field(max_length=4096)]
+RegistryTags = Annotated[
+    dict[str, Annotated[str, Field(max_length=100_000)]],
+    bounded(most=1000),
+    Rule(
+        "self.all(key, key != '' && size(key) <= 250 && key != 'mlflow.prompt.is_prompt')",
+        "a tag's key has 1 to 250 characters and is not mlflow.prompt.is_prompt, as prompts are"
+        " kept by the tracking service: register one with mlflow.genai.register_prompt",
+    ),
+]
+"""Tags of models and versions, as long as MLflow has them; all of a resource fit in 1 MB."""
+Description = Annotated[str, Field(max_length=5000)]
 Opaque = dict[str, Any]

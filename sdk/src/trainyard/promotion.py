@@ -32,26 +32,26 @@ def alias_patch(
 ) -> list[dict[str, Any]]:
     """Write the JSON patch that moves *alias* to *version* if nobody was faster.
 
-    It tests the old value; where there is none yet, which a patch cannot test,
-    it tests that the Model did not change at all.
+    It tests the old value; where there is none yet, which a patch cannot test, or no map
+    that the patch could add to, it tests that the Model did not change at all.
     """
-    path = f"/spec/aliases/{alias.replace('~', '~0').replace('/', '~1')}"
+    path = f"/spec/aliases/{alias}"
     old = wanted(model, alias)
     revision = model.metadata.resource_version
-    change: list[dict[str, Any]]
+    signed = model.spec.promoters is not None
+    change: list[dict[str, Any]] = []
+    if old is None or not signed:
+        change.append({"op": "test", "path": "/metadata/resourceVersion", "value": revision})
     if old is not None:
-        change = [
-            {"op": "test", "path": path, "value": old},
-            {"op": "replace", "path": path, "value": version},
-        ]
+        change.append({"op": "test", "path": path, "value": old})
+    if model.spec.aliases is None:
+        change.append({"op": "add", "path": "/spec/aliases", "value": {alias: version}})
     else:
-        first = model.spec.aliases is None
-        target, value = ("/spec/aliases", {alias: version}) if first else (path, version)
-        change = [
-            {"op": "test", "path": "/metadata/resourceVersion", "value": revision},
-            {"op": "add", "path": target, "value": value},
-        ]
-    change.append({"op": "add", "path": "/spec/promotedBy", "value": user})
+        change.append({"op": "add", "path": path, "value": version})
+    target, value = (
+        (f"/spec/promoters/{alias}", user) if signed else ("/spec/promoters", {alias: user})
+    )
+    change.append({"op": "add", "path": target, "value": value})
     if force:
         change.append({"op": "add", "path": "/spec/force", "value": version})
     return change

@@ -16,12 +16,14 @@ def model(**fields: Any) -> ty.Model:
 
 
 def test_the_patch_tests_the_old_value() -> None:
-    patch = alias_patch(model(aliases={"production": 1}), "production", 2, user="ada")
+    signed = model(aliases={"production": 1}, promoters={"production": "bob"})
+
+    patch = alias_patch(signed, "production", 2, user="ada")
 
     assert patch == [
         {"op": "test", "path": "/spec/aliases/production", "value": 1},
-        {"op": "replace", "path": "/spec/aliases/production", "value": 2},
-        {"op": "add", "path": "/spec/promotedBy", "value": "ada"},
+        {"op": "add", "path": "/spec/aliases/production", "value": 2},
+        {"op": "add", "path": "/spec/promoters/production", "value": "ada"},
     ]
 
 
@@ -130,7 +132,7 @@ def test_a_promotion_waits_and_names_who_follows(client: Client, cluster: FakeCl
     thread.join()
 
     assert (found.held, found.refused, found.followers) == (2, "", ("api",))
-    assert cluster.objects["models", "digits"]["spec"]["promotedBy"] == USER
+    assert cluster.objects["models", "digits"]["spec"]["promoters"] == {"production": USER}
 
 
 def test_a_version_that_is_not_there_lists_those_that_are(

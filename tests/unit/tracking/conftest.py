@@ -75,7 +75,9 @@ def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         outside = Outside(kube, objects, KEY.public_key(), database, root / "spool", "yard")
         service = compose(outside)
     with _served(service.app) as url, httpx.Client(base_url=url, timeout=60) as client:
-        yield World(service, kube, objects, client, url, environment)
+        world = World(service, kube, objects, client, url, environment)
+        world.sync()
+        yield world
 
 
 @contextmanager
@@ -98,6 +100,8 @@ def world(_world: World, monkeypatch: pytest.MonkeyPatch) -> World:
         monkeypatch.setenv(name, value)
     _world.kube.down = False
     _world.kube.operator = None
+    _world.kube.refuses = None
+    _world.sync()
     return _world
 
 

@@ -116,6 +116,31 @@ def test_an_older_event_does_not_undo_what_was_written():
     assert cache.get("team", "digits")["spec"] == "new"
 
 
+def test_objects_are_found_by_their_keys_as_these_change():
+    cache = Cache("models", keys=lambda one: one["keys"])
+    cache.put(thing("digits", 1, keys=["a", "b"]))
+    cache.put(thing("letters", 2, keys=["b"]))
+    cache.put(thing("digits", 3, keys=["c"]))
+
+    def found(key):
+        return [one["metadata"]["name"] for one in cache.by("team", key)]
+
+    assert (found("a"), found("b"), found("c")) == ([], ["letters"], ["digits"])
+    assert cache.by("other", "c") == []
+    cache.remove(thing("digits", 4))
+    assert found("c") == []
+    cache.replace([thing("digits", 5, keys=["d"])], at=9)
+    assert (found("b"), found("d")) == ([], ["digits"])
+
+
+def test_what_is_gone_is_not_remembered_for_ever():
+    cache = Cache("models")
+    for number in range(30_000):
+        cache.remove(thing(f"m{number}", number))
+
+    assert len(cache._gone) <= 10_000
+
+
 def test_a_late_event_does_not_bring_back_what_was_deleted():
     cache = Cache("models")
     cache.put(thing("digits", 7))

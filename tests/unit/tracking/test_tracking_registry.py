@@ -1,11 +1,13 @@
 """Models and versions in MLflow's registry API: the resources that calls write and show."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from builders.tracking import SCIENTIST
-from builders.tracking_registry import NAMES, ROOT, Registry, error
+from builders.tracking_registry import NAMES, ROOT, Registry, error, refusing
 from mlflow import MlflowClient
+from trainyard_tracking.kube import KubeError
 from trainyard_tracking.registry.failures import still_going
 
 
@@ -89,19 +91,55 @@ def test_a_copy_of_a_version_has_its_source(world, registry):
     assert made["spec"]["source"] == {"uri": "s3://models/first"}
 
 
-def test_deleting_a_model_takes_its_versions_along(world, registry):
+def test_deleting_a_model_is_one_write_and_takes_its_versions_along(world, registry):
     registry.add()
+    before = len(world.kube.tokens_seen)
 
     registry.call("DELETE", "registered-models/delete", name=registry.name)
 
     held = world.kube.objects[f"{ROOT}/models/{registry.name}"]
+    assert len(world.kube.tokens_seen) == before + 1
+    # The operator deletes the versions, and lets the Model go after them.
     assert held["metadata"]["finalizers"] == ["trainyard.dev/versions"]
     assert "deletionTimestamp" in held["metadata"]
-    assert error(registry.call("GET", "registered-models/get", name=registry.name)) == (
-        "RESOURCE_DOES_NOT_EXIST"
-    )
-    going = world.kube.objects[f"{ROOT}/modelversions/{registry.name}-1"]
-    assert "deletionTimestamp" in going["metadata"]
+    for path in ("registered-models/get", "model-versions/get"):
+        answer = registry.call("GET", path, name=registry.name, version="1")
+        assert error(answer) == "RESOURCE_DOES_NOT_EXIST"
+
+
+def test_a_model_that_may_not_be_deleted_keeps_its_versions(world, registry):
+    registry.add()
+    registry.point("best", 1)
+    world.kube.refuses = refusing("delete", "/models/")
+
+    answer = registry.call("DELETE", "registered-models/delete", name=registry.name)
+
+    assert (answer.status_code, error(answer)) == (403, "PERMISSION_DENIED")
+    assert "deletionTimestamp" not in registry.version(1)["metadata"]
+    assert registry.held("best").json()["model_version"]["version"] == "1"
+
+
+def test_a_version_that_may_not_be_deleted_keeps_its_aliases(world, registry):
+    registry.add()
+    registry.point("best", 1)
+    before = registry.stored()
+    world.kube.refuses = refusing("delete", "/modelversions/")
+
+    answer = registry.call("DELETE", "model-versions/delete", name=registry.name, version="1")
+
+    assert (answer.status_code, error(answer)) == (403, "PERMISSION_DENIED")
+    assert registry.stored() == before
+
+
+def test_a_version_whose_stage_may_not_be_emptied_is_not_deleted(world, registry):
+    registry.add()
+    registry.point("production", 1)
+    world.kube.refuses = refusing("patch", "/models/")
+
+    answer = registry.call("DELETE", "model-versions/delete", name=registry.name, version="1")
+
+    assert error(answer) == "PERMISSION_DENIED"
+    assert "deletionTimestamp" not in registry.version(1)["metadata"]
 
 
 def test_a_name_is_free_once_the_deleted_model_is_gone(world, registry):
@@ -130,8 +168,8 @@ def test_who_wants_the_name_of_a_model_that_is_not_gone_yet_is_told_when_to_ask_
 
     answer = registry.create()
 
-    # MLflow's client asks again after a 503, and as late as the header says.
-    assert (answer.status_code, error(answer)) == (503, "TEMPORARILY_UNAVAILABLE")
+    # MLflow's client asks again after a 429, and as late as the header says.
+    assert (answer.status_code, error(answer)) == (429, "TEMPORARILY_UNAVAILABLE")
     assert 1 <= int(answer.headers["Retry-After"]) <= 30
     assert "not gone yet" in answer.json()["message"]
 
@@ -182,3 +220,138 @@ def test_tags_and_descriptions_are_the_resources(registry):
     assert registry.stored()["spec"] == {"tags": {"a/b": "1"}, "description": "good"}
     assert shown["description"] == "better"
     assert "tags" not in shown
+
+
+@pytest.mark.parametrize("kind", ["registered-models", "model-versions"])
+def test_tags_that_are_set_at_once_all_stay(registry, kind):
+    registry.add()
+    more = {"name": registry.name} | ({"version": "1"} if kind == "model-versions" else {})
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(
+            pool.map(
+                lambda n: registry.call("POST", f"{kind}/set-tag", key=f"k{n}", value="v", **more),
+                range(16),
+            )
+        )
+
+    stored = registry.stored() if kind == "registered-models" else registry.version(1)
+    assert {answer.status_code for answer in answers} == {200}
+    assert set(stored["spec"]["tags"]) == {f"k{n}" for n in range(16)}
+
+
+def test_a_tag_keeps_those_that_the_cache_has_not_heard_of(world, registry):
+    changed = registry.stored()
+    changed["spec"]["tags"] = {"from": "a manifest"}
+    world.kube.write(f"{ROOT}/models/{registry.name}", changed)
+
+    registry.call("POST", "registered-models/set-tag", name=registry.name, key="k", value="v")
+
+    assert registry.stored()["spec"]["tags"] == {"from": "a manifest", "k": "v"}
+
+
+def test_a_write_that_meets_another_is_tried_again(world, registry):
+    left = [1, 2, 3]
+
+    def conflict(verb, path, change):
+        if left:
+            left.pop()
+            raise KubeError(409, "Conflict", "the object has been modified")
+
+    world.kube.refuses = conflict
+
+    answer = registry.call(
+        "POST", "registered-models/set-tag", name=registry.name, key="k", value="v"
+    )
+
+    assert (answer.status_code, left) == (200, [])
+
+
+def test_versions_that_are_made_at_once_get_all_numbers_without_a_gap(registry):
+    with ThreadPoolExecutor(32) as pool:
+        made = list(pool.map(lambda _: registry.add(), range(32)))
+
+    numbers = sorted(int(one.json()["model_version"]["version"]) for one in made)
+    assert numbers == list(range(1, 33))
+
+
+def test_a_cache_that_is_far_behind_does_not_stop_anybody(world, registry):
+    registry.add()
+    first = registry.version(1)
+    for number in range(2, 200):
+        taken = {**first, "spec": {**first["spec"], "version": number}}
+        world.kube.objects[f"{ROOT}/modelversions/{registry.name}-{number}"] = taken
+    # The operator has seen them.
+    changed = registry.stored()
+    changed["status"] = {"latestVersion": 199}
+    world.kube.write(f"{ROOT}/models/{registry.name}", changed)
+
+    assert registry.add().json()["model_version"]["version"] == "200"
+
+
+def test_a_number_is_not_used_again_while_only_the_deletion_was_heard_of(world, registry):
+    registry.add()
+    path = f"{ROOT}/modelversions/{registry.name}-1"
+    gone = world.kube.objects.pop(path)
+    # The watch of versions is ahead of that of Models, as they are two.
+    world.service.resources.versions.remove(gone)
+    changed = world.kube.get(f"{ROOT}/models/{registry.name}")
+    changed["status"] = {"retired": 1}
+    world.kube.write(f"{ROOT}/models/{registry.name}", changed)
+
+    assert registry.add().json()["model_version"]["version"] == "2"
+
+
+def test_times_are_of_the_call_to_the_millisecond_and_the_operator_moves_none(world, registry):
+    before = int(datetime.now(UTC).timestamp() * 1000)
+    made = registry.add().json()["model_version"]
+    changed = registry.version(1)
+    changed["metadata"]["managedFields"] = [
+        {"manager": "operator", "subresource": "status", "time": "2036-01-01T00:00:00Z"}
+    ]
+    world.kube.write(f"{ROOT}/modelversions/{registry.name}-1", changed)
+    world.sync()
+
+    shown = registry.call("GET", "model-versions/get", name=registry.name, version="1").json()
+
+    assert made["creation_timestamp"] >= before
+    assert shown["model_version"]["last_updated_timestamp"] == made["creation_timestamp"]
+
+
+def test_what_was_made_otherwise_has_its_time_of_creation(world, registry):
+    changed = registry.stored()
+    changed["metadata"]["annotations"] = {"trainyard.dev/created-ms": "9" * 5000}
+    world.kube.write(f"{ROOT}/models/{registry.name}", changed)
+    world.sync()
+
+    shown = registry.call("GET", "registered-models/get", name=registry.name).json()
+
+    assert shown["registered_model"]["creation_timestamp"] == 1_795_521_600_000
+
+
+def test_a_renamed_model_is_found_by_its_new_name_and_its_old_one_is_free(world, registry):
+    registry.add()
+    old, new = registry.name, f"Renamed {registry.name}"
+
+    renamed = registry.call("POST", "registered-models/rename", name=old, new_name=new)
+    again = registry.create()
+    registry.add()
+
+    assert renamed.json()["registered_model"]["name"] == new
+    assert again.status_code == 200
+    for name in (old, new):
+        found = registry.call("GET", "model-versions/get", name=name, version="1")
+        assert found.json()["model_version"]["name"] == name
+    assert world.kube.objects[f"{ROOT}/models/{old}"]["spec"]["name"] == new
+
+
+def test_a_model_is_not_renamed_to_a_name_that_is_taken(world, registry):
+    other = Registry(world)
+    other.create()
+
+    answer = registry.call(
+        "POST", "registered-models/rename", name=registry.name, new_name=other.name
+    )
+
+    assert error(answer) == "RESOURCE_ALREADY_EXISTS"
+    assert registry.stored()["spec"] == {}

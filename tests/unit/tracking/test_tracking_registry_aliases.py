@@ -1,9 +1,11 @@
 """Aliases and stages in MLflow's registry API: what moves, what is refused, what conflicts."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Semaphore
 
+import pytest
 from builders.tracking_registry import ROOT, error, gates
 from mlflow.server.handlers import _get_model_registry_store
 
@@ -22,6 +24,34 @@ def test_an_alias_that_is_not_there_is_a_bad_parameter_as_in_mlflow(registry):
 
     assert error(answer) == "INVALID_PARAMETER_VALUE"
     assert answer.json()["message"] == "Registered model alias nothing not found."
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["for the first time", "again"])
+def test_aliases_that_are_set_at_once_all_succeed(registry, is_there):
+    registry.add()
+    registry.add()
+    for n in range(16 if is_there else 0):
+        registry.point(f"a{n}", 2)
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda n: registry.point(f"a{n}", 1), range(16)))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert registry.stored()["spec"]["aliases"] == {f"a{n}": 1 for n in range(16)}
+
+
+def test_dropping_an_approved_alias_is_signed_as_moving_it_is(registry, deciding):
+    registry.add()
+    registry.gated({"name": "production", "promotion": "approval"})
+    deciding.operator = gates()
+    registry.point("production", 1)
+    signed = registry.stored()
+    signed["spec"]["promoters"] = {"production": "somebody"}
+
+    registry.call("DELETE", "registered-models/alias", name=registry.name, alias="production")
+
+    assert registry.stored()["spec"]["aliases"] == {}
+    assert registry.stored()["spec"]["promoters"] == {"production": "scientist"}
 
 
 def test_deleting_an_alias_twice_is_harmless(registry):
@@ -44,7 +74,7 @@ def test_a_stage_that_passes_its_gate_is_held_and_says_who_moved_it(registry, de
     answer = registry.point("production", 1)
 
     assert answer.status_code == 200
-    assert registry.stored()["spec"]["promotedBy"] == "scientist"
+    assert registry.stored()["spec"]["promoters"] == {"production": "scientist"}
     assert registry.held("production").json()["model_version"]["current_stage"] == "Production"
 
 
@@ -73,20 +103,6 @@ def test_where_many_wait_for_their_gates_the_next_is_answered_without(registry, 
     assert registry.point("production", 1).status_code == 200
     assert waited == []
     assert registry.stored()["spec"]["aliases"] == {"production": 1}
-
-
-def test_a_stage_transition_moves_the_stage_of_that_name(registry, deciding):
-    registry.add()
-    registry.gated({"name": "staging", "promotion": "automatic"})
-    deciding.operator = gates()
-    fields = {"name": registry.name, "version": "1", "archive_existing_versions": False}
-
-    moved = registry.call("POST", "model-versions/transition-stage", stage="Staging", **fields)
-    other = registry.call("POST", "model-versions/transition-stage", stage="Archived", **fields)
-
-    assert moved.json()["model_version"]["current_stage"] == "Staging"
-    assert "promotedBy" not in registry.stored()["spec"]
-    assert error(other) == "NOT_IMPLEMENTED"
 
 
 def test_two_moves_at_once_are_one_move_and_one_conflict(world, registry, deciding):

@@ -3,6 +3,7 @@
 import pytest
 from builders.tracking import VIEWER
 from builders.tracking_registry import Registry, error
+from trainyard_tracking.kube import KubeError
 
 
 def test_searches_use_mlflows_filters_and_pages(registry):
@@ -53,20 +54,73 @@ def test_while_the_cluster_is_away_reads_answer_and_writes_are_503(world, regist
     assert (read.status_code, write.status_code) == (200, 503)
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "fields"),
-    [
-        pytest.param("POST", "registered-models/rename", {"new_name": "x"}, id="renaming"),
-        pytest.param(
-            "POST",
-            "registered-models/create",
-            {"name": "prompt", "tags": [{"key": "mlflow.prompt.is_prompt", "value": "true"}]},
-            id="prompts",
-        ),
-    ],
-)
-def test_what_is_not_supported_says_so(registry, method, path, fields):
-    answer = registry.call(method, path, **{"name": registry.name, **fields})
+def test_too_many_requests_of_the_cluster_are_tried_again_when_it_says(world, registry):
+    def busy(verb, path, change):
+        raise KubeError(429, "TooManyRequests", "please try again later", 7)
 
-    assert error(answer) == "NOT_IMPLEMENTED"
-    assert answer.status_code < 500 or answer.status_code == 501
+    world.kube.refuses = busy
+
+    answer = registry.call(
+        "POST", "registered-models/set-tag", name=registry.name, key="k", value="v"
+    )
+
+    assert (answer.status_code, error(answer)) == (429, "TEMPORARILY_UNAVAILABLE")
+    assert answer.headers["Retry-After"] == "7"
+
+
+@pytest.mark.parametrize(
+    "path", ["registered-models/get", "registered-models/search", "model-versions/get"]
+)
+def test_what_was_not_read_yet_is_not_said_to_be_missing(world, registry, path):
+    world.service.resources.versions.synced.clear()
+
+    answer = registry.call("GET", path, name=registry.name, version="1")
+
+    world.sync()
+    assert (answer.status_code, error(answer)) == (503, "TEMPORARILY_UNAVAILABLE")
+    assert world.service.resources.synced
+
+
+def test_while_the_cluster_is_away_what_is_unknown_is_not_said_to_be_missing(world, registry):
+    world.kube.down = True
+
+    answer = registry.call("GET", "model-versions/get", name=registry.name, version="7")
+
+    assert (answer.status_code, error(answer)) == (503, "TEMPORARILY_UNAVAILABLE")
+
+
+def test_what_the_cluster_can_not_keep_is_refused_before_it_is_asked(world, registry):
+    for key in ("a", "b", "c"):
+        registry.call(
+            "POST", "registered-models/set-tag", name=registry.name, key=key, value="x" * 100_000
+        )
+    registry.stored()["spec"]["tags"] |= {f"k{n}": "x" * 100_000 for n in range(8)}
+    world.sync()
+    before = len(world.kube.tokens_seen)
+
+    more = registry.call(
+        "POST", "registered-models/set-tag", name=registry.name, key="d", value="x"
+    )
+    less = registry.call("DELETE", "registered-models/delete-tag", name=registry.name, key="a")
+
+    assert (more.status_code, error(more)) == (400, "INVALID_PARAMETER_VALUE")
+    assert "at most 1000000 can be kept: delete tags" in more.json()["message"]
+    assert less.status_code == 200
+    assert len(world.kube.tokens_seen) == before + 1
+
+
+def test_a_search_by_name_looks_at_no_other_model(world, registry, monkeypatch):
+    registry.add()
+    other = Registry(world)
+    other.create()
+    seen = []
+    asked = world.service.resources.versions_of
+    monkeypatch.setattr(
+        type(world.service.resources),
+        "versions_of",
+        lambda _, model: seen.append(model) or asked(model),
+    )
+
+    registry.call("GET", "model-versions/search", filter=f"name = '{registry.name}'")
+
+    assert [one["metadata"]["name"] for one in seen] == [registry.name]

@@ -74,7 +74,7 @@ def _fill(watcher: Watcher) -> None:
     try:
         watcher.list_once()
     except KubeDown as exc:
-        _log.warning("starting with an empty registry: %s", exc)
+        _log.warning("the registry answers 503 until it was read: %s", exc)
     except KubeError as exc:
         raise BadSettings(
             f"the Kubernetes API does not let us list {watcher.cache.plural}: {exc.message};"

@@ -13,6 +13,8 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UN
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlparse.exceptions import SQLParseError
 
+from trainyard_tracking.errors import Refused
+
 _BAD_INPUT = (RecursionError, SQLParseError)
 _UNAVAILABLE = 503
 _AGAIN = range(2, 9)
@@ -22,6 +24,7 @@ def answer_clearly(app: Flask) -> None:
     """Make MLflow's Flask tell bad input and a busy service from faults of its own."""
     for kind in _BAD_INPUT:
         app.register_error_handler(kind, _bad_input)
+    app.register_error_handler(Refused, _refused)
     app.after_request(_when_again)
 
 
@@ -35,6 +38,11 @@ def told(exc: MlflowException) -> MlflowException:
             "The database has no connection left at the moment: try again", TEMPORARILY_UNAVAILABLE
         )
     return exc
+
+
+def _refused(exc: Refused) -> Response:
+    body = json.dumps({"error_code": exc.code, "message": str(exc)})
+    return Response(body, exc.status, exc.headers, mimetype="application/json")
 
 
 def _bad_input(exc: Exception) -> Response:

@@ -25,10 +25,15 @@ _WATCH_SECONDS = 240
 
 
 class KubeError(Exception):
-    """The API server refused; `status` and `message` are its own words."""
+    """The API server refused; `status` and `message` are its own words.
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    Attributes:
+        again: After how many seconds it wants to be asked again, if it said so.
+    """
+
+    def __init__(self, status: int, reason: str, message: str, again: int | None = None) -> None:
         super().__init__(message)
+        self.again = again
         self.status = status
         self.reason = reason
         self.message = message
@@ -53,9 +58,9 @@ class Kube(Protocol):
 
     def create(self, path: str, body: Object, *, token: str | None = None) -> Object: ...
 
-    def patch(self, path: str, operations: list[Object], *, token: str | None = None) -> Object: ...
+    def merge(self, path: str, change: Object, *, token: str | None = None) -> Object: ...
 
-    def delete(self, path: str, *, token: str | None = None) -> Object: ...
+    def delete(self, path: str, *, token: str | None = None, dry: bool = False) -> Object: ...
 
     def watch(self, path: str, resource_version: str) -> Iterator[Object]: ...
 
@@ -126,12 +131,19 @@ class HttpKube:
     def create(self, path: str, body: Object, *, token: str | None = None) -> Object:
         return self._call("POST", path, body=body, token=token)
 
-    def patch(self, path: str, operations: list[Object], *, token: str | None = None) -> Object:
-        kind = "application/json-patch+json"
-        return self._call("PATCH", path, body=operations, token=token, content_type=kind)
+    def merge(self, path: str, change: Object, *, token: str | None = None) -> Object:
+        """Write what a JSON merge patch names; a resourceVersion in it must be the present one."""
+        kind = "application/merge-patch+json"
+        return self._call("PATCH", path, body=change, token=token, content_type=kind)
 
-    def delete(self, path: str, *, token: str | None = None) -> Object:
-        return self._call("DELETE", path, token=token)
+    def delete(self, path: str, *, token: str | None = None, dry: bool = False) -> Object:
+        """Delete, or with `dry` only hear whether that would be allowed."""
+        return self._call("DELETE", f"{path}?dryRun=All" if dry else path, token=token)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._own.close()
+        self._theirs.close()
 
     def watch(self, path: str, resource_version: str) -> Iterator[Object]:
         """Yield watch events until the API server ends the stream."""
@@ -201,4 +213,5 @@ def _error(answer: httpx.Response) -> KubeError:
         answer.status_code,
         str(status.get("reason", "")),
         str(status.get("message", answer.text[:500])),
+        int(again) if (again := answer.headers.get("Retry-After", "")).isdecimal() else None,
     )

@@ -54,6 +54,7 @@ from trainyard_tracking.mlflow_env import ARTIFACTS_SCHEME, REGISTRY_URI, WORKSP
 from trainyard_tracking.objects import Objects
 from trainyard_tracking.queued import Queued
 from trainyard_tracking.recording import forget_places
+from trainyard_tracking.registry.prompts import Prompts
 from trainyard_tracking.registry.resources import Resources
 from trainyard_tracking.registry.store import TrainyardStore
 from trainyard_tracking.reviews import Reviews
@@ -106,7 +107,8 @@ def compose(outside: Outside) -> Service:
     namespaces = Cache("namespaces")
     reviews = Reviews(outside.kube)
     workspaces = Namespaces(namespaces, reviews, own=outside.namespace)
-    _register(TrainyardStore(resources, sources), workspaces)
+    prompts = Prompts(outside.database_url)
+    _register(TrainyardStore(resources, sources, prompts), workspaces)
     engine = _open_stores(outside.database_url)
     index_parents(engine)
     ledger = Ledger(engine)

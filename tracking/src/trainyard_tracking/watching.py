@@ -7,7 +7,7 @@ answer is put in at once (read your writes); an older event that comes later is 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from trainyard_tracking.kube import Kube, KubeDown, Object, resource_path
@@ -19,6 +19,7 @@ _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 15.0
 # A watch that lasted this long, or told something, was one; the next begins at once.
 _LASTED = 5.0
+_MOST_GONE = 10_000
 
 
 def revision(resource: Object) -> int:
@@ -34,56 +35,98 @@ def _key(resource: Object) -> Key:
 
 @dataclass(slots=True)
 class Cache:
-    """All objects of one kind, safe to read from any thread."""
+    """All objects of one kind, safe to read from any thread.
+
+    Attributes:
+        keys: What an object can be found by, besides its name.
+        synced: Set once the cluster was read; before, what is not here may well be there.
+    """
 
     plural: str
     simplify: Callable[[Object], Object] = lambda resource: resource
+    keys: Callable[[Object], Iterable[str]] = lambda resource: ()
     synced: threading.Event = field(default_factory=threading.Event)
-    _objects: dict[Key, Object] = field(default_factory=dict)
+    _objects: dict[str, dict[str, Object]] = field(default_factory=dict)
+    _found: dict[Key, dict[str, Object]] = field(default_factory=dict)
+    _words: dict[Key, tuple[str, ...]] = field(default_factory=dict)
     _gone: dict[Key, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, namespace: str, name: str) -> Object | None:
         with self._lock:
-            return self._objects.get((namespace, name))
+            return self._objects.get(namespace, {}).get(name)
 
     def within(self, namespace: str | None = None) -> list[Object]:
         with self._lock:
-            return [
-                found
-                for (where, _), found in self._objects.items()
-                if namespace is None or where == namespace
-            ]
+            wanted = self._objects if namespace is None else (namespace,)
+            return [one for where in wanted for one in self._objects.get(where, {}).values()]
+
+    def by(self, namespace: str, key: str) -> list[Object]:
+        """Give the objects of a namespace that have a key, without looking at any other."""
+        with self._lock:
+            return list(self._found.get((namespace, key), {}).values())
 
     def put(self, resource: Object) -> None:
         """Take in a resource unless something newer is known."""
         key = _key(resource)
+        kept = self._prepared(resource)
         with self._lock:
-            known = self._objects.get(key)
+            known = self._known(key)
             newest = max(revision(known) if known else -1, self._gone.get(key, -1))
             if revision(resource) >= newest:
-                self._objects[key] = self.simplify(resource)
+                self._forget(key)
+                self._keep(key, *kept)
                 self._gone.pop(key, None)
 
     def remove(self, resource: Object) -> None:
         """Forget a resource; `resource` is its last state."""
         key = _key(resource)
         with self._lock:
-            known = self._objects.get(key)
+            known = self._known(key)
             if known is None or revision(known) <= revision(resource):
-                self._objects.pop(key, None)
+                self._forget(key)
                 self._gone[key] = revision(resource)
+                # Only an event that is under way can be older; the first of so many is not.
+                while len(self._gone) > _MOST_GONE:
+                    del self._gone[next(iter(self._gone))]
 
     def replace(self, listed: list[Object], at: int) -> None:
         """Take in a whole list as of revision `at`; newer entries of our own writes stay."""
-        fresh = {_key(resource): self.simplify(resource) for resource in listed}
+        fresh = {_key(resource): self._prepared(resource) for resource in listed}
         with self._lock:
-            for key, known in self._objects.items():
-                newer = revision(known) > at or revision(known) > revision(fresh.get(key, {}))
-                if newer and (key in fresh or revision(known) > at):
-                    fresh[key] = known
-            self._objects = fresh
+            for known in [one for kept in self._objects.values() for one in kept.values()]:
+                key = _key(known)
+                newer = revision(known) > (revision(fresh[key][0]) if key in fresh else at)
+                if newer or revision(known) > at:
+                    fresh[key] = known, self._words[key]
+            self._objects, self._found, self._words = {}, {}, {}
+            for key, kept in fresh.items():
+                self._keep(key, *kept)
             self._gone = {key: gone for key, gone in self._gone.items() if gone > at}
+
+    def _known(self, key: Key) -> Object | None:
+        return self._objects.get(key[0], {}).get(key[1])
+
+    def _prepared(self, resource: Object) -> tuple[Object, tuple[str, ...]]:
+        """Give what is kept of a resource, and its keys: if that fails nothing was changed yet."""
+        kept = self.simplify(resource)
+        return kept, tuple(self.keys(kept))
+
+    def _keep(self, key: Key, resource: Object, words: tuple[str, ...]) -> None:
+        namespace, name = key
+        self._objects.setdefault(namespace, {})[name] = resource
+        self._words[key] = words
+        for word in words:
+            self._found.setdefault((namespace, word), {})[name] = resource
+
+    def _forget(self, key: Key) -> None:
+        namespace, name = key
+        self._objects.get(namespace, {}).pop(name, None)
+        for word in self._words.pop(key, ()):
+            having = self._found[namespace, word]
+            del having[name]
+            if not having:
+                del self._found[namespace, word]
 
 
 @dataclass(slots=True)

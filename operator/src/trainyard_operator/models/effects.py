@@ -20,7 +20,7 @@ class SetAlias(Effect):
         uid: The Model that is meant: apply creates what is missing, and a Model that was
             deleted meanwhile must not come back without its stages.
         aliases: All aliases that the promoter shall own afterwards: it gives up what is absent.
-        spec: Other spec fields to write with it, such as promotedBy.
+        spec: Other spec fields to write with it, such as promoters.
     """
 
     namespace: str

@@ -93,6 +93,7 @@ class Registry:
 
     Attributes:
         wanted: `spec.aliases`.
+        promoters: `spec.promoters`, who wished for what each stage with approval is to hold.
         owners: Field manager that owns each alias of `wanted`.
         aliases: `status.aliases`, all pointers that held until now.
         history: `status.history`, oldest first.
@@ -106,7 +107,7 @@ class Registry:
     aliases: Mapping[str, int] = field(default_factory=dict)
     history: tuple[Move, ...] = ()
     force: int | None = None
-    promoted_by: str = ""
+    promoters: Mapping[str, str] = field(default_factory=dict)
 
     def held(self, stage: str) -> int | None:
         """Return what the stage holds; an alias that became a stage keeps what it held."""
@@ -248,9 +249,9 @@ def _decide_stage(
 def _mover(registry: Registry, stage: Stage) -> str:
     owner = registry.owners.get(stage.name, "")
     if stage.automatic:
-        # Nobody stamps promotedBy on these: it may still name who moved another stage.
+        # Nobody has to sign for these: a name that stands there may be of an earlier policy.
         return BY_TRAINYARD if owner == PROMOTER else owner
-    return registry.promoted_by or owner
+    return registry.promoters.get(stage.name) or owner
 
 
 def _reason(registry: Registry, stage: Stage, wanted: int | None) -> str:

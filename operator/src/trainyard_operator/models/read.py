@@ -26,7 +26,7 @@ def read_registry(model: Object, versions: Iterable[Object]) -> Registry:
         aliases=dict(status.get("aliases") or {}),
         history=tuple(_move(move) for move in status.get("history") or ()),
         force=spec.get("force"),
-        promoted_by=spec.get("promotedBy") or "",
+        promoters=dict(spec.get("promoters") or {}),
     )
 
 

@@ -53,7 +53,7 @@ def test_a_move_is_status_audit_line_and_event() -> None:
         model(
             given.stage("production", "approval", REQUIRES),
             aliases={"production": 2},
-            promotedBy="ann@example.org",
+            promoters={"production": "ann@example.org"},
             managers=(owned("kubectl", "production"),),
         ),
         version(1),
@@ -246,7 +246,7 @@ def test_all_that_can_be_held_fits_the_status() -> None:
     held = {f"s{n}": 1 for n in range(16)}
     resource = model(
         *(given.stage(name, "automatic") for name in held),
-        aliases={f"a{n}": 1 for n in range(64)},
+        aliases={f"a{n}": 1 for n in range(256)},
         status={"aliases": held},
     )
     told = plan(resource, version(1)).status["aliases"]

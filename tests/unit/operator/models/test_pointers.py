@@ -40,13 +40,25 @@ class TestMoving:
                 versions=(version(1, "0.91"), GOOD),
                 held={"production": 1},
                 wanted={"production": 2},
-                promoted_by="ann@example.org",
+                promoters={"production": "ann@example.org"},
             )
         )
 
         holding = told.holdings[0]
         assert (holding.version, holding.previous) == (2, 1)
         assert (holding.by, holding.since) == ("ann@example.org", NOW)
+
+    def test_a_move_is_by_who_wished_for_that_stage_whoever_wrote_the_model_since(self) -> None:
+        told = decide(
+            registry(
+                GATED,
+                versions=(GOOD,),
+                wanted={"production": 2},
+                promoters={"production": "ann@example.org", "canary": "bob@example.org"},
+            )
+        )
+
+        assert told.moves[0].by == "ann@example.org"
 
     def test_a_move_that_the_promoter_wrote_is_by_trainyard(self) -> None:
         told = decide(
@@ -55,7 +67,7 @@ class TestMoving:
                 versions=(GOOD,),
                 wanted={"staging": 2},
                 owners=promoter_owns("staging"),
-                promoted_by="ann@example.org",
+                promoters={"staging": "ann@example.org"},
             )
         )
 
@@ -68,7 +80,7 @@ class TestMoving:
                 versions=(GOOD,),
                 wanted={"staging": 2},
                 owners={"staging": "kubectl-edit"},
-                promoted_by="ann@example.org",
+                promoters={"staging": "ann@example.org"},
             )
         )
 

@@ -1,6 +1,5 @@
 """Turns resources into what MLflow shows. Pure."""
 
-from datetime import datetime
 from typing import Any
 
 from mlflow.entities.model_registry import (
@@ -20,7 +19,8 @@ from trainyard_tracking.registry.annotations import (
     source_of,
 )
 from trainyard_tracking.registry.resources import model_title
-from trainyard_tracking.registry.stages import classic_stage, held_aliases
+from trainyard_tracking.registry.stages import classic_stage, held_aliases, moved_at
+from trainyard_tracking.registry.times import created_at, renamed_at, updated_at
 
 _FAILED = "FAILED_REGISTRATION"
 _PENDING = "PENDING_REGISTRATION"
@@ -33,9 +33,10 @@ def registered_model(model: Object, versions: list[Object]) -> Any:
     numbers = {int(one["spec"]["version"]) for one in versions}
     return RegisteredModel(
         model_title(model),
-        _milliseconds(model["metadata"].get("creationTimestamp")),
-        _milliseconds(model["metadata"].get("lastUpdated")),
-        model["spec"].get("description"),
+        created_at(model),
+        # As in MLflow, a model is updated by making a version of it.
+        max([updated_at(model), *map(created_at, versions)]),
+        model["spec"].get("description", ""),
         latest_versions(model, versions),
         [RegisteredModelTag(k, v) for k, v in (model["spec"].get("tags") or {}).items()],
         [
@@ -52,10 +53,11 @@ def model_version(version: Object, model: Object) -> Any:
     status, message = _status(version)
     return ModelVersion(
         name=model_title(model),
-        version=str(number),
-        creation_timestamp=_milliseconds(version["metadata"].get("creationTimestamp")),
-        last_updated_timestamp=_milliseconds(version["metadata"].get("lastUpdated")),
-        description=version["spec"].get("description"),
+        # A number, as in MLflow's own store: text sorts 10 before 9.
+        version=number,
+        creation_timestamp=created_at(version),
+        last_updated_timestamp=max(updated_at(version), moved_at(model, number), renamed_at(model)),
+        description=version["spec"].get("description", ""),
         current_stage=classic_stage(model, number),
         source=source_of(version),
         run_id=run_id_of(version),
@@ -84,7 +86,3 @@ def _status(version: Object) -> tuple[str, str | None]:
     if status.get("phase") == "Rejected":
         return _FAILED, message
     return _READY, None
-
-
-def _milliseconds(time: str | None) -> int:
-    return int(datetime.fromisoformat(time).timestamp() * 1000) if time else 0

@@ -1,4 +1,4 @@
-"""Moves aliases: one patch that tests what was there, then a short look at what the gates say."""
+"""Moves aliases: one merge patch on what was there, then a short look at what the gates say."""
 
 import threading
 import time
@@ -11,14 +11,14 @@ from trainyard_tracking.kube import KubeDown, KubeError, Object, resource_path
 from trainyard_tracking.registry import failures
 from trainyard_tracking.registry.caller import hand_for
 from trainyard_tracking.registry.resources import Resources, slim
-from trainyard_tracking.registry.stages import find_stage
-from trainyard_tracking.registry.writes import Writes, escape
+from trainyard_tracking.registry.stages import Change, find_stage, needs_approval
+from trainyard_tracking.registry.writes import Writes
 
 VERDICT_SECONDS = 3.0
 _LOOK_EVERY = 0.1
-_TEST_FAILED = (409, 422)
-_TRIES = 4
+_TRIES = 100
 _MOST_WAITING = 6
+_CONFLICT = 409
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,35 +39,59 @@ class Pointers:
             MlflowException: somebody else moved it at the same time; a gate refused it; or the
                 API server did.
         """
-        mover = hand_for(model["metadata"]["namespace"]).name
-        changed = self._patched(model, alias, lambda now: _moving(now, alias, version, mover))
-        if changed is not None and find_stage(changed, alias) is not None:
-            self._ask_verdict(changed, alias, version)
+        self.change(model, lambda now: Change({alias: version}))
 
-    def drop(self, model: Object, alias: str) -> None:
-        """Remove an alias; one that is not there is no error."""
-        self._patched(model, alias, lambda now: _dropping(now, alias))
+    def drop(self, model: Object, *aliases: str) -> None:
+        """Remove aliases; one that is not there is no error."""
+        self.change(model, lambda now: Change(dict.fromkeys(aliases)))
 
-    def _patched(
-        self, model: Object, alias: str, operations: Callable[[Object], list[Object]]
-    ) -> Object | None:
-        """Patch what is there now; again if something else than the alias was changed meanwhile."""
-        seen = self._live(model)
+    def change(self, model: Object, decide: Callable[[Object], Change]) -> None:
+        """Change aliases and notes of a Model in one write, as its present state asks for.
+
+        Raises:
+            MlflowException: as `move` does.
+        """
+        wanted = decide(seen := self._live(model))
         for _ in range(_TRIES):
-            wanted = operations(seen)
-            if not wanted:
-                return None
+            body = self._patch(seen, wanted)
+            if not body:
+                return
             try:
-                return self.writes.patch(self.resources.models, seen, wanted)
+                changed = self.writes.merge(self.resources.models, seen, body)
             except KubeError as exc:
-                if exc.status not in _TEST_FAILED:
+                if exc.status != _CONFLICT:
                     raise failures.from_kube(exc) from exc
-                refusal = exc
+            else:
+                self._ask_verdicts(changed, wanted)
+                return
+            # Something was written meanwhile: mostly it has nothing to do with these aliases.
+            self.writes.pause()
             now = self._live(model)
-            if _wanted(now, alias) != _wanted(seen, alias):
-                raise failures.moved_meanwhile(alias, _wanted(now, alias)) from refusal
-            seen = now
-        raise failures.from_kube(refusal) from refusal
+            for alias, version in wanted.aliases.items():
+                if _wanted(now, alias) not in {_wanted(seen, alias), version}:
+                    raise failures.moved_meanwhile(alias, _wanted(now, alias))
+            wanted = decide(seen := now)
+        raise failures.not_yet(f"Others keep writing the model {model['metadata']['name']}")
+
+    def _patch(self, model: Object, change: Change) -> Object:
+        """Say a change as a merge patch, bound to what was seen if it takes something away."""
+        aliases = {
+            alias: version
+            for alias, version in change.aliases.items()
+            if version is not None or _wanted(model, alias) is not None
+        }
+        if not aliases and not change.notes:
+            return {}
+        mover = hand_for(model["metadata"]["namespace"]).name
+        names = [alias for alias in aliases if needs_approval(find_stage(model, alias))]
+        promoters = {"promoters": dict.fromkeys(names, mover)} if names else {}
+        body: Object = {"spec": {"aliases": aliases, **promoters}} if aliases else {}
+        metadata: Object = {"annotations": dict(change.notes)} if change.notes else {}
+        # What is not there yet is the last one's, as in MLflow: to bind that to the resource's
+        # version as well, each of many first aliases would have to wait for all the others.
+        if any(_wanted(model, alias) is not None for alias in aliases):
+            metadata["resourceVersion"] = model["metadata"]["resourceVersion"]
+        return {**body, **({"metadata": metadata} if metadata else {})}
 
     def _live(self, model: Object) -> Object:
         metadata = model["metadata"]
@@ -78,6 +102,11 @@ class Pointers:
             raise failures.from_kube(exc) from exc
         self.resources.models.put(found)
         return slim(found)
+
+    def _ask_verdicts(self, model: Object, change: Change) -> None:
+        for alias, version in change.aliases.items():
+            if version is not None and find_stage(model, alias) is not None:
+                self._ask_verdict(model, alias, version)
 
     def _ask_verdict(self, model: Object, alias: str, version: int) -> None:
         """Wait for the verdict, unless as many wait already as there are threads to spare."""
@@ -100,33 +129,6 @@ class Pointers:
             if held:
                 return
             self.sleep(_LOOK_EVERY)
-
-
-def _moving(model: Object, alias: str, version: int, mover: str) -> list[Object]:
-    aliases = model["spec"].get("aliases")
-    path = f"/spec/aliases/{escape(alias)}"
-    operations: list[Object] = []
-    if aliases is not None and alias in aliases:
-        operations.append({"op": "test", "path": path, "value": aliases[alias]})
-    else:
-        # There is no old value to test, so nothing else may have changed either.
-        at = model["metadata"]["resourceVersion"]
-        operations.append({"op": "test", "path": "/metadata/resourceVersion", "value": at})
-    if aliases is None:
-        operations.append({"op": "add", "path": "/spec/aliases", "value": {}})
-    operations.append({"op": "add", "path": path, "value": version})
-    stage = find_stage(model, alias)
-    if stage is not None and stage.get("promotion", "approval") == "approval":
-        operations.append({"op": "add", "path": "/spec/promotedBy", "value": mover})
-    return operations
-
-
-def _dropping(model: Object, alias: str) -> list[Object]:
-    old = _wanted(model, alias)
-    if old is None:
-        return []
-    path = f"/spec/aliases/{escape(alias)}"
-    return [{"op": "test", "path": path, "value": old}, {"op": "remove", "path": path}]
 
 
 def _wanted(model: Object, alias: str) -> int | None:
