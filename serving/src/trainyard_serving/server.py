@@ -135,7 +135,7 @@ class Server:
             return folder
 
     def _loaded(self, folder: Path) -> Loaded:
-        model, signature, platform = runtimes.load(folder)
+        model, signature, platform = runtimes.load(folder, allowed=self._settings.allowed_formats)
         joins = self._settings.batching and signature.joinable
         dataplane = Dataplane(model, self.metrics, row_wise=joins)
         example = runtimes.example_request(folder)

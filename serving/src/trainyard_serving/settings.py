@@ -9,6 +9,7 @@ from trainyard_api import serving as names
 
 TERMINATION_LOG_ENV = "TRAINYARD_TERMINATION_LOG"
 MAX_BODY_BYTES_ENV = "TRAINYARD_MAX_BODY_BYTES"
+ALLOWED_FORMATS_ENV = "TRAINYARD_ALLOWED_FORMATS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Settings:
     drain_seconds: float = names.DRAIN_SECONDS
     termination_log: Path = Path("/dev/termination-log")
     max_body_bytes: int = 32 * 1024 * 1024
+    allowed_formats: tuple[str, ...] = ()
+    """Formats of which a model may be (`trainyard_api.flavors`); none means any."""
     batching: bool = True
     """Whether rows of several requests may be one call of the model."""
 
@@ -55,6 +58,7 @@ def settings_from(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         drain_seconds=given.drain_seconds,
         termination_log=Path(environment.get(TERMINATION_LOG_ENV, "/dev/termination-log")),
         max_body_bytes=given.max_body_bytes,
+        allowed_formats=tuple(filter(None, map(str.strip, given.allowed_formats.split(",")))),
         batching=given.batching,
     )
 
@@ -75,6 +79,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser.add_argument("--drain-seconds", type=float, default=drain)
     limit = get(MAX_BODY_BYTES_ENV, str(32 * 1024 * 1024))
     parser.add_argument("--max-body-bytes", type=int, default=limit)
+    parser.add_argument("--allowed-formats", default=get(ALLOWED_FORMATS_ENV, ""))
     batching = get(names.BATCHING_ENV, "true")
     parser.add_argument("--batching", type=_flag, metavar="true|false", default=batching)
     return parser
