@@ -138,7 +138,9 @@ class Server:
 
     def _loaded(self, folder: Path) -> Loaded:
         try:
-            model, signature, platform = runtimes.load(folder)
+            model, signature, platform = runtimes.load(
+                folder, allowed=self._settings.allowed_formats
+            )
         except Exception:
             raise
         except BaseException as exc:  # a model that exits must not take the reason along

@@ -15,6 +15,7 @@ MAX_HELD_BYTES_ENV = "TRAINYARD_MAX_HELD_BYTES"
 _HELD_BYTES = 256 * 1024 * 1024
 _SIZES = (1, 1 << 40)
 _LONGEST_SECONDS = 86_400.0
+ALLOWED_FORMATS_ENV = "TRAINYARD_ALLOWED_FORMATS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Settings:
     max_held_bytes: int = 0
     max_connections: int = 4096
     deadline_seconds: float = 30.0
+    allowed_formats: tuple[str, ...] = ()
+    """Formats of which a model may be (`trainyard_api.flavors`); none means any."""
     batching: bool = True
     """Whether rows of several requests may be one call of the model."""
 
@@ -74,6 +77,7 @@ def settings_from(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         max_held_bytes=given.max_held_bytes,
         max_connections=given.max_connections,
         deadline_seconds=given.deadline_seconds,
+        allowed_formats=tuple(filter(None, map(str.strip, given.allowed_formats.split(",")))),
         batching=given.batching,
     )
 
@@ -101,6 +105,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--max-held-bytes", MAX_HELD_BYTES_ENV, "0", _whole(0, _SIZES[1]))
     add("--max-connections", MAX_CONNECTIONS_ENV, "4096", _whole(1, 1 << 20))
     add("--batching", names.BATCHING_ENV, "true", _flag)
+    parser.add_argument("--allowed-formats", default=get(ALLOWED_FORMATS_ENV, ""))
     return parser
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trainyard_api.contract import RELEASE
 from trainyard_serving.protocols import mlflow
-from trainyard_serving.signature import Signature
+from trainyard_serving.signature import Signature, signature_of
 from trainyard_serving.web.routes import INLINE_BYTES, MAX_BEING_READ
 
 INFER = "/v2/models/digits/infer"
@@ -235,6 +235,23 @@ SIGNATURES = [
     tensors(x=(-1, 2), y=(-1,)),
     tensors(_=(2, 2)),
     Signature(),
+    columns("b", "o", a="double", b="long", o="boolean"),
+    Signature(columns(a="double").columns, hinted=True),
+    *(
+        signature_of({"signature": {"inputs": json.dumps(entries)}})
+        for entries in (
+            [{"type": "double"}, {"type": "string"}],
+            [{"type": "double", "name": 1}, {"type": "any", "name": 0}],
+            [
+                {"type": "array", "items": {"type": "long"}, "name": "a"},
+                {"type": "map", "name": "b"},
+            ],
+            [{"type": "array", "items": {"type": "array", "items": {"type": "long"}}}],
+            [{"type": "object", "properties": {}}],
+            [{"type": "tensor", "tensor-spec": {"dtype": "str", "shape": [-1]}}],
+            [{"type": "tensor", "tensor-spec": {"dtype": "datetime64[s]", "shape": [-1, 2]}}],
+        )
+    ),
 ]
 LEAVES = st.one_of(
     st.none(),

@@ -153,3 +153,27 @@ def test_a_damaged_file_is_a_load_error(saved, tmp_path):
 def test_a_folder_without_mlmodel_is_a_load_error(tmp_path):
     with pytest.raises(LoadError, match="no MLmodel"):
         runtimes.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("flavors", "refused"),
+    [
+        ({"sklearn": {}, "python_function": {"loader_module": "mlflow.pyfunc.model"}}, "pyfunc"),
+        ({"sklearn": {}, "python_function": {"loader_module": "loading"}}, "pyfunc"),
+        ({"sklearn": {}, "python_function": {"code": "code"}}, "pyfunc"),
+        ({"onnx": {}, "python_function": {"loader_module": "mlflow.onnx"}}, "onnx"),
+        ({"python_function": {"loader_module": "mlflow.sklearn"}}, "pyfunc"),
+    ],
+)
+def test_a_format_that_is_not_allowed_is_refused_before_anything_is_loaded(
+    saved, tmp_path, flavors, refused
+):
+    folder = broken(saved, tmp_path, flavors=flavors)
+    (folder / "model.pkl").unlink(missing_ok=True)
+
+    with pytest.raises(LoadError, match=f"of the format {refused}, .* nothing of it"):
+        runtimes.load(folder, allowed=["sklearn"])
+
+
+def test_an_allowed_format_is_loaded(saved):
+    assert runtimes.load(saved, allowed=["sklearn"])[2] == "sklearn"

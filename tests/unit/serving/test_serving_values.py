@@ -442,3 +442,56 @@ def test_text_with_a_missing_value_does_not_change_with_its_neighbours():
 
     assert one["s"].dtype == several["s"].dtype
     assert one["s"].tolist() == several["s"].tolist()[:1] or np.isnan(one["s"][0])
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        [("x", [2, 2], "FP64", [1, 2, 3, 4])],
+        [("x", [2], "FP64", [1, 3]), ("y", [2, 1], "INT64", [2, 4])],
+        [("0", [2], "FP64", [1, 3]), ("1", [2], "FP64", [2, 4])],
+    ],
+    ids=["a matrix", "by position", "by number"],
+)
+def test_columns_without_names_go_by_position_over_v2(inputs):
+    text = '[{"type": "double"}, {"type": "long"}]'
+    signature = runtimes.signature_of({"signature": {"inputs": text}})
+    keys = ("name", "shape", "datatype", "data")
+    body = {"inputs": [dict(zip(keys, each, strict=True)) for each in inputs]}
+
+    batch = v2.read(json.dumps(body).encode(), signature).batch
+
+    assert {n: a.tolist() for n, a in batch.arrays.items()} == {0: [1.0, 3.0], 1: [2, 4]}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "items"),
+    [
+        ([("x", [2], "FP64", [1, 2])], [1.0, 2.0]),
+        ([("x", [2, 2], "INT64", [1, 2, 3, 4])], [[1, 2], [3, 4]]),
+        (
+            [("x", [2], "FP64", [1, 2]), ("s", [2], "BYTES", ["a", "b"])],
+            [{"x": 1.0, "s": "a"}, {"x": 2.0, "s": "b"}],
+        ),
+    ],
+)
+def test_type_hints_get_values_or_objects_over_v2(inputs, items):
+    keys = ("name", "shape", "datatype", "data")
+    body = {"inputs": [dict(zip(keys, each, strict=True)) for each in inputs]}
+
+    batch = v2.read(json.dumps(body).encode(), Signature(hinted=True)).batch
+
+    assert (list(batch.arrays[""]), batch.rows) == (items, 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"dataframe_split":{"columns":["x"],"data":[[1]]}}', "type hint"),
+        ('{"inputs":{"x":1}}', "type hint"),
+        ('{"inputs":[]}', "no rows"),
+    ],
+)
+def test_what_type_hints_can_not_take_is_refused_in_words(body, words):
+    with pytest.raises(BadInput, match=words):
+        protocol.read(body.encode(), "", Signature(hinted=True))

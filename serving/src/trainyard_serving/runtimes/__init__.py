@@ -2,11 +2,12 @@
 
 import importlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 import yaml
-from trainyard_api.flavors import loader
+from trainyard_api.flavors import loader, refused
 
 from trainyard_serving.dataplane import Model
 from trainyard_serving.errors import LoadError
@@ -56,13 +57,22 @@ def chosen(mlmodel: dict[str, Any]) -> str:
     )
 
 
-def load(folder: Path) -> tuple[Model, Signature, str]:
+def load(folder: Path, *, allowed: Collection[str] = ()) -> tuple[Model, Signature, str]:
     """Load the model in a folder; return it, its signature and the runtime's name.
 
+    Args:
+        allowed: Formats of which a model may be, as `Model.spec.allowedFormats`; none is any.
+
     Raises:
-        LoadError: It can't be loaded; says why in one line.
+        LoadError: It can't be loaded, or is of another format; says why in one line.
     """
     mlmodel = read_mlmodel(folder)
+    other = refused(mlmodel, allowed)
+    if other:
+        raise LoadError(
+            f"The model is of the format {', '.join(other)}, this server may load"
+            f" {', '.join(sorted(allowed))} only: nothing of it was loaded"
+        )
     signature, name = signature_of(mlmodel), chosen(mlmodel)
     try:
         runtime = cast("Runtime", importlib.import_module(f"{__name__}.{name}"))
