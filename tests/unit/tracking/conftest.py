@@ -1,6 +1,7 @@
 """One composed service for all tests of the tracking service: MLflow keeps its stores in globals.
 
 The real MLflow server on SQLite in a temporary folder; the cluster and the object store are fakes.
+TRAINYARD_TEST_DATABASE, a URL of a PostgreSQL that lets us make databases, has it run on that.
 """
 
 import socket
@@ -16,6 +17,7 @@ import httpx
 import pytest
 import uvicorn
 from builders.tracking import KEY, OPERATOR, FakeKube, FileObjects, bearer, run_token
+from builders.tracking_database import fresh_database
 from builders.tracking_registry import Registry
 from trainyard_tracking.mlflow_env import behaviour
 from trainyard_tracking.settings import KEEP_ALIVE
@@ -51,7 +53,11 @@ class World:
 @pytest.fixture(scope="session")
 def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     root: Path = tmp_path_factory.mktemp("tracking")
-    database = f"sqlite:///{root}/mlflow.db"
+    with fresh_database(root) as database:
+        yield from _composed(root, database)
+
+
+def _composed(root: Path, database: str) -> Iterator[World]:
     environment = {
         "_MLFLOW_SERVER_FILE_STORE": database,
         "_MLFLOW_SERVER_REGISTRY_STORE": "trainyard://",
@@ -70,6 +76,8 @@ def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         kube, objects = FakeKube(), FileObjects(root / "bucket")
         outside = Outside(kube, objects, KEY.public_key(), database, root / "spool", "yard")
         service = compose(outside)
+    for watcher in service.watchers:
+        watcher.list_once()
     with _served(service.app) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield World(service, kube, objects, client, url, environment)
 

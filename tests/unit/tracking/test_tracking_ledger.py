@@ -2,6 +2,7 @@
 
 import pytest
 import sqlalchemy as sa
+from builders.tracking_database import fresh_database
 from trainyard_tracking.errors import Unauthenticated
 from trainyard_tracking.ledger import Entry, Ledger
 from trainyard_tracking.tokens import RunClaim
@@ -22,9 +23,10 @@ class Clock:
 
 @pytest.fixture
 def engine(tmp_path):
-    engine = sa.create_engine(f"sqlite:///{tmp_path}/ledger.db")
-    yield engine
-    engine.dispose()
+    with fresh_database(tmp_path) as url:
+        engine = sa.create_engine(url)
+        yield engine
+        engine.dispose()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 from builders.tracking import FakeKube, certificate
 from trainyard_tracking.auth.call import read_body
-from trainyard_tracking.errors import BadSettings, Refused
+from trainyard_tracking.errors import BadSettings, Busy, Refused
 from trainyard_tracking.headline import headline
 from trainyard_tracking.kube import KubeDown, KubeError
 from trainyard_tracking.settings import read_settings
@@ -96,17 +96,37 @@ def test_a_body_is_refused_that(raw):
         read_body(raw)
 
 
-def test_an_older_event_does_not_undo_what_was_written():
+def filled(*things) -> Cache:
     cache = Cache("models")
-    cache.put(thing("digits", 7, spec="new"))
+    cache.replace([], 0)
+    for one in things:
+        cache.put(one)
+    return cache
+
+
+@pytest.mark.parametrize(
+    "read", [lambda cache: cache.get("team", "digits"), lambda cache: cache.within("team")]
+)
+def test_a_cache_that_was_never_filled_says_so_instead_of_that_nothing_is_there(read):
+    cache = Cache("models")
+    cache.put(thing("fresh", 9))
+
+    with pytest.raises(Busy, match="models of the cluster are not read yet") as told:
+        read(cache)
+    assert told.value.headers == {"Retry-After": "5"}
+    cache.replace([], 5)
+    assert cache.within("team") == [thing("fresh", 9)]
+
+
+def test_an_older_event_does_not_undo_what_was_written():
+    cache = filled(thing("digits", 7, spec="new"))
     cache.put(thing("digits", 5, spec="old"))
 
     assert cache.get("team", "digits")["spec"] == "new"
 
 
 def test_a_late_event_does_not_bring_back_what_was_deleted():
-    cache = Cache("models")
-    cache.put(thing("digits", 7))
+    cache = filled(thing("digits", 7))
     cache.remove(thing("digits", 8))
     cache.put(thing("digits", 6))
 
@@ -114,9 +134,7 @@ def test_a_late_event_does_not_bring_back_what_was_deleted():
 
 
 def test_a_list_drops_what_is_gone_and_keeps_what_was_written_since():
-    cache = Cache("models")
-    cache.put(thing("gone", 3))
-    cache.put(thing("fresh", 9))
+    cache = filled(thing("gone", 3), thing("fresh", 9))
     cache.replace([thing("there", 4)], 5)
 
     assert sorted(one["metadata"]["name"] for one in cache.within("team")) == ["fresh", "there"]

@@ -7,7 +7,7 @@ import pytest
 from builders.tracking import OPERATOR, SCIENTIST, STRANGER, VIEWER, bearer
 from trainyard_tracking.auth.rules import Access
 
-OPEN = {"/health", "/api/trainyard/v1/health", "/metrics"}
+OPEN = {"/health", "/api/trainyard/v1/health", "/api/trainyard/v1/ready", "/metrics"}
 
 
 def routes(world) -> Iterator[tuple[str, str]]:

@@ -46,6 +46,7 @@ from trainyard_tracking.metrics import Measured
 from trainyard_tracking.mlflow_env import REGISTRY_URI, WORKSPACES_URI
 from trainyard_tracking.objects import Objects
 from trainyard_tracking.queued import Queued
+from trainyard_tracking.readiness import Readiness
 from trainyard_tracking.registry.resources import Resources
 from trainyard_tracking.registry.store import TrainyardStore
 from trainyard_tracking.reviews import Reviews
@@ -93,6 +94,7 @@ def compose(outside: Outside) -> Service:
     resources = Resources(outside.kube)
     sources = Sources(resources, outside.objects)
     namespaces = Cache("namespaces")
+    caches = (resources.models, resources.versions, namespaces)
     reviews = Reviews(outside.kube)
     _register(
         TrainyardStore(resources, sources), Namespaces(namespaces, reviews, own=outside.namespace)
@@ -106,13 +108,13 @@ def compose(outside: Outside) -> Service:
         logs=Logs(outside.spool, outside.objects),
         sources=sources,
         spool=outside.spool,
+        readiness=Readiness(caches, ledger.engine),
     )
     table = Table((*PRIVATE_ROWS, *MLFLOW_ROWS))
     gate = Gate(table, outside.key, ledger, reviews, Ownership(resources))
     lanes = Lanes()
     mlflow = _mlflow(lanes)
     app = Measured(Door(_Inside(private_app(services), mlflow), gate, lanes))
-    caches = (resources.models, resources.versions, namespaces)
     watchers = tuple(Watcher(outside.kube, cache) for cache in caches)
     leftovers = Leftovers(services.logs, ledger)
     return Service(app, mlflow, table, resources, watchers, leftovers, lanes)
@@ -123,8 +125,14 @@ def _mlflow(lanes: Lanes) -> FastAPI:
     app: FastAPI = create_fastapi_app(flask_app)
     (flask,) = (route for route in app.routes if isinstance(route, Mount) and not route.path)
     flask.app = Queued(flask.app, lanes)
+    flask_app.register_error_handler(Refused, _refused_in_flask)
     app.add_exception_handler(Refused, refused)
     return app
+
+
+def _refused_in_flask(refusal: Refused) -> tuple[dict[str, str], int, dict[str, str]]:
+    content = {"error_code": refusal.code, "message": str(refusal)}
+    return content, refusal.status, refusal.headers
 
 
 @dataclass(slots=True)

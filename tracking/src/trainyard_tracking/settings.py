@@ -10,6 +10,7 @@ from pathlib import Path
 
 from trainyard_tracking.errors import BadSettings
 
+_POSTGRESQL = "postgresql+psycopg"
 KEEP_ALIVE = 75
 """Seconds that an idle connection stays open: longer than clients keep theirs (5 to 15 s), or a
 request that is on its way when the service closes it is lost."""
@@ -50,13 +51,31 @@ def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
         BadSettings: a required variable is missing or a value can't be read; names it.
     """
     return Settings(
-        database_url=env.get("TRAINYARD_DATABASE_URL", "sqlite:////data/mlflow.db"),
+        database_url=database_url(env.get("TRAINYARD_DATABASE_URL", "sqlite:////data/mlflow.db")),
         object_store=_object_store(env),
         verify_cert_file=Path(_required(env, "TRAINYARD_VERIFY_CERT_FILE")),
         spool_dir=Path(env.get("TRAINYARD_SPOOL_DIR", "/data/spool")),
         port=_port(env.get("TRAINYARD_PORT", "5000")),
         log_level=env.get("TRAINYARD_LOG_LEVEL", "info").lower(),
     )
+
+
+def database_url(value: str) -> str:
+    """Name the driver that is here; a URL of PostgreSQL is most often written without one.
+
+    Raises:
+        BadSettings: a database that this service does not run on, or none at all.
+    """
+    scheme, marked, rest = value.strip().partition("://")
+    if not marked or scheme not in {"sqlite", "postgres", "postgresql", _POSTGRESQL}:
+        # Never the value: it may hold a password.
+        raise BadSettings(
+            f"TRAINYARD_DATABASE_URL begins with {scheme!r} where postgresql://USER:PASSWORD@HOST/"
+            "DATABASE or sqlite:///FILE is expected"
+            if marked
+            else "TRAINYARD_DATABASE_URL is no URL: use postgresql://USER:PASSWORD@HOST/DATABASE"
+        )
+    return f"{scheme if scheme == 'sqlite' else _POSTGRESQL}://{rest}"
 
 
 def _object_store(env: Mapping[str, str]) -> ObjectStoreSettings:

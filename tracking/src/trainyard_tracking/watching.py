@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from trainyard_tracking.errors import Busy
 from trainyard_tracking.kube import Kube, KubeDown, Object, resource_path
 
 _log = logging.getLogger(__name__)
@@ -19,6 +20,7 @@ _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 15.0
 # A watch that lasted this long, or told something, was one; the next begins at once.
 _LASTED = 5.0
+_ASK_AGAIN = 5
 
 
 def revision(resource: Object) -> int:
@@ -34,7 +36,11 @@ def _key(resource: Object) -> Key:
 
 @dataclass(slots=True)
 class Cache:
-    """All objects of one kind, safe to read from any thread."""
+    """All objects of one kind, safe to read from any thread.
+
+    Until it has been filled once, nobody can tell what is not there from what is not read yet:
+    readers get `Busy` then, whatever they ask.
+    """
 
     plural: str
     simplify: Callable[[Object], Object] = lambda resource: resource
@@ -44,10 +50,12 @@ class Cache:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, namespace: str, name: str) -> Object | None:
+        self._must_be_filled()
         with self._lock:
             return self._objects.get((namespace, name))
 
     def within(self, namespace: str | None = None) -> list[Object]:
+        self._must_be_filled()
         with self._lock:
             return [
                 found
@@ -84,6 +92,12 @@ class Cache:
                     fresh[key] = known
             self._objects = fresh
             self._gone = {key: gone for key, gone in self._gone.items() if gone > at}
+        self.synced.set()
+
+    def _must_be_filled(self) -> None:
+        if not self.synced.is_set():
+            message = f"The {self.plural} of the cluster are not read yet: try again"
+            raise Busy(f"{message} in {_ASK_AGAIN} s", _ASK_AGAIN)
 
 
 @dataclass(slots=True)
@@ -108,7 +122,6 @@ class Watcher:
         for item in found["items"]:
             item.setdefault("metadata", {})
         self.cache.replace(found["items"], revision(found))
-        self.cache.synced.set()
         return str(found["metadata"]["resourceVersion"])
 
     def _run(self) -> None:

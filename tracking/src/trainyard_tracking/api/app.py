@@ -6,20 +6,23 @@ from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from trainyard_api.contract import HEALTH_ROUTE, TRACKING_API
+from trainyard_api.contract import HEALTH_ROUTE, READY_ROUTE, TRACKING_API
 
 from trainyard_tracking.api import blobs, logs, models, runs, versions
 from trainyard_tracking.content import Content
-from trainyard_tracking.errors import Refused
+from trainyard_tracking.errors import Busy, Refused
 from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.logs import Logs
 from trainyard_tracking.objects import Objects
+from trainyard_tracking.readiness import Readiness
 from trainyard_tracking.sources import Sources
 
 _log = logging.getLogger(__name__)
+_LOOK_AGAIN = 5
 _IN = f"{TRACKING_API}/namespaces/{{namespace}}"
 
 
@@ -33,6 +36,7 @@ class Services:
     logs: Logs
     sources: Sources
     spool: Path
+    readiness: Readiness
 
 
 def private_app(services: Services) -> Starlette:
@@ -49,6 +53,7 @@ def _routes() -> list[Route]:
     blob = f"{_IN}/blobs/sha256:{{digest}}"
     return [
         Route(HEALTH_ROUTE, _health, methods=["GET"]),
+        Route(READY_ROUTE, _ready, methods=["GET"]),
         Route("/metrics", _metrics, methods=["GET"]),
         Route(f"{_IN}/runs", runs.active, methods=["GET"]),
         Route(run, runs.put, methods=["PUT"]),
@@ -67,6 +72,15 @@ def _routes() -> list[Route]:
 
 async def _health(request: Request) -> Response:
     return JSONResponse({"status": "ok"})
+
+
+async def _ready(request: Request) -> Response:
+    readiness: Readiness = request.app.state.services.readiness
+    # No place of a lane: a service that is busy is ready all the same.
+    obstacle = await run_in_threadpool(readiness.obstacle)
+    if obstacle:
+        raise Busy(obstacle, _LOOK_AGAIN)
+    return JSONResponse({"status": "ready"})
 
 
 async def _metrics(request: Request) -> Response:
