@@ -48,7 +48,7 @@ def private_app(services: Services) -> Starlette:
 
 def _routes() -> list[Route]:
     run, version = f"{_IN}/runs/{{run_id}}", f"{_IN}/modelversions/{{name}}"
-    log = f"{run}/logs/{{attempt:int}}"
+    log = f"{run}/logs/{{attempt}}"
     model = f"{_IN}/models/sha256:{{digest}}"
     blob = f"{_IN}/blobs/sha256:{{digest}}"
     return [
@@ -60,7 +60,7 @@ def _routes() -> list[Route]:
         Route(f"{run}/finish", runs.finish, methods=["POST"]),
         Route(f"{run}/summary", runs.summary, methods=["GET"]),
         Route(log, logs.Log),
-        Route(f"{log}/{{index:int}}", logs.Log),
+        Route(f"{log}/{{index}}", logs.Log),
         Route(f"{_IN}/audit", runs.audit, methods=["POST"]),
         Route(blob, blobs.Blob),
         Route(f"{model}/files/{{path:path}}", models.file, methods=["GET"]),
