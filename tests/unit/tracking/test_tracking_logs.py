@@ -33,7 +33,7 @@ def test_bytes_are_on_the_disk_before_they_are_noted_and_the_note_before_it_coun
     done: list[str] = []
 
     def synced(file: int) -> None:
-        done.append(Path(os.readlink(f"/proc/self/fd/{file}")).name)
+        done.append(Path(f"/proc/self/fd/{file}").readlink().name)
 
     replace = Path.replace
     monkeypatch.setattr(os, "fdatasync", synced)
@@ -89,7 +89,7 @@ def test_a_log_may_be_begun_while_the_folder_is_tidied_away(
     logs: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = _first_call(monkeypatch, module.os, "open")
-    before.append(lambda: place(logs, "log").parent.rmdir())
+    before.append(place(logs, "log").parent.rmdir)
 
     assert logs.append(REF, offset=0, place="", data=b"one\n").offset == 4
 
