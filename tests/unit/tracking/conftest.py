@@ -64,6 +64,7 @@ def _composed(root: Path, database: str) -> Iterator[World]:
         "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
         "_MLFLOW_SERVER_ARTIFACT_DESTINATION": f"file://{root}/bucket/mlflow",
         "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "https://mlflow.example.org",
         **behaviour(),
     }
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():

@@ -6,6 +6,7 @@ from trainyard_tracking.auth.call import read_body
 from trainyard_tracking.errors import BadSettings, Busy, Refused
 from trainyard_tracking.headline import headline
 from trainyard_tracking.kube import KubeDown, KubeError
+from trainyard_tracking.mlflow_env import mlflow_environment
 from trainyard_tracking.settings import read_settings
 from trainyard_tracking.tokens import read_public_key
 from trainyard_tracking.watching import Cache, Watcher
@@ -45,6 +46,40 @@ def test_a_missing_setting_is_named(name):
 def test_a_bad_setting_is_named(name, value):
     with pytest.raises(BadSettings, match=name):
         read_settings({**ENV, "TRAINYARD_OBJECT_STORE_ENDPOINT": "minio:9000", name: value})
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_a_postgresql_gets_the_driver_that_is_here(scheme):
+    rest = "ty:p%40ss@db.example.org:5433/mlflow?sslmode=require"
+    settings = read_settings({**ENV, "TRAINYARD_DATABASE_URL": f"{scheme}://{rest}\n"})
+
+    assert settings.database_url == f"postgresql+psycopg://{rest}"
+
+
+@pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "postgresql+psycopg2://u:secret@h/d"])
+def test_another_database_is_refused_without_its_password(url):
+    with pytest.raises(BadSettings, match="TRAINYARD_DATABASE_URL begins with") as refusal:
+        read_settings({**ENV, "TRAINYARD_DATABASE_URL": url})
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_database_that_is_no_url_is_refused_without_its_text():
+    with pytest.raises(BadSettings, match="is no URL") as refusal:
+        read_settings({**ENV, "TRAINYARD_DATABASE_URL": "host=h password=secret"})
+    assert "secret" not in str(refusal.value)
+
+
+def test_the_origins_of_the_ui_are_told_to_mlflow():
+    told = "https://mlflow.example.org,http://mlflow.example.org"
+    environment = mlflow_environment(read_settings({**ENV, "TRAINYARD_UI_ORIGINS": told}))
+
+    assert environment["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == told
+
+
+@pytest.mark.parametrize("bad", ["*", "mlflow.example.org", "https://*.example.org", "https://a/b"])
+def test_an_origin_is_refused_that_is_none_or_opens_more_than_one(bad):
+    with pytest.raises(BadSettings, match="TRAINYARD_UI_ORIGINS"):
+        read_settings({**ENV, "TRAINYARD_UI_ORIGINS": f"https://a.example.org,{bad}"})
 
 
 def test_the_scheme_of_the_endpoint_decides_about_tls():

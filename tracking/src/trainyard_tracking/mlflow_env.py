@@ -25,6 +25,8 @@ def mlflow_environment(settings: Settings) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": store.access_key,
         "AWS_SECRET_ACCESS_KEY": store.secret_key,
         "AWS_DEFAULT_REGION": store.region,
+        # Programs send no Origin; a browser sends that of the page, ours too.
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": settings.ui_origins,
         **behaviour(),
     }
 

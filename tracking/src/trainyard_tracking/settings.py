@@ -4,12 +4,14 @@ Nothing else reads `TRAINYARD_*`; MLflow's own variables are made from this in m
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainyard_tracking.errors import BadSettings
 
+_ORIGIN = re.compile(r"https?://[^\s/*?#,]+")
 _POSTGRESQL = "postgresql+psycopg"
 KEEP_ALIVE = 75
 """Seconds that an idle connection stays open: longer than clients keep theirs (5 to 15 s), or a
@@ -42,6 +44,8 @@ class Settings:
     spool_dir: Path
     port: int
     log_level: str
+    ui_origins: str = ""
+    """Where browsers get MLflow's UI from, as it says them: with commas between."""
 
 
 def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
@@ -57,6 +61,7 @@ def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
         spool_dir=Path(env.get("TRAINYARD_SPOOL_DIR", "/data/spool")),
         port=_port(env.get("TRAINYARD_PORT", "5000")),
         log_level=env.get("TRAINYARD_LOG_LEVEL", "info").lower(),
+        ui_origins=_origins(env.get("TRAINYARD_UI_ORIGINS", "")),
     )
 
 
@@ -95,6 +100,15 @@ def _required(env: Mapping[str, str], name: str) -> str:
     value = env.get(name, "")
     if not value:
         raise BadSettings(f"{name} is not set; set it in the Deployment of the tracking service")
+    return value
+
+
+def _origins(value: str) -> str:
+    for origin in filter(None, value.split(",")):
+        if not _ORIGIN.fullmatch(origin):
+            raise BadSettings(
+                f"TRAINYARD_UI_ORIGINS has {origin!r}; use https://HOST, with commas between"
+            )
     return value
 
 
