@@ -24,10 +24,13 @@ Object = dict[str, Any]
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 ELSE = Ed25519PrivateKey.from_private_bytes(b"e" * 32)
 
+UID = "7f1c-uid"
 OPERATOR = "operator-token"
 SCIENTIST = "scientist-token"
 VIEWER = "viewer-token"
 STRANGER = "stranger-token"
+_ROOT = "/apis/trainyard.dev/v1alpha1/namespaces"
+_LISTED = {"models", "modelversions", "modeldeployments", "namespaces"}
 _READS = ("get", "list")
 _WRITES = (*_READS, "create", "update", "patch", "delete")
 
@@ -47,7 +50,7 @@ class FakeKube:
         self._up()
         if path in self.objects:
             return copy.deepcopy(self.objects[path])
-        if path.rpartition("/")[2] in {"models", "modelversions", "namespaces"}:
+        if path.rpartition("/")[2] in _LISTED:
             items = [
                 o
                 for p, o in self.objects.items()
@@ -106,6 +109,12 @@ class FakeKube:
         resource["metadata"]["resourceVersion"] = str(self.revision)
         self.objects[path] = resource
         return copy.deepcopy(resource)
+
+    def has(self, plural: str, name: str, *, namespace: str = "team", **more: Any) -> Object:
+        """Have a resource with a UID be there, whose pods may have tokens."""
+        metadata = {"namespace": namespace, "name": name, "uid": UID}
+        path = f"{_ROOT}/{namespace}/{plural}/{name}"
+        return self.write(path, {"spec": {}, **more, "metadata": metadata})
 
     def _up(self) -> None:
         if self.down:

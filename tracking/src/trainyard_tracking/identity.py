@@ -29,6 +29,8 @@ class DeploymentIdentity:
     namespace: str
     name: str
     digests: frozenset[str]
+    uid: str = ""
+    """Empty in tokens of earlier releases."""
 
 
 @dataclass(frozen=True, slots=True)

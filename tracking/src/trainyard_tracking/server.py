@@ -26,8 +26,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
-from trainyard_api.contract import TRACKING_API
+from trainyard_api.contract import DEPLOYMENTS, TRACKING_API
 
+from trainyard_tracking import living
 from trainyard_tracking.api.app import Services, private_app, refused
 from trainyard_tracking.auth.gate import Gate
 from trainyard_tracking.auth.middleware import Door
@@ -94,7 +95,8 @@ def compose(outside: Outside) -> Service:
     resources = Resources(outside.kube)
     sources = Sources(resources, outside.objects)
     namespaces = Cache("namespaces")
-    caches = (resources.models, resources.versions, namespaces)
+    deployments = Cache(DEPLOYMENTS, living.slim)
+    caches = (resources.models, resources.versions, namespaces, deployments)
     reviews = Reviews(outside.kube)
     _register(
         TrainyardStore(resources, sources), Namespaces(namespaces, reviews, own=outside.namespace)
@@ -111,7 +113,8 @@ def compose(outside: Outside) -> Service:
         readiness=Readiness(caches, ledger.engine),
     )
     table = Table((*PRIVATE_ROWS, *MLFLOW_ROWS))
-    gate = Gate(table, outside.key, ledger, reviews, Ownership(resources))
+    alive = living.Living(outside.kube, resources.versions, deployments)
+    gate = Gate(table, outside.key, ledger, reviews, Ownership(resources), alive)
     lanes = Lanes()
     mlflow = _mlflow(lanes)
     app = Measured(Door(_Inside(private_app(services), mlflow), gate, lanes))

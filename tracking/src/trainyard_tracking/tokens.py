@@ -1,6 +1,6 @@
 """Verifies the tokens that the operator mints: Ed25519 JWTs of Runs, versions and deployments.
 
-Holds only the public key. Whether a Run is still active is not in the token: see ledger.py.
+Holds only the public key. Until when a token is good is not in it: see ledger.py and living.py.
 """
 
 from dataclasses import dataclass
@@ -88,5 +88,6 @@ def _claim(claims: dict[str, Any]) -> Claim:
     if subject.startswith(MODEL_VERSION_SUBJECT):
         return VersionIdentity(namespace, name, subject.rpartition(":")[2])
     if subject.startswith(DEPLOYMENT_SUBJECT):
-        return DeploymentIdentity(namespace, name, frozenset(map(str, claims["digests"])))
+        digests = frozenset(map(str, claims["digests"]))
+        return DeploymentIdentity(namespace, name, digests, str(claims.get("uid", "")))
     raise ValueError(f"subject {subject!r} is of no kind that is known here")
