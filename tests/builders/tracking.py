@@ -24,6 +24,7 @@ Object = dict[str, Any]
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 ELSE = Ed25519PrivateKey.from_private_bytes(b"e" * 32)
 
+API_SERVER = "https://kubernetes.default.svc"
 UID = "7f1c-uid"
 OPERATOR = "operator-token"
 SCIENTIST = "scientist-token"
@@ -121,11 +122,26 @@ class FakeKube:
             raise KubeDown("connection refused")
 
 
+def person_token(name: str, *audiences: str) -> str:
+    """Make a token of the cluster, as `kubectl create token --audience` does."""
+    claims = {"iss": "https://kubernetes", "aud": [*audiences], "sub": name}
+    return jwt.encode(claims, ELSE, algorithm="EdDSA")
+
+
 def _reviewed(body: Object) -> Object:
     if body["kind"] == "TokenReview":
-        token = body["spec"]["token"]
-        known = token in {OPERATOR, SCIENTIST, VIEWER, STRANGER}
-        return {"authenticated": known, "user": {"username": token.removesuffix("-token")}}
+        token, wanted = body["spec"]["token"], body["spec"].get("audiences") or [API_SERVER]
+        if token in {OPERATOR, SCIENTIST, VIEWER, STRANGER}:
+            name, said = token.removesuffix("-token"), [API_SERVER]
+        else:
+            try:
+                claims = jwt.decode(token, options={"verify_signature": False})
+                name, said = claims.get("sub", ""), claims.get("aud", [])
+            except jwt.InvalidTokenError:
+                name, said = "", []
+        audiences = [one for one in wanted if one in said]
+        user = {"username": name}
+        return {"authenticated": bool(audiences), "user": user, "audiences": audiences}
     attributes = body["spec"]["resourceAttributes"]
     verb, namespace = attributes["verb"], attributes["namespace"]
     rights = {

@@ -22,6 +22,15 @@ from builders.tracking_registry import Registry
 from trainyard_tracking.mlflow_env import behaviour
 from trainyard_tracking.settings import KEEP_ALIVE
 
+BEHAVIOUR = {**behaviour(), "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "https://mlflow.example.org"}
+
+# Now, before any test's module imports it by the way: MLflow reads them while it is imported.
+with pytest.MonkeyPatch.context() as _patch, warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    for _name, _value in BEHAVIOUR.items():
+        _patch.setenv(_name, _value)
+    import mlflow.server  # noqa: F401
+
 
 @dataclass
 class World:
@@ -64,8 +73,7 @@ def _composed(root: Path, database: str) -> Iterator[World]:
         "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
         "_MLFLOW_SERVER_ARTIFACT_DESTINATION": f"file://{root}/bucket/mlflow",
         "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
-        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "https://mlflow.example.org",
-        **behaviour(),
+        **BEHAVIOUR,
     }
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         # What MLflow warns of while it is imported is not ours to mend.

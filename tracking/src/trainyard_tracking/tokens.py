@@ -54,11 +54,21 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
 
 def is_ours(token: str) -> bool:
     """Tell our tokens from those of the API server, without believing either."""
+    return bool(_unverified(token).get("iss") == CLAIM_ISSUER)
+
+
+def audiences(token: str) -> tuple[str, ...]:
+    """Say whom a token is for, by its own words; nothing if it does not say so."""
+    said = _unverified(token).get("aud")
+    return (said,) if isinstance(said, str) else tuple(map(str, said or ()))
+
+
+def _unverified(token: str) -> dict[str, Any]:
     try:
-        claims = jwt.decode(token, options={"verify_signature": False})
+        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     except jwt.InvalidTokenError:
-        return False
-    return bool(claims.get("iss") == CLAIM_ISSUER)
+        return {}
+    return claims
 
 
 def verify(token: str, key: Ed25519PublicKey) -> Claim:
