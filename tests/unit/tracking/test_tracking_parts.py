@@ -53,7 +53,23 @@ def test_a_postgresql_gets_the_driver_that_is_here(scheme):
     rest = "ty:p%40ss@db.example.org:5433/mlflow?sslmode=require"
     settings = read_settings({**ENV, "TRAINYARD_DATABASE_URL": f"{scheme}://{rest}\n"})
 
-    assert settings.database_url == f"postgresql+psycopg://{rest}"
+    assert settings.database_url.startswith(f"postgresql+psycopg://{rest}&connect_timeout=10&")
+
+
+@pytest.mark.parametrize(
+    ("given", "limits"),
+    [
+        ("", "?connect_timeout=10&keepalives_idle=30&tcp_user_timeout=30000"),
+        ("?connect_timeout=3", "?connect_timeout=3&keepalives_idle=30&tcp_user_timeout=30000"),
+    ],
+)
+def test_a_postgresql_that_is_dead_is_noticed_in_seconds_unless_somebody_says_otherwise(
+    given, limits
+):
+    url = f"postgresql://u:p@h/d{given}"
+    settings = read_settings({**ENV, "TRAINYARD_DATABASE_URL": url})
+
+    assert settings.database_url == f"postgresql+psycopg://u:p@h/d{limits}"
 
 
 @pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "postgresql+psycopg2://u:secret@h/d"])

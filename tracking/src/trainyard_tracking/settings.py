@@ -11,6 +11,8 @@ from pathlib import Path
 
 from trainyard_tracking.errors import BadSettings
 
+# By libpq nothing is noticed for minutes, or hours: seconds, and milliseconds for the last.
+_LIMITS = {"connect_timeout": 10, "keepalives_idle": 30, "tcp_user_timeout": 30_000}
 _ORIGIN = re.compile(r"https?://[^\s/*?#,]+")
 _POSTGRESQL = "postgresql+psycopg"
 KEEP_ALIVE = 75
@@ -66,7 +68,7 @@ def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
 
 
 def database_url(value: str) -> str:
-    """Name the driver that is here; a URL of PostgreSQL is most often written without one.
+    """Name the driver that is here, and limits in which a dead server of PostgreSQL is noticed.
 
     Raises:
         BadSettings: a database that this service does not run on, or none at all.
@@ -80,7 +82,10 @@ def database_url(value: str) -> str:
             if marked
             else "TRAINYARD_DATABASE_URL is no URL: use postgresql://USER:PASSWORD@HOST/DATABASE"
         )
-    return f"{scheme if scheme == 'sqlite' else _POSTGRESQL}://{rest}"
+    if scheme == "sqlite":
+        return f"{scheme}://{rest}"
+    limits = [f"{name}={value}" for name, value in _LIMITS.items() if f"{name}=" not in rest]
+    return f"{_POSTGRESQL}://{rest}{'&' if '?' in rest else '?'}{'&'.join(limits)}".rstrip("?&")
 
 
 def _object_store(env: Mapping[str, str]) -> ObjectStoreSettings:
