@@ -99,7 +99,8 @@ def test_two_who_end_a_run_at_once_both_find_all_of_it(
 ) -> None:
     for ref in (REF, TWO):
         logs.append(ref, offset=0, place="", data=b"one\n")
-    before = _first_call(monkeypatch, Path, "iterdir")
+    # However a folder is listed.
+    before = _first_call(monkeypatch, os, "listdir", "scandir")
     before.append(lambda: logs.archive_all("team", REF.run_id, "artifacts"))
 
     logs.archive_all("team", REF.run_id, "artifacts", named={(1, 0): None})
@@ -121,16 +122,19 @@ def test_what_a_crash_left_of_an_archived_log_goes_with_the_next_end(logs: Logs)
 
 
 def _first_call(
-    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+    monkeypatch: pytest.MonkeyPatch, owner: Any, *names: str
 ) -> list[Callable[[], object]]:
-    """Have something happen right before a function is called for the first time."""
+    """Have something happen right before one of these functions is called for the first time."""
     before: list[Callable[[], object]] = []
-    real = getattr(owner, name)
 
-    def called(*args: Any, **more: Any) -> Any:
-        while before:
-            before.pop()()
-        return real(*args, **more)
+    def calling(real: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*args: Any, **more: Any) -> Any:
+            while before:
+                before.pop()()
+            return real(*args, **more)
 
-    monkeypatch.setattr(owner, name, called)
+        return called
+
+    for name in names:
+        monkeypatch.setattr(owner, name, calling(getattr(owner, name)))
     return before
