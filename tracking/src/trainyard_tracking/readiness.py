@@ -3,6 +3,7 @@
 Not the same as being alive: who restarts a service because its database is away makes it worse.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from trainyard_tracking.watching import Cache
 
+_log = logging.getLogger(__name__)
 _PATIENCE = 5.0
 """Seconds after which a database that says nothing does not answer."""
 
@@ -48,6 +50,7 @@ class Readiness:
             with self.engine.connect() as connection:
                 connection.execute(sa.text("SELECT 1"))
         except SQLAlchemyError as exc:
+            _log.warning("the database does not answer: %s", exc)
             # Its kind alone: the text may name hosts and users, and anybody may ask.
             return f"The database does not answer: {type(exc).__name__}"
         return ""
