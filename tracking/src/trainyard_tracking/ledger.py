@@ -92,6 +92,10 @@ class Ledger:
 
     def close(self, run_id: str) -> None:
         """Note that a Run has finished; the first time counts."""
+        known = self.find(run_id)
+        if known is None or known.finished_at is not None:
+            return
+        # Another process may know better: the first end is the one that counts.
         first = _TABLE.update().where(_TABLE.c.run_id == run_id, _TABLE.c.finished_at.is_(None))
         with self.engine.begin() as connection:
             connection.execute(first.values(finished_at=int(self.clock())))
