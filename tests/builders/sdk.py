@@ -38,6 +38,7 @@ class FakeCluster:
         self.mlflow_runs: dict[str, dict[str, Any]] = {}
         self.mlflow_experiments: dict[str, str] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.token_requests: list[dict[str, Any]] = []
         self.forbidden: set[str] = set()
         self.version = 0
 
@@ -186,6 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.give({"status": {"userInfo": {"username": USER}}}, 201)
 
     def token(self, account: str) -> None:
+        self.cluster.token_requests.append(json.loads(self.body))
         self.give({"status": {"token": f"token-of-{account}"}}, 201)
 
     def namespaces(self) -> None:

@@ -25,10 +25,14 @@ Object = dict[str, Any]
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 ELSE = Ed25519PrivateKey.from_private_bytes(b"e" * 32)
 
+API_SERVER = "https://kubernetes.default.svc"
+UID = "7f1c-uid"
 OPERATOR = "operator-token"
 SCIENTIST = "scientist-token"
 VIEWER = "viewer-token"
 STRANGER = "stranger-token"
+_ROOT = "/apis/trainyard.dev/v1alpha1/namespaces"
+_LISTED = {"models", "modelversions", "modeldeployments", "namespaces"}
 _READS = ("get", "list")
 _WRITES = (*_READS, "create", "update", "patch", "delete")
 
@@ -51,7 +55,7 @@ class FakeKube:
         self._up()
         if path in self.objects:
             return copy.deepcopy(self.objects[path])
-        if path.rpartition("/")[2] in {"models", "modelversions", "namespaces"}:
+        if path.rpartition("/")[2] in _LISTED:
             items = [
                 o
                 for p, o in self.objects.items()
@@ -126,16 +130,37 @@ class FakeKube:
             self.objects[path] = resource
             return copy.deepcopy(resource)
 
+    def has(self, plural: str, name: str, *, namespace: str = "team", **more: Any) -> Object:
+        """Have a resource with a UID be there, whose pods may have tokens."""
+        metadata = {"namespace": namespace, "name": name, "uid": UID}
+        path = f"{_ROOT}/{namespace}/{plural}/{name}"
+        return self.write(path, {"spec": {}, **more, "metadata": metadata})
+
     def _up(self) -> None:
         if self.down:
             raise KubeDown("connection refused")
 
 
+def person_token(name: str, *audiences: str) -> str:
+    """Make a token of the cluster, as `kubectl create token --audience` does."""
+    claims = {"iss": "https://kubernetes", "aud": [*audiences], "sub": name}
+    return jwt.encode(claims, ELSE, algorithm="EdDSA")
+
+
 def _reviewed(body: Object) -> Object:
     if body["kind"] == "TokenReview":
-        token = body["spec"]["token"]
-        known = token in {OPERATOR, SCIENTIST, VIEWER, STRANGER}
-        return {"authenticated": known, "user": {"username": token.removesuffix("-token")}}
+        token, wanted = body["spec"]["token"], body["spec"].get("audiences") or [API_SERVER]
+        if token in {OPERATOR, SCIENTIST, VIEWER, STRANGER}:
+            name, said = token.removesuffix("-token"), [API_SERVER]
+        else:
+            try:
+                claims = jwt.decode(token, options={"verify_signature": False})
+                name, said = claims.get("sub", ""), claims.get("aud", [])
+            except jwt.InvalidTokenError:
+                name, said = "", []
+        audiences = [one for one in wanted if one in said]
+        user = {"username": name}
+        return {"authenticated": bool(audiences), "user": user, "audiences": audiences}
     attributes = body["spec"]["resourceAttributes"]
     verb, namespace = attributes["verb"], attributes["namespace"]
     rights = {

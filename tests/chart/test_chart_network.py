@@ -51,12 +51,46 @@ def test_every_pod_of_the_release_has_a_policy_for_both_directions() -> None:
         assert [p["policyTypes"] for p in own] == [["Ingress", "Egress"]], name
 
 
-def test_minio_is_reached_by_the_tracking_service_alone_and_reaches_nobody() -> None:
+def test_minio_is_reached_by_tracking_and_who_reads_metrics_and_reaches_nobody() -> None:
     minio = policy("trainyard-minio")
 
-    assert components(minio["ingress"][0]["from"]) == {"tracking"}
+    assert components(minio["ingress"][0]["from"]) == {"tracking", "prometheus"}
     assert len(minio["ingress"]) == 1
     assert minio["egress"] == []
+
+
+def test_whatever_says_that_it_is_scraped_lets_prometheus_in_and_prometheus_goes_there() -> None:
+    reached = components(destinations(policy("trainyard-prometheus")))
+    scraped = [
+        (pod["metadata"]["annotations"]["prometheus.io/port"], pod["metadata"]["labels"])
+        for _, pod in pods(rendered())
+        if "prometheus.io/scrape" in pod["metadata"].get("annotations", {})
+    ]
+
+    assert len(scraped) == 4
+    for port, labels in scraped:
+        component = labels["app.kubernetes.io/component"]
+        letting_in = [
+            rule
+            for rule in policy(f"trainyard-{component}")["ingress"]
+            if "prometheus" in components(rule["from"])
+            and {"port": int(port), "protocol": "TCP"} in rule["ports"]
+        ]
+        assert letting_in, component
+        assert component in reached
+
+
+def test_the_way_to_a_postgresql_is_open_where_there_is_one() -> None:
+    given = ("tracking.database.existingSecret=pg", "tracking.database.port=6432")
+    egress = [policy_of(rendered(None, *settings))["egress"] for settings in ((), given)]
+
+    opened = [rule for rule in egress[1] if rule not in egress[0]]
+    assert opened == [{"ports": [{"port": 6432, "protocol": "TCP"}]}]
+
+
+def policy_of(objects: tuple[Object, ...]) -> Object:
+    spec: Object = named(objects, "NetworkPolicy", "trainyard-tracking")["spec"]
+    return spec
 
 
 def test_the_tracking_service_is_reached_by_what_talks_to_it() -> None:

@@ -152,6 +152,32 @@ def test_the_tracking_service_reads_its_settings(values: Path) -> None:
     assert settings.database_url == "sqlite:////data/mlflow.db"
 
 
+def test_a_postgresql_of_one_s_own_is_reached_by_the_url_of_a_secret() -> None:
+    given = ("tracking.database.existingSecret=pg", "tracking.database.key=uri")
+    tracking = named(rendered(None, *given), "Deployment", "trainyard-tracking")
+    env = {e["name"]: e for e in tracking["spec"]["template"]["spec"]["containers"][0]["env"]}
+
+    assert env["TRAINYARD_DATABASE_URL"]["valueFrom"]["secretKeyRef"] == {
+        "name": "pg",
+        "key": "uri",
+    }
+
+
+@pytest.mark.parametrize(
+    ("tls", "origins"),
+    [
+        ("certificate", "https://mlflow.example.org"),
+        ("", "https://mlflow.example.org,http://mlflow.example.org"),
+    ],
+)
+def test_the_ui_may_be_used_through_the_ingress(tls: str, origins: str) -> None:
+    ingress = {"enabled": "true", "host": "mlflow.example.org", "tlsSecret": tls}
+    given = [f"tracking.ingress.{name}={value}" for name, value in ingress.items()]
+    told = environment(rendered(None, *given), "tracking")
+
+    assert told["TRAINYARD_UI_ORIGINS"] == origins
+
+
 def test_a_change_of_presets_restarts_the_operator() -> None:
     def checksum(*settings: str) -> str:
         pod = named(rendered(None, *settings), "Deployment", "trainyard-operator")["spec"][

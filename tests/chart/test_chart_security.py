@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from builders.chart import Object, containers, named, of_kind, pods, rendered
+from trainyard_api.contract import CLAIM_AUDIENCE
 
 VALUES = sorted((Path(__file__).parent / "values").glob("*.yaml"))
 EACH = pytest.mark.parametrize("values", VALUES, ids=[path.stem for path in VALUES])
@@ -179,6 +180,19 @@ def mounted_keys(name: str) -> set[str]:
 def test_who_verifies_tokens_cannot_make_them() -> None:
     assert mounted_keys("trainyard-tracking") == {"tls.crt"}
     assert mounted_keys("trainyard-operator") == {"signing.key"}
+
+
+def test_the_operator_s_token_for_the_tracking_service_is_good_for_nothing_else() -> None:
+    spec = named(rendered(), "Deployment", "trainyard-operator")["spec"]["template"]["spec"]
+    container = spec["containers"][0]
+    settings = {e["name"]: e.get("value") for e in container["env"]}
+    mounted = {m["mountPath"]: m["name"] for m in container["volumeMounts"]}
+    folder, _, file = settings["TRAINYARD_TOKEN_FILE"].rpartition("/")
+    (volume,) = (v for v in spec["volumes"] if v["name"] == mounted[folder])
+    (source,) = volume["projected"]["sources"]
+
+    assert source["serviceAccountToken"]["path"] == file
+    assert source["serviceAccountToken"]["audience"] == CLAIM_AUDIENCE
 
 
 def test_pods_that_call_no_api_have_no_token() -> None:

@@ -6,8 +6,10 @@ attempt of the Run names it and no attempt sees another. A submodule is a checko
 other, at the commit that is recorded for it.
 """
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -50,6 +52,8 @@ class Checkout:
         credentials: Folder of a mounted Secret: `username` and `password` (or `token`), or
             `ssh-privatekey` with `known_hosts`.
         outer: Of a submodule: the URL of the repository that the Run names.
+        longest: Seconds for one command of git, for servers that are silent where git knows no
+            limit of its own (git://, ssh), or never come to an end.
     """
 
     url: str
@@ -61,6 +65,7 @@ class Checkout:
     sleep: Callable[[float], None] = time.sleep
     environment: Mapping[str, str] = field(default_factory=dict)
     outer: str = ""
+    longest: float = 3600.0
 
 
 def fetch(checkout: Checkout) -> str:
@@ -237,14 +242,28 @@ def _run(
     git = shutil.which("git")
     if git is None:
         raise SourceError("there is no git in this image", reason="StartFailed")
-    return subprocess.run(  # noqa: S603  # url and revision are after -- and never start with -
-        [git, "-C", str(checkout.into), *arguments],
+    command = [git, "-C", str(checkout.into), *arguments]
+    # A group of its own: git's helpers hold its pipes, and would be waited for when it is ended.
+    with subprocess.Popen(  # noqa: S603  # url and revision are after -- and never start with -
+        command,
         env=dict(environment),
-        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         errors="surrogateescape",
-        check=False,
-    )
+        start_new_session=True,
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=checkout.longest)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            said = f"git {arguments[0]} had not ended after {checkout.longest:g} s"
+            raise SourceError(
+                f"{said}: is {shown(checkout.url)} there, and not too large?"
+            ) from None
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
 def _failed(checkout: Checkout, told: str) -> SourceError:

@@ -67,6 +67,9 @@ TRACKING_PORT: Final = 5000
 TRACKING_API: Final = "/api/trainyard/v1"
 """Prefix of the tracking service's own routes, next to MLflow's."""
 HEALTH_ROUTE: Final = f"{TRACKING_API}/health"
+"""Whether the process is alive."""
+READY_ROUTE: Final = f"{TRACKING_API}/ready"
+"""Whether it can do its work: its database answers, and it has read the cluster."""
 
 CLAIM_ISSUER: Final = "trainyard"
 CLAIM_AUDIENCE: Final = "trainyard-tracking"

@@ -39,7 +39,7 @@ def deployment_token(deployment: Object, digests: Sequence[str], *, key: str) ->
     """Return the token of a Deployment's pods: it reads only these digests."""
     meta = deployment["metadata"]
     subject = f"{contract.DEPLOYMENT_SUBJECT}{meta['namespace']}/{meta['name']}"
-    return _signed(deployment, subject, key=key, digests=sorted(digests))
+    return _signed(deployment, subject, key=key, digests=sorted(digests), uid=meta["uid"])
 
 
 def _signed(resource: Object, subject: str, *, key: str, **claims: object) -> str:

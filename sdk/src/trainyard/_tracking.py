@@ -14,6 +14,7 @@ from typing import IO, Any
 import httpx
 from trainyard_api.contract import (
     AUTHORIZATION_HEADER,
+    CLAIM_AUDIENCE,
     TRACKING_API,
     TRACKING_PORT,
     WORKSPACE_HEADER,
@@ -48,8 +49,12 @@ class Tokens:
     not travel at all, hence the ServiceAccount. Thread-safe.
     """
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Kube, *, writes_registry: bool = False) -> None:
+        """Without *writes_registry* a token that is made is good for the tracking service alone."""
         self._kube = kube
+        self._spec: Object = {"expirationSeconds": _TOKEN_SECONDS}
+        if not writes_registry:
+            self._spec["audiences"] = [CLAIM_AUDIENCE]
         self._lock = threading.Lock()
         self._made = ""
         self._renew_at = 0.0
@@ -75,7 +80,7 @@ class Tokens:
             body={
                 "apiVersion": "authentication.k8s.io/v1",
                 "kind": "TokenRequest",
-                "spec": {"expirationSeconds": _TOKEN_SECONDS},
+                "spec": self._spec,
             },
         )
         return str(answer["status"]["token"])
@@ -99,9 +104,13 @@ class Tracking:
         self._reaching = reaching
 
     @classmethod
-    def of(cls, kube: Kube) -> "Tracking":
-        """Reach the tracking service of the cluster that *kube* talks to."""
-        tokens = Tokens(kube)
+    def of(cls, kube: Kube, *, writes_registry: bool = False) -> "Tracking":
+        """Reach the tracking service of the cluster that *kube* talks to.
+
+        Who *writes_registry*, as MLflow's clients do, writes with the rights that the token has
+        in the cluster.
+        """
+        tokens = Tokens(kube, writes_registry=writes_registry)
 
         def headers() -> dict[str, str]:
             return {**kube.credentials(), AUTHORIZATION_HEADER: f"Bearer {tokens.current()}"}

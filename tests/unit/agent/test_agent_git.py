@@ -1,3 +1,4 @@
+import socket
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,15 @@ def test_a_server_that_refuses_connections_is_tried_again_and_then_told(tmp_path
 
     assert len(pauses) >= 3
     assert "127.0.0.1" in caught.value.message
+
+
+def test_a_server_that_takes_the_call_and_says_nothing_is_given_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"git://127.0.0.1:{silent.getsockname()[1]}/code"
+        checkout = Checkout(url, "main", tmp_path / "work", longest=0.5)
+
+        with pytest.raises(SourceError, match=r"git fetch had not ended after 0\.5 s"):
+            fetch(checkout)
 
 
 def test_a_password_written_into_the_url_is_not_repeated(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from builders.sdk import (
     run_object,
     write_kubeconfig,
 )
+from trainyard._tracking import Tracking
 from trainyard.client import Client
 from trainyard.submission import build_run
 from trainyard_api.contract import AUTHORIZATION_HEADER
@@ -153,6 +154,24 @@ def test_without_a_token_the_chart_account_lends_one(
 
     assert cluster.requests[-1][2][AUTHORIZATION_HEADER] == "Bearer token-of-trainyard-user"
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("writes_registry", "audiences"), [(False, ["trainyard-tracking"]), (True, None)]
+)
+def test_a_token_that_is_made_is_for_the_tracking_service_alone_unless_it_writes_the_registry(
+    server: str,
+    cluster: FakeCluster,
+    tmp_path: Path,
+    writes_registry: bool,
+    audiences: list[str] | None,
+) -> None:
+    path = write_kubeconfig(tmp_path / "certificate", server, token="")
+    with Client(kubeconfig=str(path)) as client:
+        Tracking.of(client.kube, writes_registry=writes_registry).healthy()
+
+    (asked,) = cluster.token_requests
+    assert asked["spec"].get("audiences") == audiences
 
 
 @pytest.mark.parametrize("text", [b"{{{", b"- a", b"\xff\xfe", b"contexts: [{name: 1}]"])

@@ -1,6 +1,7 @@
 """One composed service for all tests of the tracking service: MLflow keeps its stores in globals.
 
 The real MLflow server on SQLite in a temporary folder; the cluster and the object store are fakes.
+TRAINYARD_TEST_DATABASE, a URL of a PostgreSQL that lets us make databases, has it run on that.
 """
 
 import socket
@@ -16,11 +17,20 @@ import httpx
 import pytest
 import uvicorn
 from builders.tracking import KEY, OPERATOR, FakeKube, FileObjects, bearer, run_token
+from builders.tracking_database import fresh_database
 from builders.tracking_registry import Registry
 from trainyard_tracking.mlflow_env import ARTIFACTS_URI, behaviour
 from trainyard_tracking.settings import KEEP_ALIVE
 
 NAMESPACES = ("default", "team", "other")
+BEHAVIOUR = {**behaviour(), "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "https://mlflow.example.org"}
+
+# Now, before any test's module imports it by the way: MLflow reads them while it is imported.
+with pytest.MonkeyPatch.context() as _patch, warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    for _name, _value in BEHAVIOUR.items():
+        _patch.setenv(_name, _value)
+    import mlflow.server  # noqa: F401
 
 
 @dataclass
@@ -53,14 +63,18 @@ class World:
 @pytest.fixture(scope="session")
 def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     root: Path = tmp_path_factory.mktemp("tracking")
-    database = f"sqlite:///{root}/mlflow.db"
+    with fresh_database(root) as database:
+        yield from _composed(root, database)
+
+
+def _composed(root: Path, database: str) -> Iterator[World]:
     environment = {
         "_MLFLOW_SERVER_FILE_STORE": database,
         "_MLFLOW_SERVER_REGISTRY_STORE": "trainyard://",
         "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
         "_MLFLOW_SERVER_ARTIFACT_DESTINATION": ARTIFACTS_URI,
         "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
-        **behaviour(),
+        **BEHAVIOUR,
     }
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         # What MLflow warns of while it is imported is not ours to mend.
@@ -74,6 +88,8 @@ def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             kube.write(f"/api/v1/namespaces/{name}", {"metadata": {"name": name, "uid": name}})
         outside = Outside(kube, objects, KEY.public_key(), database, root / "spool", "yard")
         service = compose(outside)
+    for watcher in service.watchers:
+        watcher.list_once()
     with _served(service.app) as url, httpx.Client(base_url=url, timeout=60) as client:
         world = World(service, kube, objects, client, url, environment)
         world.sync()

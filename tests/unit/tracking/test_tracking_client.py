@@ -2,12 +2,12 @@
 
 import ast
 import os
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from builders.tracking import OPERATOR, bearer
 
 SCRIPT = Path(__file__).parent / "laptop_script.py"
@@ -88,17 +88,13 @@ def test_finishing_gives_metrics_headline_and_models(world, result):
 
 
 def test_the_registry_is_resources_and_the_sql_tables_are_empty(world, result):
-    path = world.environment["_MLFLOW_SERVER_FILE_STORE"].removeprefix("sqlite:///")
-    with sqlite3.connect(path) as database:
-        tables = [
-            name
-            for (name,) in database.execute("select name from sqlite_master where type = 'table'")
-            if name.startswith(("registered_model", "model_version"))
-        ]
-        rows = {
-            name: database.execute(f"select count(*) from {name}").fetchone() for name in tables
-        }
+    engine = sa.create_engine(world.environment["_MLFLOW_SERVER_FILE_STORE"])
+    with engine.connect() as database:
+        names = sa.inspect(database).get_table_names()
+        tables = [one for one in names if one.startswith(("registered_model", "model_version"))]
+        rows = {one: database.scalar(sa.text(f"select count(*) from {one}")) for one in tables}
+    engine.dispose()
 
     assert len(tables) >= 4
-    assert set(rows.values()) == {(0,)}
+    assert set(rows.values()) == {0}
     assert any("/modelversions/iris-of-the-laptop" in path for path in world.kube.objects)

@@ -7,6 +7,7 @@ import pytest
 from builders.tracking import (
     OPERATOR,
     SCIENTIST,
+    UID,
     VIEWER,
     bearer,
     token,
@@ -20,8 +21,23 @@ def digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
+@pytest.fixture(autouse=True)
+def publishing(world):
+    """Have versions whose publishing Jobs run."""
+    before = dict(world.kube.objects)
+    spec = {"model": "digits", "version": 1, "source": {"uri": "runs:/a/model"}}
+    for namespace in ("team", "other"):
+        world.kube.has("modelversions", "digits-1", namespace=namespace, spec=spec)
+    yield
+    world.kube.objects = before
+
+
 def version_token(name: str = "digits-1", namespace: str = "team") -> dict[str, str]:
-    return bearer(token(f"modelversion:{namespace}/{name}:uid", name, namespace=namespace))
+    return bearer(token(f"modelversion:{namespace}/{name}:{UID}", name, namespace=namespace))
+
+
+def serving_token(*digests: str) -> dict[str, str]:
+    return bearer(token("deployment:team/digits", "digits", digests=[*digests], uid=UID))
 
 
 def test_content_is_written_once_and_read_by_its_digest(world):
@@ -63,13 +79,15 @@ def test_a_manifest_is_the_commit_of_a_model_whose_blobs_are_there(world):
         world.client.put(f"{API}/blobs/{digest(data)}", content=data, headers=version_token())
     done = publish(world, raw)
 
-    serving = bearer(token("deployment:team/digits", "digits", digests=[digest(raw)]))
+    other = "sha256:" + "0" * 64
+    status = {"stable": {"version": 1, "digest": digest(raw)}, "updating": {"digest": other}}
+    world.kube.has("modeldeployments", "digits", status=status)
+    serving = serving_token(digest(raw))
     file = f"{API}/models/{digest(raw)}/files/data/weights"
     assert (early.status_code, done.status_code) == (422, 201)
     assert world.client.get(file, headers=serving).content == b"weights"
     assert world.client.get(f"{API}/models/{digest(raw)}", headers=serving).content == raw
-    other = bearer(token("deployment:team/digits", "digits", digests=["sha256:" + "0" * 64]))
-    assert world.client.get(file, headers=other).status_code == 403
+    assert world.client.get(file, headers=serving_token(other)).status_code == 403
 
 
 def test_a_file_of_a_published_model_costs_one_request_of_the_object_store(world):
@@ -111,3 +129,12 @@ def test_tokens_of_versions_and_deployments_stay_in_their_namespace(world):
 
     assert world.client.head(path, headers=foreign).status_code == 403
     assert world.client.get("/api/2.0/mlflow/runs/get", headers=foreign).status_code == 403
+
+
+def test_once_a_version_is_published_its_token_writes_no_more(world):
+    path = f"{API}/blobs/{digest(b'late')}"
+    world.kube.has("modelversions", "digits-1", status={"phase": "Ready"})
+    answer = world.client.put(path, content=b"late", headers=version_token())
+
+    assert (answer.status_code, answer.json()["error_code"]) == (401, "UNAUTHENTICATED")
+    assert world.client.head(path, headers=bearer(SCIENTIST)).status_code == 404

@@ -1,6 +1,5 @@
 """Who waits for one thing never takes the place of who wants another; and nobody waits for ever."""
 
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,7 @@ import httpx
 import pytest
 from anyio import CapacityLimiter
 from builders.tracking import OPERATOR, bearer
+from builders.tracking_database import keep_writers_out
 from trainyard_tracking.auth.gate import Gate
 from trainyard_tracking.errors import Busy
 from trainyard_tracking.lanes import Lane, Lanes
@@ -39,9 +39,7 @@ class Blocked:
 
         monkeypatch.setattr(Gate, "decide", decided)
         self._pool = ThreadPoolExecutor(ASKERS)
-        file = world.environment["_MLFLOW_SERVER_FILE_STORE"].removeprefix("sqlite:///")
-        self._lock = sqlite3.connect(file, isolation_level=None)
-        self._lock.execute("BEGIN IMMEDIATE")
+        self._unlock = keep_writers_out(world.environment["_MLFLOW_SERVER_FILE_STORE"])
 
     def ask(self) -> list[Future[httpx.Response]]:
         """Let many programs log a metric; return once the service has let them all in."""
@@ -54,7 +52,7 @@ class Blocked:
         return asked
 
     def unlock(self) -> None:
-        self._lock.close()
+        self._unlock()
         self._pool.shutdown()
 
 

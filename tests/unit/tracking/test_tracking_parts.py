@@ -3,9 +3,10 @@
 import pytest
 from builders.tracking import FakeKube, certificate
 from trainyard_tracking.auth.call import read_body
-from trainyard_tracking.errors import BadSettings, Refused
+from trainyard_tracking.errors import BadSettings, Busy, Refused
 from trainyard_tracking.headline import headline
 from trainyard_tracking.kube import KubeDown, KubeError
+from trainyard_tracking.mlflow_env import mlflow_environment
 from trainyard_tracking.settings import read_settings
 from trainyard_tracking.tokens import read_public_key
 from trainyard_tracking.watching import Cache, Watcher
@@ -59,6 +60,56 @@ def test_the_largest_file_is_written_as_kubernetes_writes_sizes():
     assert read_settings({**ENV, "TRAINYARD_LARGEST_FILE": "17"}).largest_file == 17
 
 
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_a_postgresql_gets_the_driver_that_is_here(scheme):
+    rest = "ty:p%40ss@db.example.org:5433/mlflow?sslmode=require"
+    settings = read_settings({**ENV, "TRAINYARD_DATABASE_URL": f"{scheme}://{rest}\n"})
+
+    assert settings.database_url.startswith(f"postgresql+psycopg://{rest}&connect_timeout=10&")
+
+
+@pytest.mark.parametrize(
+    ("given", "limits"),
+    [
+        ("", "?connect_timeout=10&keepalives_idle=30&tcp_user_timeout=30000"),
+        ("?connect_timeout=3", "?connect_timeout=3&keepalives_idle=30&tcp_user_timeout=30000"),
+    ],
+)
+def test_a_postgresql_that_is_dead_is_noticed_in_seconds_unless_somebody_says_otherwise(
+    given, limits
+):
+    url = f"postgresql://u:p@h/d{given}"
+    settings = read_settings({**ENV, "TRAINYARD_DATABASE_URL": url})
+
+    assert settings.database_url == f"postgresql+psycopg://u:p@h/d{limits}"
+
+
+@pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "postgresql+psycopg2://u:secret@h/d"])
+def test_another_database_is_refused_without_its_password(url):
+    with pytest.raises(BadSettings, match="TRAINYARD_DATABASE_URL begins with") as refusal:
+        read_settings({**ENV, "TRAINYARD_DATABASE_URL": url})
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_database_that_is_no_url_is_refused_without_its_text():
+    with pytest.raises(BadSettings, match="is no URL") as refusal:
+        read_settings({**ENV, "TRAINYARD_DATABASE_URL": "host=h password=secret"})
+    assert "secret" not in str(refusal.value)
+
+
+def test_the_origins_of_the_ui_are_told_to_mlflow():
+    told = "https://mlflow.example.org,http://mlflow.example.org"
+    environment = mlflow_environment(read_settings({**ENV, "TRAINYARD_UI_ORIGINS": told}))
+
+    assert environment["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == told
+
+
+@pytest.mark.parametrize("bad", ["*", "mlflow.example.org", "https://*.example.org", "https://a/b"])
+def test_an_origin_is_refused_that_is_none_or_opens_more_than_one(bad):
+    with pytest.raises(BadSettings, match="TRAINYARD_UI_ORIGINS"):
+        read_settings({**ENV, "TRAINYARD_UI_ORIGINS": f"https://a.example.org,{bad}"})
+
+
 def test_the_scheme_of_the_endpoint_decides_about_tls():
     env = {**ENV, "TRAINYARD_OBJECT_STORE_ENDPOINT": "https://s3.example"}
 
@@ -108,9 +159,30 @@ def test_a_body_is_refused_that(raw):
         read_body(raw)
 
 
-def test_an_older_event_does_not_undo_what_was_written():
+def filled(*things) -> Cache:
     cache = Cache("models")
-    cache.put(thing("digits", 7, spec="new"))
+    cache.replace([], 0)
+    for one in things:
+        cache.put(one)
+    return cache
+
+
+@pytest.mark.parametrize(
+    "read", [lambda cache: cache.get("team", "digits"), lambda cache: cache.within("team")]
+)
+def test_a_cache_that_was_never_filled_says_so_instead_of_that_nothing_is_there(read):
+    cache = Cache("models")
+    cache.put(thing("fresh", 9))
+
+    with pytest.raises(Busy, match="models of the cluster are not read yet") as told:
+        read(cache)
+    assert told.value.headers == {"Retry-After": "5"}
+    cache.replace([], 5)
+    assert cache.within("team") == [thing("fresh", 9)]
+
+
+def test_an_older_event_does_not_undo_what_was_written():
+    cache = filled(thing("digits", 7, spec="new"))
     cache.put(thing("digits", 5, spec="old"))
 
     assert cache.get("team", "digits")["spec"] == "new"
@@ -142,8 +214,7 @@ def test_what_is_gone_is_not_remembered_for_ever():
 
 
 def test_a_late_event_does_not_bring_back_what_was_deleted():
-    cache = Cache("models")
-    cache.put(thing("digits", 7))
+    cache = filled(thing("digits", 7))
     cache.remove(thing("digits", 8))
     cache.put(thing("digits", 6))
 
@@ -151,9 +222,7 @@ def test_a_late_event_does_not_bring_back_what_was_deleted():
 
 
 def test_a_list_drops_what_is_gone_and_keeps_what_was_written_since():
-    cache = Cache("models")
-    cache.put(thing("gone", 3))
-    cache.put(thing("fresh", 9))
+    cache = filled(thing("gone", 3), thing("fresh", 9))
     cache.replace([thing("there", 4)], 5)
 
     assert sorted(one["metadata"]["name"] for one in cache.within("team")) == ["fresh", "there"]

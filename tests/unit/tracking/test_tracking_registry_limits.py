@@ -77,8 +77,8 @@ def test_what_was_not_read_yet_is_not_said_to_be_missing(world, registry, path):
     answer = registry.call("GET", path, name=registry.name, version="1")
 
     world.sync()
-    assert (answer.status_code, error(answer)) == (503, "TEMPORARILY_UNAVAILABLE")
-    assert world.service.resources.synced
+    assert (answer.status_code, error(answer)) == (429, "RESOURCE_EXHAUSTED")
+    assert answer.headers["Retry-After"] == "5"
 
 
 def test_while_the_cluster_is_away_what_is_unknown_is_not_said_to_be_missing(world, registry):

@@ -7,7 +7,7 @@ import pytest
 from builders.tracking import OPERATOR, SCIENTIST, STRANGER, VIEWER, bearer
 from trainyard_tracking.auth.rules import Access, row
 
-OPEN = {"/health", "/api/trainyard/v1/health", "/metrics"}
+OPEN = {"/health", "/api/trainyard/v1/health", "/api/trainyard/v1/ready", "/metrics"}
 # Of MLflow 3.18 on, so that rules for them may be of no route.
 NEWER = {"/api/3.0/mlflow/skills"}
 

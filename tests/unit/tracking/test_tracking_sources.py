@@ -36,7 +36,7 @@ class Yard:
     def source(self, *, label="", status=None, source=None):
         """Make a version and resolve its source as its publishing Job does."""
         name = f"again-{next(_NAMES)}"
-        meta = {"name": name, "namespace": "team"}
+        meta = {"name": name, "namespace": "team", "uid": "uid"}
         meta["labels"] = {"trainyard.dev/run-uid": label} if label else {}
         spec = {"model": "again", "version": 1, "source": source or {"run": {"name": NAME}}}
         version = {"metadata": meta, "spec": spec, "status": status or {}}

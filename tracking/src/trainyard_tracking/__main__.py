@@ -70,11 +70,15 @@ def _serve(settings: Settings) -> None:
 
 
 def _fill(watcher: Watcher) -> None:
-    """Read the registry before the first request; a cluster that is away is waited for later."""
+    """Read the registry before the first request.
+
+    A cluster that is away is waited for later: programs go on logging meanwhile, and who asks for
+    the registry is told to ask again.
+    """
     try:
         watcher.list_once()
     except KubeDown as exc:
-        _log.warning("the registry answers 503 until it was read: %s", exc)
+        _log.warning("starting without %s: %s", watcher.cache.plural, exc)
     except KubeError as exc:
         raise BadSettings(
             f"the Kubernetes API does not let us list {watcher.cache.plural}: {exc.message};"

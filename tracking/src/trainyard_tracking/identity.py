@@ -29,6 +29,8 @@ class DeploymentIdentity:
     namespace: str
     name: str
     digests: frozenset[str]
+    uid: str = ""
+    """Empty in tokens of earlier releases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Person:
     groups: tuple[str, ...]
     extra: tuple[tuple[str, tuple[str, ...]], ...]
     token: str
+    is_for_us_alone: bool = False
+    """The token has our audience and no other: the API server would not take it."""
 
     def __repr__(self) -> str:
         return f"Person({self.username!r})"

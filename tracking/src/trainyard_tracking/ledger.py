@@ -4,18 +4,20 @@ One small table beside MLflow's own, in the same database, mirrored in memory: a
 checked on every request. Nothing about the content of a run is kept here.
 """
 
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError, OperationalError
 from trainyard_api.contract import TOKEN_GRACE_SECONDS
 
-from trainyard_tracking.errors import Forbidden, Unauthenticated
+from trainyard_tracking.errors import Forbidden, Unauthenticated, Unavailable
 from trainyard_tracking.identity import RunIdentity
 from trainyard_tracking.tokens import RunClaim
 
+KNOWN_SECONDS = 5.0
 _TABLE = sa.Table(
     "trainyard_runs",
     sa.MetaData(),
@@ -41,35 +43,48 @@ class Entry:
 
 @dataclass(slots=True)
 class Ledger:
-    """The table and its mirror; thread-safe."""
+    """The table and its mirror; thread-safe.
+
+    That a Run has finished never changes; that it has not is looked up again after some seconds,
+    for another process may have heard of its end.
+    """
 
     engine: sa.Engine
     clock: Callable[[], float] = time.time
-    _entries: dict[str, Entry] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _entries: dict[str, tuple[Entry, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _TABLE.metadata.create_all(self.engine, checkfirst=True)
 
     def find(self, run_id: str) -> Entry | None:
-        kept = self._entries.get(run_id)
-        if kept is not None:
+        """Give what is known of a Run.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        kept, until = self._entries.get(run_id, (None, 0.0))
+        if kept is not None and (kept.finished_at is not None or self.clock() < until):
             return kept
-        with self.engine.connect() as connection:
-            row = connection.execute(sa.select(_TABLE).where(_TABLE.c.run_id == run_id)).first()
+        query = sa.select(_TABLE).where(_TABLE.c.run_id == run_id)
+        try:
+            with self.engine.connect() as connection:
+                row = connection.execute(query).first()
+        except OperationalError as exc:
+            raise Unavailable("The database does not answer: try again") from exc
         if row is None:
+            self.forget(run_id)
             return None
         return self._keep(Entry(*row))
 
     def open(self, entry: Entry) -> Entry:
         """Add a Run; a Run that is there already stays as it is."""
-        with self._lock:
-            known = self.find(entry.run_id)
-            if known is not None:
-                return known
-            with self.engine.begin() as connection:
-                connection.execute(_TABLE.insert().values(**_row(entry)))
-            return self._keep(entry)
+        known = self.find(entry.run_id)
+        if known is not None:
+            return known
+        with suppress(IntegrityError), self.engine.begin() as connection:
+            connection.execute(_TABLE.insert().values(**_row(entry)))
+        # Or what another call has added in the same moment.
+        return self.find(entry.run_id) or entry
 
     def forget(self, run_id: str) -> None:
         """Look into the database again for a Run."""
@@ -81,16 +96,14 @@ class Ledger:
 
     def close(self, run_id: str) -> None:
         """Note that a Run has finished; the first time counts."""
-        with self._lock:
-            entry = self.find(run_id)
-            if entry is None or entry.finished_at is not None:
-                return
-            now = int(self.clock())
-            with self.engine.begin() as connection:
-                connection.execute(
-                    _TABLE.update().where(_TABLE.c.run_id == run_id).values(finished_at=now)
-                )
-            self._keep(replace(entry, finished_at=now))
+        known = self.find(run_id)
+        if known is None or known.finished_at is not None:
+            return
+        # Another process may know better: the first end is the one that counts.
+        first = _TABLE.update().where(_TABLE.c.run_id == run_id, _TABLE.c.finished_at.is_(None))
+        with self.engine.begin() as connection:
+            connection.execute(first.values(finished_at=int(self.clock())))
+        self.forget(run_id)
 
     def active(self, namespace: str) -> list[Entry]:
         """List the unfinished Runs of a namespace."""
@@ -120,7 +133,7 @@ class Ledger:
     def _keep(self, entry: Entry) -> Entry:
         if len(self._entries) > 50_000:
             self._entries.clear()
-        self._entries[entry.run_id] = entry
+        self._entries[entry.run_id] = (entry, self.clock() + KNOWN_SECONDS)
         return entry
 
 

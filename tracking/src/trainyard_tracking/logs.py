@@ -2,18 +2,21 @@
 
 Until then they are files in the spool, which survives the pod of the Run and ours. A log is two
 files: the bytes, and a note of how many of them count and where they end in the pod's log; bytes
-beyond the note are of an append that was cut off, and are dropped.
+beyond the note are of an append that was cut off, and are dropped. Both are on the disk before
+anybody is told so: a note of bytes that a node lost would have the log go on behind a hole.
 
 The last bytes of a log may come with the end of its Run: they are never noted, only archived.
 """
 
 import json
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
+from typing import IO
 
 from trainyard_tracking.errors import NotFound, Refused, TrackingError
 from trainyard_tracking.objects import CHUNK, Objects
@@ -117,11 +120,12 @@ class Logs:
         Raises:
             NotFound: nothing of the log is here, and the run has no record.
         """
-        note = self._note(ref)
-        if note.exists():
-            return _file_chunks(self._path(ref), offset, _read_note(note).offset)
-        archived = self.objects.stat(ref.key)
-        if archived is None or offset >= archived.size:
+        state = self._spooled(ref)
+        if state is not None:
+            # Opened here: the file may be gone, and archived, before the first chunk is read.
+            with suppress(FileNotFoundError):
+                return _file_chunks(self._path(ref).open("rb"), offset, state.offset)
+        if offset >= (self._archived(ref) or 0):
             return iter(())
         return self.objects.read(ref.key, offset)
 
@@ -135,13 +139,12 @@ class Logs:
             path, spooled = self._path(ref), self._spooled(ref)
             if spooled is None and self._archived(ref) is not None:
                 # Whole: who archived it had its tail, too.
-                path.unlink(missing_ok=True)
+                self._remove(ref)
                 return
             state = spooled or LogState(0)
             _write(path, state.offset, _missing(ref, state, tail))
             self.objects.put(ref.key, path)
-            self._note(ref).unlink(missing_ok=True)
-            path.unlink()
+            self._remove(ref)
 
     def archive_all(
         self,
@@ -160,7 +163,7 @@ class Logs:
             WrongOffset: a tail does not belong where its log ends; others may be archived.
         """
         folder, tails = self._folder(namespace, run_id), named or {}
-        spooled = {_place_of(path.stem) for path in folder.glob("*.log")}
+        spooled = {_place_of(path.stem) for path in _files(folder) if path.suffix == ".log"}
         places = sorted({*tails, *spooled})
         refs = [LogRef(namespace, run_id, attempt, root, index) for attempt, index in places]
         for ref in refs:
@@ -182,8 +185,20 @@ class Logs:
 
     def _spooled(self, ref: LogRef) -> LogState | None:
         """Tell how much of a log is in the spool; nothing if it is not there."""
+        try:
+            state = _read_note(self._note(ref))
+            size = self._path(ref).stat().st_size
+        except FileNotFoundError:
+            return None
+        # A disk that lied about what it keeps: the rest is read again from the pod's log, of
+        # which nobody knows any more where that is.
+        return state if size >= state.offset else LogState(size)
+
+    def _remove(self, ref: LogRef) -> None:
+        """Empty the spool of a log; its bytes last, so that a note is never without them."""
         note = self._note(ref)
-        return _read_note(note) if note.exists() else None
+        for file in (note, _fresh(note), self._path(ref)):
+            file.unlink(missing_ok=True)
 
     def _archived(self, ref: LogRef) -> int | None:
         """Give the size of the log among the run's artifacts; nothing if it is not there."""
@@ -221,28 +236,52 @@ def _missing(ref: LogRef, state: LogState, tail: Tail | None) -> bytes:
 
 
 def _write(path: Path, offset: int, data: bytes) -> None:
-    """Have a file end with these bytes at an offset, whatever was beyond it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("r+b" if path.exists() else "wb") as file:
+    """Have a file end with these bytes at an offset that it reaches, whatever was beyond it."""
+    with _opened(path) as file:
         file.truncate(offset)
         file.seek(offset)
         file.write(data)
+        file.flush()
+        os.fdatasync(file.fileno())
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a file to write into it where it is, making it and its folder if need be."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Who has just archived another log of the Run removes the empty folder.
+        with suppress(FileNotFoundError):
+            return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
 
 
 def _read_note(note: Path) -> LogState:
-    found = json.loads(note.read_bytes())
+    found = json.loads(note.read_bytes() or '{"offset": 0, "place": ""}')
     return LogState(int(found["offset"]), str(found["place"]))
 
 
 def _write_note(note: Path, state: LogState) -> None:
-    fresh = note.with_suffix(".new")
-    fresh.write_text(json.dumps({"offset": state.offset, "place": state.place}))
+    fresh = _fresh(note)
+    with fresh.open("w") as file:
+        json.dump({"offset": state.offset, "place": state.place}, file)
+        file.flush()
+        os.fdatasync(file.fileno())
     fresh.replace(note)
 
 
-def _file_chunks(path: Path, begin: int, end: int) -> Iterator[bytes]:
+def _fresh(note: Path) -> Path:
+    return note.with_suffix(".new")
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def _file_chunks(opened: IO[bytes], begin: int, end: int) -> Iterator[bytes]:
     size = end - begin
-    with path.open("rb") as file:
+    with opened as file:
         file.seek(begin)
         while size > 0 and (chunk := file.read(min(CHUNK, size))):
             size -= len(chunk)

@@ -23,6 +23,8 @@ def mlflow_environment(settings: Settings) -> dict[str, str]:
         "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
         "_MLFLOW_SERVER_ARTIFACT_DESTINATION": ARTIFACTS_URI,
         "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+        # Programs send no Origin; a browser sends that of the page, ours too.
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": settings.ui_origins,
         **behaviour(),
     }
 

@@ -12,11 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from trainyard_api.contract import GROUP
+from trainyard_api.contract import CLAIM_AUDIENCE, GROUP
 
 from trainyard_tracking.errors import Busy, Unauthenticated, Unavailable
 from trainyard_tracking.identity import Person
 from trainyard_tracking.kube import Kube, KubeDown, KubeError, Object
+from trainyard_tracking.tokens import audiences
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -109,12 +110,18 @@ class Reviews:
                 del self._asking[key]
 
     def _reviewed(self, key: bytes, token: str) -> Person:
-        status = self._ask(_TOKEN_REVIEWS, "TokenReview", "authentication", {"token": token})
-        if not status.get("authenticated"):
+        said = audiences(token)
+        spec: Object = {"token": token}
+        if CLAIM_AUDIENCE in said:
+            # Without it the API server asks for its own. One that knows no audiences names none.
+            spec["audiences"] = [CLAIM_AUDIENCE]
+        status = self._ask(_TOKEN_REVIEWS, "TokenReview", "authentication", spec)
+        named = set(status.get("audiences") or ()) >= set(spec.get("audiences", ()))
+        if not status.get("authenticated") or not named:
             self._people.pop(key, None)
             _keep(self._refused, key, self.clock() + REFUSED_SECONDS)
             raise _unknown()
-        person = _person(status["user"], token)
+        person = _person(status["user"], token, is_for_us_alone=said == (CLAIM_AUDIENCE,))
         _keep(self._people, key, (self.clock() + KEPT_SECONDS, person))
         return person
 
@@ -175,7 +182,7 @@ def _keep(kept: dict[_K, _V], key: _K, value: _V) -> None:
     kept[key] = value
 
 
-def _person(user: Object, token: str) -> Person:
+def _person(user: Object, token: str, *, is_for_us_alone: bool) -> Person:
     extra = user.get("extra") or {}
     return Person(
         username=user.get("username", ""),
@@ -183,6 +190,7 @@ def _person(user: Object, token: str) -> Person:
         groups=tuple(user.get("groups") or ()),
         extra=tuple(sorted((key, tuple(values)) for key, values in extra.items())),
         token=token,
+        is_for_us_alone=is_for_us_alone,
     )
 
 

@@ -29,8 +29,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
-from trainyard_api.contract import TRACKING_API
+from trainyard_api.contract import DEPLOYMENTS, TRACKING_API
 
+from trainyard_tracking import living
 from trainyard_tracking.answers import answer_clearly
 from trainyard_tracking.api import artifacts
 from trainyard_tracking.api.app import Services, private_app, refused
@@ -53,6 +54,7 @@ from trainyard_tracking.metrics import Measured
 from trainyard_tracking.mlflow_env import ARTIFACTS_SCHEME, REGISTRY_URI, WORKSPACES_URI
 from trainyard_tracking.objects import Objects
 from trainyard_tracking.queued import Queued
+from trainyard_tracking.readiness import Readiness
 from trainyard_tracking.recording import forget_places
 from trainyard_tracking.registry.prompts import Prompts
 from trainyard_tracking.registry.resources import Resources
@@ -105,6 +107,8 @@ def compose(outside: Outside) -> Service:
     resources = Resources(outside.kube)
     sources = Sources(resources, outside.objects)
     namespaces = Cache("namespaces")
+    deployments = Cache(DEPLOYMENTS, living.slim)
+    caches = (resources.models, resources.versions, namespaces, deployments)
     reviews = Reviews(outside.kube)
     workspaces = Namespaces(namespaces, reviews, own=outside.namespace)
     prompts = Prompts(outside.database_url)
@@ -123,17 +127,18 @@ def compose(outside: Outside) -> Service:
         logs=Logs(outside.spool, outside.objects),
         sources=sources,
         uploads=uploads,
+        readiness=Readiness(caches, ledger.engine),
     )
     table = Table((*PRIVATE_ROWS, *MLFLOW_ROWS))
     ownership = Ownership(resources)
     forget = (ownership.forget, ledger.forget_all, forget_places, forget_artifact_roots)
     tenants = Tenants(engine, namespaces, outside.kube, forget)
     workspaces.require = tenants.require
-    gate = Gate(table, outside.key, ledger, reviews, ownership, tenants)
+    alive = living.Living(outside.kube, resources.versions, deployments)
+    gate = Gate(table, outside.key, ledger, reviews, ownership, tenants, alive)
     lanes = Lanes()
     mlflow = _mlflow(lanes)
     app = Measured(Door(_Inside(private_app(services), mlflow, lanes), gate, lanes))
-    caches = (resources.models, resources.versions, namespaces)
     watchers = tuple(Watcher(outside.kube, cache) for cache in caches)
     leftovers = Leftovers(services.logs, ledger)
     return Service(app, mlflow, table, resources, watchers, leftovers, lanes)

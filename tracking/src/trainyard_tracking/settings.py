@@ -4,6 +4,7 @@ Nothing else reads `TRAINYARD_*`; MLflow's own variables are made from this in m
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,10 @@ from trainyard_tracking.errors import BadSettings
 
 _ADDRESSING = ("auto", "path", "virtual")
 _UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
+# By libpq nothing is noticed for minutes, or hours: seconds, and milliseconds for the last.
+_LIMITS = {"connect_timeout": 10, "keepalives_idle": 30, "tcp_user_timeout": 30_000}
+_ORIGIN = re.compile(r"https?://[^\s/*?#,]+")
+_POSTGRESQL = "postgresql+psycopg"
 KEEP_ALIVE = 75
 """Seconds that an idle connection stays open: longer than clients keep theirs (5 to 15 s), or a
 request that is on its way when the service closes it is lost."""
@@ -54,6 +59,8 @@ class Settings:
     log_level: str
     largest_file: int = 1 << 40
     """Bytes of a file that is taken, at most."""
+    ui_origins: str = ""
+    """Where browsers get MLflow's UI from, as it says them: with commas between."""
 
 
 def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
@@ -63,14 +70,36 @@ def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
         BadSettings: a required variable is missing or a value can't be read; names it.
     """
     return Settings(
-        database_url=env.get("TRAINYARD_DATABASE_URL", "sqlite:////data/mlflow.db"),
+        database_url=database_url(env.get("TRAINYARD_DATABASE_URL", "sqlite:////data/mlflow.db")),
         object_store=_object_store(env),
         verify_cert_file=Path(_required(env, "TRAINYARD_VERIFY_CERT_FILE")),
         spool_dir=Path(env.get("TRAINYARD_SPOOL_DIR", "/data/spool")),
         port=_port(env.get("TRAINYARD_PORT", "5000")),
         log_level=env.get("TRAINYARD_LOG_LEVEL", "info").lower(),
         largest_file=_bytes(env, "TRAINYARD_LARGEST_FILE", "1Ti"),
+        ui_origins=_origins(env.get("TRAINYARD_UI_ORIGINS", "")),
     )
+
+
+def database_url(value: str) -> str:
+    """Name the driver that is here, and limits in which a dead server of PostgreSQL is noticed.
+
+    Raises:
+        BadSettings: a database that this service does not run on, or none at all.
+    """
+    scheme, marked, rest = value.strip().partition("://")
+    if not marked or scheme not in {"sqlite", "postgres", "postgresql", _POSTGRESQL}:
+        # Never the value: it may hold a password.
+        raise BadSettings(
+            f"TRAINYARD_DATABASE_URL begins with {scheme!r} where postgresql://USER:PASSWORD@HOST/"
+            "DATABASE or sqlite:///FILE is expected"
+            if marked
+            else "TRAINYARD_DATABASE_URL is no URL: use postgresql://USER:PASSWORD@HOST/DATABASE"
+        )
+    if scheme == "sqlite":
+        return f"{scheme}://{rest}"
+    limits = [f"{name}={value}" for name, value in _LIMITS.items() if f"{name}=" not in rest]
+    return f"{_POSTGRESQL}://{rest}{'&' if '?' in rest else '?'}{'&'.join(limits)}".rstrip("?&")
 
 
 def _object_store(env: Mapping[str, str]) -> ObjectStoreSettings:
@@ -115,6 +144,15 @@ def _required(env: Mapping[str, str], name: str) -> str:
     value = env.get(name, "")
     if not value:
         raise BadSettings(f"{name} is not set; set it in the Deployment of the tracking service")
+    return value
+
+
+def _origins(value: str) -> str:
+    for origin in filter(None, value.split(",")):
+        if not _ORIGIN.fullmatch(origin):
+            raise BadSettings(
+                f"TRAINYARD_UI_ORIGINS has {origin!r}; use https://HOST, with commas between"
+            )
     return value
 
 

@@ -1,6 +1,6 @@
 """Verifies the tokens that the operator mints: Ed25519 JWTs of Runs, versions and deployments.
 
-Holds only the public key. Whether a Run is still active is not in the token: see ledger.py.
+Holds only the public key. Until when a token is good is not in it: see ledger.py and living.py.
 """
 
 from dataclasses import dataclass
@@ -54,11 +54,21 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
 
 def is_ours(token: str) -> bool:
     """Tell our tokens from those of the API server, without believing either."""
+    return bool(_unverified(token).get("iss") == CLAIM_ISSUER)
+
+
+def audiences(token: str) -> tuple[str, ...]:
+    """Say whom a token is for, by its own words; nothing if it does not say so."""
+    said = _unverified(token).get("aud")
+    return (said,) if isinstance(said, str) else tuple(map(str, said or ()))
+
+
+def _unverified(token: str) -> dict[str, Any]:
     try:
-        claims = jwt.decode(token, options={"verify_signature": False})
+        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     except jwt.InvalidTokenError:
-        return False
-    return bool(claims.get("iss") == CLAIM_ISSUER)
+        return {}
+    return claims
 
 
 def verify(token: str, key: Ed25519PublicKey) -> Claim:
@@ -88,5 +98,6 @@ def _claim(claims: dict[str, Any]) -> Claim:
     if subject.startswith(MODEL_VERSION_SUBJECT):
         return VersionIdentity(namespace, name, subject.rpartition(":")[2])
     if subject.startswith(DEPLOYMENT_SUBJECT):
-        return DeploymentIdentity(namespace, name, frozenset(map(str, claims["digests"])))
+        digests = frozenset(map(str, claims["digests"]))
+        return DeploymentIdentity(namespace, name, digests, str(claims.get("uid", "")))
     raise ValueError(f"subject {subject!r} is of no kind that is known here")

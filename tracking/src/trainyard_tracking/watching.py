@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from trainyard_tracking.errors import Busy
 from trainyard_tracking.kube import Kube, KubeDown, Object, resource_path
 
 _log = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ _LONGEST_WAIT = 15.0
 # A watch that lasted this long, or told something, was one; the next begins at once.
 _LASTED = 5.0
 _MOST_GONE = 10_000
+_ASK_AGAIN = 5
 
 
 def revision(resource: Object) -> int:
@@ -37,9 +39,12 @@ def _key(resource: Object) -> Key:
 class Cache:
     """All objects of one kind, safe to read from any thread.
 
+    Until it has been filled once, nobody can tell what is not there from what is not read yet:
+    readers get `Busy` then, whatever they ask.
+
     Attributes:
         keys: What an object can be found by, besides its name.
-        synced: Set once the cluster was read; before, what is not here may well be there.
+        synced: Set once the cluster was read.
     """
 
     plural: str
@@ -53,16 +58,19 @@ class Cache:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, namespace: str, name: str) -> Object | None:
+        self._must_be_filled()
         with self._lock:
             return self._objects.get(namespace, {}).get(name)
 
     def within(self, namespace: str | None = None) -> list[Object]:
+        self._must_be_filled()
         with self._lock:
             wanted = self._objects if namespace is None else (namespace,)
             return [one for where in wanted for one in self._objects.get(where, {}).values()]
 
     def by(self, namespace: str, key: str) -> list[Object]:
         """Give the objects of a namespace that have a key, without looking at any other."""
+        self._must_be_filled()
         with self._lock:
             return list(self._found.get((namespace, key), {}).values())
 
@@ -103,6 +111,12 @@ class Cache:
             for key, kept in fresh.items():
                 self._keep(key, *kept)
             self._gone = {key: gone for key, gone in self._gone.items() if gone > at}
+        self.synced.set()
+
+    def _must_be_filled(self) -> None:
+        if not self.synced.is_set():
+            message = f"The {self.plural} of the cluster are not read yet: try again"
+            raise Busy(f"{message} in {_ASK_AGAIN} s", _ASK_AGAIN)
 
     def _known(self, key: Key) -> Object | None:
         return self._objects.get(key[0], {}).get(key[1])
@@ -151,7 +165,6 @@ class Watcher:
         for item in found["items"]:
             item.setdefault("metadata", {})
         self.cache.replace(found["items"], revision(found))
-        self.cache.synced.set()
         return str(found["metadata"]["resourceVersion"])
 
     def _run(self) -> None:

@@ -1,6 +1,7 @@
 {{/* The operator's settings: what trainyard_operator/settings.py reads. */}}
 {{- define "trainyard.operatorEnv" -}}
 - {name: TRAINYARD_TRACKING_URL, value: "http://trainyard-tracking.{{ .Release.Namespace }}.svc:5000"}
+- {name: TRAINYARD_TOKEN_FILE, value: /var/run/trainyard-tracking/token}
 - {name: TRAINYARD_SIGNING_KEY_FILE, value: /var/run/trainyard/signing.key}
 - {name: TRAINYARD_AGENT_IMAGE, value: {{ include "trainyard.image" (dict "root" . "name" "agent" "image" .Values.agent.image) | quote }}}
 - {name: TRAINYARD_AGENT_RESOURCES, value: {{ .Values.agent.resources | toJson | quote }}}

@@ -1,6 +1,19 @@
 {{/* What trainyard_tracking/settings.py reads. */}}
 {{- define "trainyard.trackingEnv" -}}
+{{- with .Values.tracking.database }}
+{{- if .existingSecret }}
+- name: TRAINYARD_DATABASE_URL
+  valueFrom: {secretKeyRef: {name: {{ .existingSecret }}, key: {{ .key }}}}
+{{- else }}
 - {name: TRAINYARD_DATABASE_URL, value: "sqlite:////data/mlflow.db"}
+{{- end }}
+{{- end }}
+{{- with .Values.tracking.ingress }}
+{{- if .enabled }}
+# Without a certificate here, TLS may end in front of us.
+- {name: TRAINYARD_UI_ORIGINS, value: "https://{{ .host }}{{ if not .tlsSecret }},http://{{ .host }}{{ end }}"}
+{{- end }}
+{{- end }}
 - {name: TRAINYARD_SPOOL_DIR, value: /data/spool}
 - {name: TRAINYARD_VERIFY_CERT_FILE, value: /var/run/trainyard/tls.crt}
 - {name: TRAINYARD_PORT, value: "5000"}

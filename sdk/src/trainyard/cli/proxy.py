@@ -12,6 +12,7 @@ from trainyard.cli.terminal import note
 
 if TYPE_CHECKING:
     from trainyard._proxy import TrackingProxy
+    from trainyard._tracking import Tracking
     from trainyard.client import Client
 
 _PORT = 5000
@@ -38,7 +39,8 @@ def proxy(
     from trainyard._proxy import TrackingProxy  # noqa: PLC0415  # not for --help
 
     client = client_for(namespace, context)
-    with TrackingProxy(client.tracking, port=port, namespace=client.namespace) as server:
+    tracking = _for_clients(client)
+    with TrackingProxy(tracking, port=port, namespace=client.namespace) as server:
         client.tracking.healthy()
         note(
             f"MLflow of namespace {client.namespace} is at {server.url} until Ctrl-C", style="bold"
@@ -100,13 +102,19 @@ def _listening(client: "Client", port: int | None) -> "TrackingProxy":
     from trainyard._proxy import TrackingProxy  # noqa: PLC0415  # not for --help
     from trainyard.errors import InvalidInput  # noqa: PLC0415
 
-    first = _PORT if port is None else port
+    first, tracking = _PORT if port is None else port, _for_clients(client)
     try:
-        return TrackingProxy(client.tracking, port=first, namespace=client.namespace)
+        return TrackingProxy(tracking, port=first, namespace=client.namespace)
     except InvalidInput:
         if port is not None:
             raise
-        return TrackingProxy(client.tracking, port=0, namespace=client.namespace)
+        return TrackingProxy(tracking, port=0, namespace=client.namespace)
+
+
+def _for_clients(client: "Client") -> "Tracking":
+    from trainyard._tracking import Tracking  # noqa: PLC0415  # not for --help
+
+    return Tracking.of(client.kube, writes_registry=True)
 
 
 def _has_screen() -> bool:

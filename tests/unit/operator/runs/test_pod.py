@@ -255,9 +255,12 @@ class TestTokens:
         assert claims["sub"] == f"modelversion:team/digits-1:{version['metadata']['uid']}"
 
     def test_a_deployments_token_lists_its_digests_in_order(self, public: Any) -> None:
-        token = deployment_token(given.model_deployment(), ["sha256:b", "sha256:a"], key=KEY)
+        deployment = given.model_deployment()
+        token = deployment_token(deployment, ["sha256:b", "sha256:a"], key=KEY)
+        claims = self.read(token, public)
 
-        assert self.read(token, public)["digests"] == ["sha256:a", "sha256:b"]
+        assert claims["digests"] == ["sha256:a", "sha256:b"]
+        assert claims["uid"] == deployment["metadata"]["uid"]
 
     def test_the_secret_belongs_to_whom_it_speaks_for(self) -> None:
         secret = token_secret(given.run(), "t", labels={"a": "b"})

@@ -6,21 +6,24 @@ from dataclasses import dataclass
 from mlflow.exceptions import MlflowException
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from trainyard_api.contract import HEALTH_ROUTE, TRACKING_API
+from trainyard_api.contract import HEALTH_ROUTE, READY_ROUTE, TRACKING_API
 
 from trainyard_tracking.api import artifacts, blobs, logs, models, runs, versions
 from trainyard_tracking.content import Content
-from trainyard_tracking.errors import Refused
+from trainyard_tracking.errors import Busy, Refused
 from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.logs import Logs
 from trainyard_tracking.objects import Objects
+from trainyard_tracking.readiness import Readiness
 from trainyard_tracking.sources import Sources
 from trainyard_tracking.uploads import Uploads
 
 _log = logging.getLogger(__name__)
+_LOOK_AGAIN = 5
 _IN = f"{TRACKING_API}/namespaces/{{namespace}}"
 
 
@@ -34,6 +37,7 @@ class Services:
     logs: Logs
     sources: Sources
     uploads: Uploads
+    readiness: Readiness
 
 
 def private_app(services: Services) -> Starlette:
@@ -46,18 +50,19 @@ def private_app(services: Services) -> Starlette:
 
 def _routes() -> list[Route]:
     run, version = f"{_IN}/runs/{{run_id}}", f"{_IN}/modelversions/{{name}}"
-    log = f"{run}/logs/{{attempt:int}}"
+    log = f"{run}/logs/{{attempt}}"
     model = f"{_IN}/models/sha256:{{digest}}"
     blob = f"{_IN}/blobs/sha256:{{digest}}"
     return [
         Route(HEALTH_ROUTE, _health, methods=["GET"]),
+        Route(READY_ROUTE, _ready, methods=["GET"]),
         Route("/metrics", _metrics, methods=["GET"]),
         Route(f"{_IN}/runs", runs.active, methods=["GET"]),
         Route(run, runs.put, methods=["PUT"]),
         Route(f"{run}/finish", runs.finish, methods=["POST"]),
         Route(f"{run}/summary", runs.summary, methods=["GET"]),
         Route(log, logs.Log),
-        Route(f"{log}/{{index:int}}", logs.Log),
+        Route(f"{log}/{{index}}", logs.Log),
         Route(f"{_IN}/audit", runs.audit, methods=["POST"]),
         Route(blob, blobs.Blob),
         Route(f"{blob}/upload", blobs.upload, methods=["GET"]),
@@ -71,6 +76,15 @@ def _routes() -> list[Route]:
 
 async def _health(request: Request) -> Response:
     return JSONResponse({"status": "ok"})
+
+
+async def _ready(request: Request) -> Response:
+    readiness: Readiness = request.app.state.services.readiness
+    # No place of a lane: a service that is busy is ready all the same.
+    obstacle = await run_in_threadpool(readiness.obstacle)
+    if obstacle:
+        raise Busy(obstacle, _LOOK_AGAIN)
+    return JSONResponse({"status": "ready"})
 
 
 async def _metrics(request: Request) -> Response:

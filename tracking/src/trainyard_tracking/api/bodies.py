@@ -1,14 +1,35 @@
 """The bodies of the private routes, checked; nothing is done with them here."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 
 from trainyard_tracking.errors import Refused, TooLarge
 
+_T = TypeVar("_T")
 RUN_ID = TypeAdapter(Annotated[str, Field(pattern="^[0-9a-f]{32}$")])
+MOST = 999_999_999
+"""The largest number of an attempt or of one of its pods."""
+Milliseconds = Annotated[int, Field(ge=0, lt=253_402_300_800_000)]
+"""Since 1970, before the year 10000: databases take no more than 63 bits."""
+Attempt = Annotated[int, Field(ge=0, le=MOST)]
+NUMBER = TypeAdapter(Attempt)
+Bytes = Annotated[int, Field(ge=0, lt=1 << 53)]
+OFFSET = TypeAdapter(Bytes)
+_KEY = Annotated[str, Field(min_length=1, max_length=250)]
+_LONGEST_PARAMETER = 6000
+"""Characters, as MLflow's own clients cut them."""
+_LONGEST_TAG = 8000
 LARGEST = 32 << 20
 DIGEST = TypeAdapter(Annotated[str, Field(pattern="^[0-9a-f]{64}$")])
 
@@ -17,29 +38,32 @@ class _Body(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
 
 
+_Parameter = str | bool | Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)] | float
+
+
 class _WithParameters(_Body):
-    parameters: dict[str, Any] = {}
+    parameters: dict[_KEY, _Parameter] = {}
 
     def texts(self) -> dict[str, str]:
-        """Write the parameters as MLflow keeps them."""
-        return {key: _text(value) for key, value in self.parameters.items()}
+        """Write the parameters as MLflow keeps them; what is longer than it takes is cut."""
+        return {key: _text(value)[:_LONGEST_PARAMETER] for key, value in self.parameters.items()}
 
 
 class PreviousBody(_Body):
     """How the attempt before ended; `end_time` is in milliseconds since 1970."""
 
     status: Literal["FINISHED", "FAILED", "KILLED"] = "FAILED"
-    end_time: int | None = None
+    end_time: Milliseconds | None = None
 
 
 class RunBody(_WithParameters):
     """A Run to record, for an attempt; `start_time` is in milliseconds since 1970."""
 
-    name: str
-    experiment: str
-    tags: dict[str, str] = {}
-    start_time: int
-    attempt: Annotated[int, Field(ge=1)] = 1
+    name: _KEY
+    experiment: _KEY
+    tags: dict[_KEY, Annotated[str, AfterValidator(lambda tag: _text(tag)[:_LONGEST_TAG])]] = {}
+    start_time: Milliseconds
+    attempt: Annotated[int, Field(ge=1, le=MOST)] = 1
     previous: PreviousBody = PreviousBody()
 
 
@@ -48,7 +72,7 @@ class TailBody(_Body):
 
     model_config = ConfigDict(val_json_bytes="base64")
 
-    offset: Annotated[int, Field(ge=0)]
+    offset: Bytes
     place: Annotated[str, Field(max_length=1000)]
     data: Annotated[bytes, Field(max_length=1 << 20)]
 
@@ -59,8 +83,8 @@ class LogBody(_Body):
     # What comes in is Python's by then, but its bytes are JSON's.
     model_config = ConfigDict(val_json_bytes="base64")
 
-    attempt: Annotated[int, Field(ge=0)]
-    index: Annotated[int, Field(ge=0)] = 0
+    attempt: Attempt
+    index: Attempt = 0
     tail: TailBody | None = None
 
     @model_validator(mode="before")
@@ -73,14 +97,15 @@ class FinishBody(_WithParameters):
     """How a Run ended; `end_time` is in milliseconds since 1970."""
 
     status: Literal["FINISHED", "FAILED", "KILLED"]
-    end_time: int
+    end_time: Milliseconds
     logs: Annotated[list[LogBody], Field(max_length=10_000)] = []
 
 
-def _text(value: Any) -> str:
+def _text(value: str | bool | float) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    # No database keeps a NUL in a text, and PostgreSQL refuses the whole row.
+    return str(value).replace("\0", "\ufffd")
 
 
 async def read(request: Request, kind: type[RunBody] | type[FinishBody]) -> Any:
@@ -113,16 +138,25 @@ async def whole(request: Request, most: int | None = None) -> bytes:
     return b"".join(chunks)
 
 
-def checked(adapter: TypeAdapter[str], request: Request, name: str) -> str:
+def checked(adapter: TypeAdapter[_T], request: Request, name: str) -> _T:
     """Read a placeholder of the route.
 
     Raises:
         Refused: it has another form.
     """
+    return parsed(adapter, request.path_params[name], f"{name} in the path")
+
+
+def parsed(adapter: TypeAdapter[_T], text: str, what: str) -> _T:
+    """Read a value that came as text, outside of a body.
+
+    Raises:
+        Refused: it has another form; says `what` it is.
+    """
     try:
-        return adapter.validate_python(request.path_params[name])
+        return adapter.validate_strings(text)
     except ValidationError as exc:
-        raise Refused(f"{name} in the path: {_first(exc)}") from exc
+        raise Refused(f"{what}: {_first(exc)}") from exc
 
 
 def _first(exc: ValidationError) -> str:

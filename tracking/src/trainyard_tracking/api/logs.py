@@ -5,8 +5,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from trainyard_api.contract import LOG_PLACE_HEADER, UPLOAD_OFFSET_HEADER
 
-from trainyard_tracking.api.bodies import RUN_ID, checked, whole
-from trainyard_tracking.errors import NotFound, Refused
+from trainyard_tracking.api.bodies import NUMBER, OFFSET, RUN_ID, checked, parsed, whole
+from trainyard_tracking.errors import NotFound
 from trainyard_tracking.lanes import in_thread, lane_of
 from trainyard_tracking.logs import LogRef, LogState, WrongOffset
 from trainyard_tracking.sources import known_artifact_root
@@ -22,26 +22,23 @@ class Log(HTTPEndpoint):
 
     async def get(self, request: Request) -> Response:
         ref = await _ref(request)
-        offset = request.query_params.get("offset", "0")
-        if not offset.isdecimal():
-            raise Refused(f"offset must be a number of bytes, not {offset!r}")
+        offset = parsed(OFFSET, request.query_params.get("offset", "0"), "offset, in bytes")
         logs = request.app.state.services.logs
-        chunks = await in_thread(request, logs.read, ref, int(offset))
+        chunks = await in_thread(request, logs.read, ref, offset)
         return StreamingResponse(
             lane_of(request).iterate(chunks), media_type="text/plain; charset=utf-8"
         )
 
     async def patch(self, request: Request) -> Response:
         ref = await _ref(request)
-        offset = request.headers.get(UPLOAD_OFFSET_HEADER, "")
-        if not offset.isdecimal():
-            raise Refused(f"{UPLOAD_OFFSET_HEADER} must say where the bytes belong")
+        told = request.headers.get(UPLOAD_OFFSET_HEADER, "")
+        offset = parsed(OFFSET, told, f"{UPLOAD_OFFSET_HEADER}, where the bytes belong")
         data = await whole(request)
         place = request.headers.get(LOG_PLACE_HEADER, "")
 
         def work() -> LogState:
             logs = request.app.state.services.logs
-            found: LogState = logs.append(ref, offset=int(offset), place=place, data=data)
+            found: LogState = logs.append(ref, offset=offset, place=place, data=data)
             return found
 
         try:
@@ -55,9 +52,10 @@ class Log(HTTPEndpoint):
 async def _ref(request: Request) -> LogRef:
     namespace = request.path_params["namespace"]
     run_id = checked(RUN_ID, request, "run_id")
+    attempt = checked(NUMBER, request, "attempt")
+    index = checked(NUMBER, request, "index") if "index" in request.path_params else 0
     root = await in_thread(request, _root, namespace, run_id)
-    place = request.path_params
-    return LogRef(namespace, run_id, place["attempt"], root, place.get("index", 0))
+    return LogRef(namespace, run_id, attempt, root, index)
 
 
 def _root(namespace: str, run_id: str) -> str | None:

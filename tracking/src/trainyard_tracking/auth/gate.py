@@ -24,6 +24,7 @@ from trainyard_tracking.identity import (
     VersionIdentity,
 )
 from trainyard_tracking.ledger import Ledger
+from trainyard_tracking.living import Living
 from trainyard_tracking.reviews import Permission, Reviews
 from trainyard_tracking.tenants import Tenants
 from trainyard_tracking.tokens import RunClaim, is_ours, verify
@@ -46,6 +47,7 @@ class Gate:
     reviews: Reviews
     ownership: Ownership
     tenants: Tenants
+    living: Living
 
     def match(self, method: str, path: str) -> Match | None:
         return self.table.find(method, path)
@@ -54,7 +56,7 @@ class Gate:
         """Find out who is asking.
 
         Raises:
-            Unauthenticated: no token, or one that nobody vouches for.
+            Unauthenticated: no token, one that nobody vouches for, or one that has ended.
             Unavailable: the API server would have to be asked, and is away.
         """
         if not token:
@@ -62,7 +64,10 @@ class Gate:
         if not is_ours(token):
             return self.reviews.person(token)
         claim = verify(token, self.key)
-        return self.ledger.identify(claim) if isinstance(claim, RunClaim) else claim
+        if isinstance(claim, RunClaim):
+            return self.ledger.identify(claim)
+        self.living.check(claim)
+        return claim
 
     def decide(self, match: Match, call: Call, who: Identity) -> Reply | None:
         """Let the call through, changed where it must be, or answer it.

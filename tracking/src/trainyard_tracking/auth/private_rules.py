@@ -1,6 +1,6 @@
 """The rule of every private route: what the operator, Runs, publishing and serving may do. Rows."""
 
-from trainyard_api.contract import HEALTH_ROUTE, TRACKING_API
+from trainyard_api.contract import HEALTH_ROUTE, READY_ROUTE, TRACKING_API
 
 from trainyard_tracking.auth.call import Call, Reply
 from trainyard_tracking.auth.ownership import Ownership
@@ -52,6 +52,7 @@ def _same_namespace(call: Call, namespace: str) -> None:
 
 PRIVATE_ROWS = (
     row("GET", HEALTH_ROUTE, Access.OPEN),
+    row("GET", READY_ROUTE, Access.OPEN),
     row("GET", "/metrics", Access.OPEN),
     row("GET", f"{_IN}/runs", _OPERATOR),
     row("PUT", f"{_IN}/runs/{{}}", _OPERATOR),

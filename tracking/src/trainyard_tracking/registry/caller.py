@@ -22,9 +22,12 @@ def hand_for(namespace: str) -> Hand:
     for it, in its own namespace only.
 
     Raises:
-        MlflowException: nobody asked, or a Run asked for another namespace.
+        MlflowException: nobody asked, a Run asked for another namespace, or a person by a token
+            that the API server does not take.
     """
     who = CALLER.get()
+    if isinstance(who, Person) and who.is_for_us_alone:
+        raise failures.only_for_us()
     if isinstance(who, Person):
         return Hand(who.username, who.token)
     if isinstance(who, RunIdentity) and who.namespace == namespace:

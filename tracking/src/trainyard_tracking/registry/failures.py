@@ -133,6 +133,15 @@ def not_held(model: Object, alias: str) -> MlflowException:
     )
 
 
+def only_for_us() -> MlflowException:
+    """Say that a token lets its owner read and log here, and write nothing into the cluster."""
+    return MlflowException(
+        "This token is for the tracking service alone, and the registry is written with your own"
+        " rights in the cluster: send one that the Kubernetes API takes, without --audience",
+        PERMISSION_DENIED,
+    )
+
+
 def still_going(name: str, since: datetime, now: datetime) -> NotYet:
     """Say that a deleted model is not gone yet.
 

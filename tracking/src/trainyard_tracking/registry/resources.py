@@ -34,14 +34,8 @@ class Resources:
     )
     versions: Cache = field(default_factory=lambda: Cache(MODEL_VERSIONS, slim, _keys_of_version))
 
-    @property
-    def synced(self) -> bool:
-        """Whether the cluster was read, so that what is missing here is missing."""
-        return self.models.synced.is_set() and self.versions.synced.is_set()
-
     def model(self, namespace: str, name: str) -> Object | None:
         """Find a Model by MLflow's name for it."""
-        self._require_synced()
         found = [one for one in self.models.by(namespace, name) if not is_going(one)]
         # Two of one title can only be made past MLflow; the one whose name it is comes first.
         slug = resource_name(name)
@@ -49,7 +43,6 @@ class Resources:
         return found[0] if found else None
 
     def all_models(self, namespace: str) -> list[Object]:
-        self._require_synced()
         shown = {
             model_title(one): one for one in self.models.within(namespace) if not is_going(one)
         }
@@ -71,7 +64,6 @@ class Resources:
 
     def version(self, namespace: str, name: str) -> Object | None:
         """Find a ModelVersion by the name of its resource, in the cluster if it is very new."""
-        self._require_synced()
         return self.versions.get(namespace, name) or self._ask(MODEL_VERSIONS, namespace, name)
 
     def versions_of(self, model: Object) -> list[Object]:
@@ -82,7 +74,6 @@ class Resources:
 
     def all_versions_of(self, model: Object) -> list[Object]:
         """List the same in no order, with those that are being deleted."""
-        self._require_synced()
         metadata = model["metadata"]
         return self.versions.by(metadata["namespace"], f"model/{metadata['name']}")
 
@@ -100,20 +91,14 @@ class Resources:
         return None if found is None else run_id_of(found)
 
     def is_registered_model_id(self, namespace: str, model_id: str) -> bool:
-        self._require_synced()
         return bool(self.versions.by(namespace, f"id/{model_id}"))
 
     def is_registered_path(self, namespace: str, path: str) -> bool:
         """Tell whether a path (without the workspace) is one of a version's files."""
-        self._require_synced()
         segments = path.split("/")
         word = "id" if segments[1:2] == ["models"] else "run"
         key = f"{word}/{segments[2 if word == 'id' else 1]}" if len(segments) > 2 else ""
         return any(is_file_of(one, path) for one in self.versions.by(namespace, key))
-
-    def _require_synced(self) -> None:
-        if not self.synced:
-            raise Unavailable("The registry has not read the cluster yet: try again in a moment")
 
     def _ask(self, plural: str, namespace: str, name: str) -> Object | None:
         """Look in the cluster.

@@ -27,7 +27,7 @@ from mlflow.utils.validation import (
 )
 from mlflow.utils.workspace_context import get_request_workspace
 
-from trainyard_tracking.errors import Refused
+from trainyard_tracking.errors import Refused, Unavailable
 from trainyard_tracking.kube import Object
 from trainyard_tracking.registry import entities, failures
 from trainyard_tracking.registry.annotations import Origin
@@ -230,6 +230,8 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
         try:
             # Never a URI of elsewhere: MLflow's server would fetch it with the service's own keys.
             key = self.sources.of_version(_namespace(), found).key
+        except Unavailable:
+            raise
         except Refused as exc:
             raise failures.from_refusal(exc) from exc
         return f"mlflow-artifacts:/{key.partition('/')[2]}"
@@ -391,12 +393,16 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
         # A Run's name may be another's by the time the copy is published.
         try:
             return {"uri": self.sources.of_version(_namespace(), version).uri}
+        except Unavailable:
+            raise
         except Refused as exc:
             raise failures.from_refusal(exc) from exc
 
     def _run_of(self, source: Object) -> str:
         try:
             return self.sources.resolve(_namespace(), source).run_id or ""
+        except Unavailable:
+            raise
         except Refused:
             return ""
 
