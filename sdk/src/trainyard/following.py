@@ -121,7 +121,7 @@ class AttemptLog:
         except NotFound:
             return False
         except (ApiError, Unreachable) as exc:
-            if isinstance(exc, ApiError) and exc.status < _SERVER_ERROR:
+            if not exc.passing and isinstance(exc, ApiError) and exc.status < _SERVER_ERROR:
                 raise
             self._sink.state(f"waiting for the log: {exc}")
         return self._written > before

@@ -121,10 +121,24 @@ def upload(client: Client, archive: Archive, *, sent: Callable[[int], None] | No
     """Upload *archive* unless the tracking service has it; tell whether it had to."""
     if client.tracking.has_blob(client.namespace, archive.digest):
         return False
-    archive.content.seek(0)
-    client.tracking.put_blob(
-        client.namespace, archive.digest, archive.content, archive.size, sent=sent
-    )
+    told = 0
+
+    def tell(count: int) -> None:
+        nonlocal told
+        told += count
+        if sent is not None:
+            sent(count)
+
+    def put() -> None:
+        # A second try begins anew, unless the first one arrived and only its answer did not.
+        if told and client.tracking.has_blob(client.namespace, archive.digest):
+            return
+        tell(-told)
+        archive.content.seek(0)
+        where = (client.namespace, archive.digest)
+        client.tracking.put_blob(*where, archive.content, archive.size, sent=tell)
+
+    client.tracking.patience.ask(put, harmless=True)
     return True
 
 

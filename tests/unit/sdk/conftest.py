@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from builders.sdk import FakeCluster, serving, write_kubeconfig
+from trainyard import _creating
 from trainyard.client import Client
 
 
@@ -23,6 +24,7 @@ def server(cluster: FakeCluster) -> Iterator[str]:
 def kubeconfig(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("KUBERNETES_SERVICE_HOST", "TRAINYARD_SYSTEM_NAMESPACE", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(_creating, "suffix", lambda: "x7k2p")
     path = write_kubeconfig(tmp_path / "kubeconfig", server)
     monkeypatch.setenv("KUBECONFIG", str(path))
     return path

@@ -51,7 +51,7 @@ def doctor(namespace: Namespace = "", context: Context = "") -> None:
     signs = {True: (good, "green"), False: (bad, "bold red"), None: (unknown, "yellow")}
     out = console()
     try:
-        client = client_for(namespace, context)
+        client = client_for(namespace, context, patience=0)
     except TrainyardError as exc:
         out.print(bad, style="bold red", end=" ")
         out.print(f"kubeconfig: {exc.message}\n    → {exc.fix}", markup=False)
