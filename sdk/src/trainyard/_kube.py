@@ -99,7 +99,7 @@ class Kube:
             Unreachable: nobody answered, for as long as patience lasts.
         """
         return self.patience.ask(
-            lambda: self._request(method, path, what, body, content_type, params),
+            lambda: self._request(method, path, what, body=body, kind=content_type, params=params),
             harmless=method == "GET" if harmless is None else harmless,
             until=until,
         )
@@ -109,12 +109,13 @@ class Kube:
         method: str,
         path: str,
         what: str,
+        *,
         body: object,
-        content_type: str,
+        kind: str,
         params: Mapping[str, Any] | None,
     ) -> Object:
         content = None if body is None else json.dumps(body)
-        headers = {"Content-Type": content_type} if content is not None else {}
+        headers = {"Content-Type": kind} if content is not None else {}
         with self.reaching(what):
             answer = self.http.request(
                 method,

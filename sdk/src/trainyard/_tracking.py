@@ -93,6 +93,7 @@ class Tracking:
         headers: Callable[[], dict[str, str]],
         reaching: Callable[[str], Any],
         extensions: Mapping[str, Any],
+        *,
         patience: Patience,
     ) -> None:
         self.http = http
@@ -111,7 +112,7 @@ class Tracking:
             return {**kube.credentials(), AUTHORIZATION_HEADER: f"Bearer {tokens.current()}"}
 
         base = proxy_path(system_namespace())
-        return cls(kube.http, base, headers, kube.reaching, kube.extensions, kube.patience)
+        return cls(kube.http, base, headers, kube.reaching, kube.extensions, patience=kube.patience)
 
     def healthy(self) -> Object:
         """Ask the service how it is."""

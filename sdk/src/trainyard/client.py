@@ -16,8 +16,15 @@ from trainyard._creating import Creation
 from trainyard._kube import JSON_PATCH, Kube, Object, connect, lines
 from trainyard._patience import Patience, Spell, Tell
 from trainyard._tracking import Tracking
-from trainyard.errors import ApiError, Conflict, InvalidInput, NotFound, TimedOut
-from trainyard.errors import TrainyardError, Unreachable
+from trainyard.errors import (
+    ApiError,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    TimedOut,
+    TrainyardError,
+    Unreachable,
+)
 from trainyard.kinds import R
 from trainyard.settling import judge
 
@@ -69,6 +76,12 @@ class Client:
     def close(self) -> None:
         """Close the connections; the client is of no use afterwards."""
         self.kube.http.close()
+
+    def in_namespace(self, namespace: str) -> "Client":
+        """Return a client of the same connections in another namespace."""
+        if not namespace or namespace == self.namespace:
+            return self
+        return Client(kube=self.kube, namespace=namespace)
 
     def __enter__(self) -> Self:
         return self

@@ -93,7 +93,8 @@ def test_what_stays_behind_is_told(kubeconfig: Path, tmp_path: Path) -> None:
         (folder / f"{number}.csv").write_text("")
     said = call("run", str(folder), "-d").stderr
 
-    assert "as .gitignore says: 0.csv, 1.csv, 2.csv, 3.csv, 4.csv and 2 more\n" in said
+    assert "as .gitignore says: 0.csv, 1.csv, 2.csv, 3.csv, 4.csv and 2 more. " in said
+    assert "--include '0.csv'\n" in said
 
 
 def test_a_detached_run_prints_its_name_alone(kubeconfig: Path, tmp_path: Path) -> None:

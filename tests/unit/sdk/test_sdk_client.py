@@ -171,7 +171,7 @@ def test_an_unknown_context_names_those_that_there_are(kubeconfig: Path) -> None
 
 def test_a_cluster_that_does_not_answer_is_unreachable(tmp_path: Path) -> None:
     path = write_kubeconfig(tmp_path / "gone", "http://127.0.0.1:9")
-    client = Client(kubeconfig=str(path))
+    client = Client(kubeconfig=str(path), patience=0)
 
     with pytest.raises(ty.Unreachable, match="'test'"):
         client.list(ty.Run)
