@@ -291,6 +291,8 @@ def _apply(item: Any, operation: dict[str, Any]) -> None:
         item = item[step]
     if operation["op"] == "test":
         assert item[last] == operation["value"]
+    elif operation["op"] == "remove":
+        del item[last]
     else:
         assert operation["op"] == "add" or last in item
         item[last] = operation["value"]

@@ -14,6 +14,7 @@ from trainyard_api.meta import Resource
 from trainyard import _patience, kinds
 from trainyard._creating import Creation
 from trainyard._kube import JSON_PATCH, Kube, Object, connect, lines
+from trainyard._notebook import show_resources
 from trainyard._patience import Patience, Spell, Tell
 from trainyard._tracking import Tracking
 from trainyard.errors import (
@@ -72,6 +73,7 @@ class Client:
             kube = connect(context=context, kubeconfig=kubeconfig, patience=patient)
         self.kube = kube
         self.namespace = namespace or self.kube.access.namespace
+        show_resources()
 
     def close(self) -> None:
         """Close the connections; the client is of no use afterwards."""

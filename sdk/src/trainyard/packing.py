@@ -72,7 +72,11 @@ def pack(folder: Path, *, limit: int = LIMIT_BYTES, include: Sequence[str] = ())
     if sum(sizes.values()) > limit:
         raise _too_large(folder, sum(sizes.values()), limit, largest)
     content: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # the archive owns it
-    _write(content, root, files)
+    try:
+        _write(content, root, files)
+    except BaseException:
+        content.close()
+        raise
     size, digest = _measure(content)
     left = (dict(sorted(walk.skipped.items())), tuple(sorted(walk.ignored)))
     return Archive(content, digest, size, len(files), sum(sizes.values()), largest, *left)
@@ -149,7 +153,7 @@ class Walk:
             if path.is_dir() and not _why_not(path, self._root):
                 yield from self._folder(path, name, left=left)
             elif left and not self._wants(name):
-                self.ignored += [] if ignored else [name]
+                self.ignored.append(name)
             elif why := _why_not(path, self._root):
                 self.skipped[name] = why
             else:
@@ -158,13 +162,13 @@ class Walk:
 
     def _folder(self, path: Path, name: str, *, left: bool) -> Iterator[Path]:
         """Go into a folder; into an ignored one only to look for what is wanted of it."""
-        any_taken = False
+        before, any_taken = len(self.ignored), False
         if not left or self._wanted:
             for file in self._below(path, ignored=left):
                 any_taken = True
                 yield file
         if left and not any_taken:
-            self.ignored.append(f"{name}/")
+            self.ignored[before:] = [f"{name}/"]
 
     def _wants(self, name: str) -> bool:
         met = [pattern for pattern, spec in self._wanted.items() if spec.match_file(name)]
@@ -183,10 +187,10 @@ def _why_not(path: Path, root: Path) -> str:
         return "a link that leads nowhere"
     except (OSError, RuntimeError):  # links that lead to each other
         return "a link in a circle"
-    if target in above:
-        return "a link in a circle"
     if not target.is_relative_to(root):
         return "a link that leads outside the folder: copy what it leads to"
+    if target in above:
+        return "a link in a circle"
     return "" if target.is_file() or target.is_dir() else "a link to no file"
 
 

@@ -1,5 +1,7 @@
 """Comparisons: what differs, and which is best."""
 
+from pathlib import Path
+
 import pytest
 from trainyard.comparing import Result, less_is_better, line_up, result_of
 
@@ -81,3 +83,38 @@ def test_a_run_is_read_as_mlflow_gives_it() -> None:
 
     assert (found.name, found.params) == ("calm-owl", {"depth": "2"})
     assert found.metrics["acc"] != found.metrics["acc"]
+
+
+TWINS = [
+    Result("digits", "b" * 32, params={"depth": "2"}, metrics={"acc": 0.5}),
+    Result("digits", "c" * 32, params={"depth": "12"}, metrics={"acc": 0.9}),
+]
+
+
+def test_two_runs_of_one_name_are_told_apart() -> None:
+    found = line_up(TWINS)
+    data = found.as_object()
+
+    assert found.labels == ("digits (bbbbbbbb)", "digits (cccccccc)")
+    assert data["params"]["depth"] == {"digits (bbbbbbbb)": "2", "digits (cccccccc)": "12"}
+    assert data["metrics"]["acc"]["values"] == {"digits (bbbbbbbb)": 0.5, "digits (cccccccc)": 0.9}
+    assert data["metrics"]["acc"]["best"] == ["digits (cccccccc)"]
+
+
+def test_a_run_that_is_named_twice_is_compared_once() -> None:
+    assert line_up([*TWINS, TWINS[0]]).runs == tuple(TWINS)
+
+
+def test_a_drawing_has_a_bar_for_each_run(tmp_path: Path) -> None:
+    figure = line_up(TWINS).plot(tmp_path / "two.svg")
+
+    assert len(figure.axes[0].patches) == 2
+    assert len({bar.get_y() for bar in figure.axes[0].patches}) == 2  # type: ignore[attr-defined]  # bars are rectangles
+    assert (tmp_path / "two.svg").read_text().startswith("<?xml")
+
+
+def test_the_table_stresses_the_best() -> None:
+    table = line_up(TWINS).table()
+
+    assert table.rows[-1] == ["acc", "0.5", "0.9 *"]
+    assert table.strong == {(len(table.rows) - 1, 2)}

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import trainyard as ty
 from builders.outages import Outage, Time, lost, reset, status
-from builders.sdk import FakeCluster, condition, finished, model_object, run_object
+from builders.sdk import FakeCluster, finished, run_object
 from trainyard.cli import app
 from trainyard.client import Client
 from trainyard.submission import build_run
@@ -22,7 +22,6 @@ OUTAGES = {
     "504": status(504),
     "429": status(429, after="7"),
 }
-RUN_ID = "a" * 32
 
 
 @pytest.fixture
@@ -43,46 +42,6 @@ def patient(kubeconfig: Path, clock: Time, told: list[str]) -> Iterator[Client]:
 
 def a_run(**metadata: str) -> ty.Run:
     return build_run({"metadata": metadata, "spec": {"command": ["a"], "image": "b"}})
-
-
-@pytest.fixture
-def filled(cluster: FakeCluster) -> FakeCluster:
-    """A cluster that has one of each, and judges at once what it is given."""
-    put = cluster.put
-    good = condition("Available", "True", "MinimumReplicasAvailable")
-    served = {"version": 1, "digest": f"sha256:{'a' * 64}"}
-    serving = {"stable": served, "conditions": [good], "endpoint": "http://here"}
-
-    def at_once(plural: str, body: dict[str, Any], event: str = "MODIFIED") -> dict[str, Any]:
-        stored = put(plural, body, event)
-        generation = stored["metadata"]["generation"]
-        if plural == "models":
-            aliases = stored["spec"].get("aliases", {})
-            stages = [{"name": "production", "version": aliases.get("production")}]
-            status = {"observedGeneration": generation, "aliases": aliases, "stages": stages}
-            stages[0]["previous"] = 1
-            stored["status"] = status
-        if plural == "modeldeployments" and event == "ADDED":
-            put(plural, {**stored, "status": serving})
-        if plural == "runs" and event == "ADDED":
-            ended = finished(stored["metadata"]["name"])
-            put(plural, {**ended, "spec": stored["spec"], "metadata": stored["metadata"]})
-        return stored
-
-    cluster.put = at_once  # type: ignore[method-assign]  # the operator, at once
-    cluster.put("runs", finished("done", completionTime="2026-01-02T03:05:05Z"))
-    cluster.put("runs", run_object("going"))
-    cluster.put("models", model_object("digits", aliases={"production": 2}))
-    for number in (1, 2):
-        source = {"mlflowRun": {"id": RUN_ID, "artifactPath": "model"}}
-        spec = {"model": "digits", "version": number, "source": source}
-        cluster.put("modelversions", {"metadata": {"name": f"digits-{number}"}, "spec": spec})
-    cluster.recorded_logs[RUN_ID, "1"] = b"hello\n"
-    cluster.logged_models[RUN_ID] = [{"artifactPath": "model", "name": "model"}]
-    cluster.mlflow_experiments["e"] = "1"
-    cluster.mlflow_runs[RUN_ID] = {"info": {"run_id": RUN_ID}, "data": {}}
-    cluster.requests.clear()
-    return cluster
 
 
 COMMANDS = (
