@@ -11,6 +11,10 @@ def show_resources() -> None:
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is None:
         return
-    from trainyard.looking import html_of  # noqa: PLC0415  # which needs the client, as this does
+    from trainyard.looking import table_of  # noqa: PLC0415  # which needs the client, as this does
 
-    shell.display_formatter.formatters["text/html"].for_type(Resource, html_of)
+    formatters = shell.display_formatter.formatters
+    formatters["text/html"].for_type(Resource, lambda shown: table_of(shown)._repr_html_())
+    formatters["text/plain"].for_type(
+        Resource, lambda shown, printer, _: printer.text(str(table_of(shown)))
+    )

@@ -5,6 +5,7 @@ Everything here prints as text and shows as a table in a notebook.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any, Generic, overload
 
 import yaml
@@ -51,6 +52,8 @@ class Listing(list[R], Generic[R]):
     def __str__(self) -> str:
         return str(self.table())
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return self.table()._repr_html_()
 
@@ -86,8 +89,11 @@ class Overview:
     def __str__(self) -> str:
         return "\n\n".join(f"{title}\n{table}" for title, table in self.parts())
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
-        return "".join(f"<h4>{title}</h4>{part._repr_html_()}" for title, part in self.parts())
+        parts = ((escape(title), part._repr_html_()) for title, part in self.parts())
+        return "".join(f"<h4>{title}</h4>{shown}" for title, shown in parts)
 
 
 @overload
@@ -315,9 +321,9 @@ def _require_namespace(client: Client) -> None:
         """Who may not see namespaces is in the right one, we hope."""
 
 
-def html_of(resource: Resource) -> str:
-    """Return a resource as HTML: its columns, and in a line where it stands."""
+def table_of(resource: Resource) -> Table:
+    """Return one resource as a row, and in a line below where it stands."""
     verdict = judge(resource)
     said = f"{verdict.reason}: {verdict.message}" if verdict.message else verdict.reason
     table = Listing(type(resource), [resource]).table()
-    return Table(table.titles, table.rows, said)._repr_html_()
+    return Table(table.titles, table.rows, said)

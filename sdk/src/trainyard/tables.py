@@ -22,6 +22,8 @@ class Table:
         below = [self.remark] if self.remark else []
         return "\n".join([*self.lines(), *below])
 
+    __repr__ = __str__
+
     def lines(self) -> list[str]:
         """Return it as lines of plain text with aligned columns."""
         lines = [self.titles, *self.rows]

@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders.sdk import USER, FakeCluster, condition, finished, model_object, run_object
 from trainyard.cli import app
 from trainyard_api.attempts import ATTEMPT_OF_TAG
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 
@@ -22,9 +24,11 @@ def job(folder: Path) -> Path:
     return folder
 
 
-def test_help_teaches_by_example() -> None:
-    for command in ("run", "logs", "compare", "promote", "proxy", "get", "predict", "doctor"):
-        assert f"trainyard {command}" in call(command, "--help").output
+@pytest.mark.parametrize("command", sorted(get_command(app).commands))  # type: ignore[attr-defined]  # a group
+def test_help_teaches_by_example(command: str) -> None:
+    asked = "get" if command == "list" else command
+
+    assert f"trainyard {asked} " in call(command, "--help").output.split("Example")[1] + " "
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -268,6 +272,39 @@ def test_an_earlier_attempt_is_not_compared_with_the_runs_of_an_experiment(
     data = json.loads(call("compare", "-e", "digits", "-o", "json").stdout)
 
     assert data["metrics"]["acc"]["best"] == ["fit"]
+
+
+def test_a_stage_that_is_demoted_holds_nothing(kubeconfig: Path, filled: FakeCluster) -> None:
+    done = call("demote", "digits", "--from", "production")
+    again = call("demote", "digits", "--from", "production")
+
+    assert done.stdout == "production of digits holds nothing\n"
+    assert "production" not in filled.objects["models", "digits"]["spec"]["aliases"]
+    assert filled.objects["models", "digits"]["spec"]["promotedBy"] == USER
+    assert again.exit_code == 1
+    assert "is set to no version" in again.stderr
+
+
+def test_predict_shows_the_model_servers_own_words(kubeconfig: Path, cluster: FakeCluster) -> None:
+    def refuse(handler: Any) -> bool:
+        handler.give({"error": "inputs has 3 columns, the model takes 64"}, 400)
+        return True
+
+    cluster.outages = [refuse]
+    done = call("predict", "digits", "--data", "[[1, 2, 3]]")
+
+    assert done.exit_code == 1
+    assert "inputs has 3 columns, the model takes 64" in done.stderr
+
+
+def test_models_are_listed_with_the_name_that_mlflow_knows(
+    kubeconfig: Path, cluster: FakeCluster
+) -> None:
+    model = model_object("churn-model-1a2b3c4d")
+    model["spec"]["name"] = "Churn Model"
+    cluster.put("models", model)
+
+    assert "Churn Model" in call("get", "models").stdout
 
 
 def test_a_rollback_without_a_past_says_how_to_choose(

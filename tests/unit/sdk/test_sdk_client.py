@@ -50,6 +50,13 @@ def test_a_broken_rule_names_its_field(client: Client) -> None:
         client.create(a_run("invalid"))
 
 
+def test_a_number_where_text_is_due_is_refused_with_the_spelling_that_works() -> None:
+    spec = {"command": ["a"], "image": "b", "resources": {"requests": {"cpu": 0.2}}}
+
+    with pytest.raises(ty.InvalidInput, match=r'requests\.cpu.*: write it as "0\.2"'):
+        build_run({"metadata": {"name": "x"}, "spec": spec})
+
+
 def test_a_missing_resource_is_not_found(client: Client) -> None:
     with pytest.raises(ty.NotFound, match="get Run none"):
         client.get(ty.Run, "none")

@@ -13,7 +13,6 @@ from builders.sdk import FakeCluster, finished, run_object
 from trainyard import session
 from trainyard.cli import app
 from trainyard.client import Client
-from trainyard.looking import html_of
 from trainyard.running import PlainLog, missed
 from trainyard.tables import Table
 
@@ -184,19 +183,21 @@ def test_what_notebooks_show_is_a_table(filled: FakeCluster, name: str) -> None:
 def test_a_notebook_shows_a_run_as_a_row_with_its_verdict(
     client: Client, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown: dict[type, Callable[[Any], str]] = {}
-    formatter = SimpleNamespace(for_type=shown.__setitem__)
-    formatters = {"text/html": formatter}
+    shown: dict[str, dict[type, Callable[..., str]]] = {"text/html": {}, "text/plain": {}}
+    formatters = {kind: SimpleNamespace(for_type=into.__setitem__) for kind, into in shown.items()}
     shell = SimpleNamespace(display_formatter=SimpleNamespace(formatters=formatters))
     notebook = SimpleNamespace(get_ipython=lambda: shell)
     monkeypatch.setitem(sys.modules, "IPython", notebook)  # type: ignore[arg-type]  # as much as is used
     cluster.put("runs", finished("bad", good=False, code=3))
-    client.in_namespace("other")
+    bad = client.in_namespace("other").get(ty.Run, "bad", namespace="dev")
+    printed: list[str] = []
 
-    [(kind, show)] = shown.items()
-    assert issubclass(ty.Run, kind)
-    assert show is html_of
-    assert "ExitCode: The program ended with exit code 3" in show(client.get(ty.Run, "bad"))
+    [(kind, as_html)] = shown["text/html"].items()
+    [(_, as_text)] = shown["text/plain"].items()
+    as_text(bad, SimpleNamespace(text=printed.append), False)
+    assert isinstance(bad, kind)
+    for text in (as_html(bad), *printed):
+        assert "ExitCode: The program ended with exit code 3" in text
 
 
 def test_a_followed_log_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from trainyard.cli.completion import complete_run
 from trainyard.cli.options import Context, Namespace, Parameters, RunName, client_for
 from trainyard.cli.run import follow_to_end
 from trainyard.cli.terminal import LiveLog, note
@@ -64,8 +65,9 @@ def rerun(
     """Run the same again, code and all, with some parameters changed.
 
     \b
-    Example:
+    Examples:
       trainyard rerun digits-deep -p n_estimators=500
+      trainyard rerun digits-deep --name digits-deeper -p max_depth=20 -d
     """
     from trainyard import running  # noqa: PLC0415  # not for --help
     from trainyard.parameters import parse_parameters  # noqa: PLC0415
@@ -81,15 +83,19 @@ def rerun(
 
 
 def cancel(
-    names: Annotated[list[str], typer.Argument(metavar="RUN", help="Names of the Runs.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN", help="Names of the Runs.", autocompletion=complete_run),
+    ],
     namespace: Namespace = "",
     context: Context = "",
 ) -> None:
     """Stop Runs for good. What they logged stays.
 
     \b
-    Example:
+    Examples:
       trainyard cancel digits-deep
+      trainyard get runs -l sweep=3 -o name | xargs trainyard cancel
     """
     from trainyard import running  # noqa: PLC0415  # not for --help
     from trainyard.settling import judge  # noqa: PLC0415
