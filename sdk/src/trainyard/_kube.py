@@ -53,10 +53,6 @@ class Access:
     server_name: str | None = None
 
 
-class Silence(Unreachable):
-    """The server is there and says nothing: on a stream, nothing happened for a while."""
-
-
 class Kube:
     """Requests to one API server; thread-safe. Errors come out as `trainyard.errors`."""
 
@@ -133,11 +129,10 @@ class Kube:
     def stream(
         self, path: str, *, what: str, params: Mapping[str, Any] | None = None, idle: float = 60
     ) -> Iterator[httpx.Response]:
-        """Open a GET whose answer is read as it comes.
+        """Open a GET whose answer is read as it comes, each byte within *idle* seconds.
 
         Raises:
             ApiError, Unreachable: as `request` does.
-            Silence: not a byte came for *idle* seconds.
         """
         with (
             self.reaching(what),
@@ -183,7 +178,7 @@ class Kube:
             error.passing = "CERTIFICATE_VERIFY_FAILED" not in str(exc)
             raise error from exc
         except httpx.ReadTimeout as exc:
-            raise Silence(
+            raise Unreachable(
                 f"Cannot {what}: {self.access.server} took the request and does not answer",
                 fix="Try again; `trainyard doctor` checks the way",
             ) from exc

@@ -21,6 +21,10 @@ from trainyard.errors import InvalidInput, TrainyardError
 
 _BLOCK = 64 * 1024
 _IDLE_SECONDS = 600
+_NOT_YOURS = (
+    "This door is another user's of this machine; who opened it can share it:"
+    " trainyard proxy --shared"
+)
 _ASCII = bytes(range(0x21, 0x7F)).decode()
 _LOCAL = {"127.0.0.1", "localhost", "::1"}
 # Of one connection only, made anew for the next one; or the caller's own login.
@@ -100,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Pass the request on and the answer back, both piece by piece."""
         self._answering = False
         if not self._is_ours:
-            self._refuse(403, "This door belongs to another user of this machine")
+            self._refuse(403, _NOT_YOURS)
         elif not self._is_local():
             self._refuse(403, "This door is for programs and pages of this machine only")
         else:

@@ -5,6 +5,7 @@ Knows nothing of terminals; what a wait sees on its way goes to a callback.
 
 import json
 import os
+import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Self
@@ -365,10 +366,9 @@ def _event(line: bytes) -> Object | None:
 
 
 def _seconds() -> float:
-    given = os.environ.get("TRAINYARD_PATIENCE", "")
-    try:
-        return float(given or _patience.SECONDS)
-    except ValueError as exc:
+    given = os.environ.get("TRAINYARD_PATIENCE") or str(_patience.SECONDS)
+    if not re.fullmatch(r"\d+(\.\d*)?", given):
         raise InvalidInput(
-            f"TRAINYARD_PATIENCE={given!r} is no number", fix="Give it seconds, such as 300 or 0"
-        ) from exc
+            f"TRAINYARD_PATIENCE={given!r} is no number of seconds", fix="Write 300, or 0"
+        )
+    return float(given)

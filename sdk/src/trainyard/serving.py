@@ -1,6 +1,7 @@
 """Serve a model and ask it: a Deployment from one word, and predictions through the API server."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -135,10 +136,11 @@ def request_for(data: Any, deployment: str) -> tuple[str, Any]:
 
 def _as_json(data: Any) -> Any:
     """Turn what notebooks hold into JSON: frames with their columns, arrays as lists."""
-    if hasattr(data, "to_json") and hasattr(data, "columns"):
-        # pandas writes dates, missing values and its own numbers as JSON has them.
-        split = json.loads(data.to_json(orient="split", date_format="iso"))
-        return {"dataframe_split": {"columns": split["columns"], "data": split["data"]}}
+    if hasattr(data, "to_dict") and hasattr(data, "columns"):
+        # Not pandas' own JSON, which rounds numbers to ten digits.
+        split = data.to_dict(orient="split")
+        rows = [[_cell(value) for value in row] for row in split["data"]]
+        data = {"dataframe_split": {"columns": list(split["columns"]), "data": rows}}
     try:
         return json.loads(json.dumps(data, allow_nan=False, default=_plain))
     except (TypeError, ValueError) as exc:
@@ -147,6 +149,12 @@ def _as_json(data: Any) -> Any:
             fix="Give numbers, texts, lists of them, an array or a DataFrame; None for what is"
             " missing, in place of NaN",
         ) from exc
+
+
+def _cell(value: Any) -> Any:
+    """Return the value of a DataFrame's cell; None for all that pandas has for missing ones."""
+    missing = type(value).__name__ in {"NAType", "NaTType"}
+    return None if missing or (isinstance(value, float) and math.isnan(value)) else value
 
 
 def _plain(value: Any) -> Any:

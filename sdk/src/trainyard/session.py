@@ -1,7 +1,7 @@
 """The one client that verbs use where none is given."""
 
 import threading
-from typing import TypeVar
+from typing import Any, overload
 
 from trainyard_api.meta import Resource
 from trainyard_api.run import Run
@@ -9,8 +9,6 @@ from trainyard_api.run import Run
 from trainyard.client import Client
 from trainyard.kinds import R
 from trainyard.settling import Verdict, judge
-
-T = TypeVar("T")
 
 _lock = threading.Lock()
 _default: list[Client] = []
@@ -51,19 +49,38 @@ def run_of(client: Client, run: Run | str) -> Run:
     return client.get(Run, run.metadata.name, namespace=run.metadata.namespace or None)
 
 
+@overload
 def wait(
-    resource: R,
+    resource: str, *, condition: str = ..., timeout: float | None = ..., client: Client | None = ...
+) -> Run: ...
+@overload
+def wait(
+    resource: R, *, condition: str = ..., timeout: float | None = ..., client: Client | None = ...
+) -> R: ...
+def wait(
+    resource: Any,
     *,
     condition: str = "",
     timeout: float | None = None,
     client: Client | None = None,
-) -> R:
-    """Wait until *resource* has come to an outcome, good or bad; as `Client.wait`.
+) -> Any:
+    """Wait until *resource* has come to an outcome, good or bad, and return it so.
+
+    Args:
+        resource: any resource, or the name of a Run.
+        condition: wait for this condition to be true instead.
+        timeout: seconds.
+
+    Raises:
+        TimedOut: not within *timeout*.
+        NotFound: there is none, or it was deleted meanwhile.
 
     Example:
         >>> run = ty.wait(ty.run("examples/01-first-model"))  # doctest: +SKIP
     """
-    return client_or_default(client).wait(resource, condition=condition, timeout=timeout)
+    client = client_or_default(client)
+    found = run_of(client, resource) if isinstance(resource, str) else resource
+    return client.wait(found, condition=condition, timeout=timeout)
 
 
 def verdict(resource: Resource, condition: str = "") -> Verdict:

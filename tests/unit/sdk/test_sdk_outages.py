@@ -153,6 +153,16 @@ def test_patience_ends_after_five_minutes(
     assert len(told) == 1
 
 
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf"])
+def test_a_patience_that_is_no_number_is_refused(
+    kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("TRAINYARD_PATIENCE", text)
+
+    with pytest.raises(ty.InvalidInput, match="TRAINYARD_PATIENCE"):
+        Client()
+
+
 def test_the_server_says_when_to_come_back(
     patient: Client, cluster: FakeCluster, clock: Time
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 import trainyard as ty
 from builders.sdk import FakeCluster, finished, run_object
@@ -29,6 +30,7 @@ CALLS: dict[str, tuple[Callable[[], Any], Callable[[Any], object], object]] = {
     "logs": (lambda: ty.logs("done"), str, "hello\n"),
     "follow": (lambda: ty.follow("done"), lambda run: run.status.phase, "Succeeded"),
     "wait": (lambda: ty.wait(ty.get("run", "done")), lambda run: run.status.phase, "Succeeded"),
+    "wait ": (lambda: ty.wait("done"), lambda run: run.status.phase, "Succeeded"),
     "cancel": (lambda: ty.cancel("going"), lambda run: run.spec.cancel, True),
     "rerun": (
         lambda: ty.rerun("done", parameters={"depth": 9}),
@@ -70,7 +72,7 @@ def test_a_verb_needs_no_client(filled: FakeCluster, name: str) -> None:
 
 @pytest.mark.parametrize("name", [*CALLS, "run"])
 def test_a_verb_takes_a_client_and_says_what_it_returns(name: str) -> None:
-    signature = inspect.signature(getattr(ty, name))
+    signature = inspect.signature(getattr(ty, name.strip()))
 
     assert signature.parameters["client"].default is None
     assert signature.parameters["client"].kind is inspect.Parameter.KEYWORD_ONLY
@@ -127,21 +129,29 @@ def test_a_misspelt_option_of_a_run_is_refused_with_the_nearest(tmp_path: Path) 
     assert "Did you mean parameters?" in error.value.fix
 
 
-class Frame:
-    """As much of a DataFrame as is asked for."""
+def test_a_frame_is_sent_with_its_columns_and_all_digits(filled: FakeCluster) -> None:
+    frame = pd.DataFrame(
+        {
+            "score": [0.1 + 0.2, float("nan")],
+            "count": pd.array([1, None], dtype="Int64"),
+            "when": pd.to_datetime(["2026-01-02T03:04:05", None]),
+            "single": pd.array([0.1, 0.2], dtype="float32"),
+        },
+        index=[7, 9],
+    )
 
-    columns = ("age",)
-
-    def to_json(self, *, orient: str, date_format: str) -> str:
-        return '{"columns": ["age"], "index": [0, 1], "data": [[41], [null]]}'
+    assert ty.predict("digits", frame)["body"]["dataframe_split"] == {
+        "columns": ["score", "count", "when", "single"],
+        "data": [
+            [0.30000000000000004, 1, "2026-01-02T03:04:05", 0.10000000149011612],
+            [None, None, None, 0.20000000298023224],
+        ],
+    }
 
 
 @pytest.mark.parametrize(
     ("data", "body"),
     [
-        pytest.param(
-            Frame(), {"dataframe_split": {"columns": ["age"], "data": [[41], [None]]}}, id="a frame"
-        ),
         pytest.param(SimpleNamespace(tolist=lambda: [[1.5]]), {"inputs": [[1.5]]}, id="an array"),
         pytest.param(
             [[SimpleNamespace(tolist=lambda: 2)]],
