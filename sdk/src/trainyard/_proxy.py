@@ -125,9 +125,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._give_up(400, f"This is no HTTP request that can be passed on: {exc}")
         except (httpx.TransportError, TrainyardError) as exc:
             self._give_up(502, f"The tracking service does not answer: {exc}")
-        except OSError:
-            # The browser went away, which it may.
-            self.close_connection = True
 
     def _give_up(self, status: int, message: str) -> None:
         self.close_connection = True

@@ -101,6 +101,31 @@ def test_what_stays_behind_is_told(kubeconfig: Path, tmp_path: Path) -> None:
     assert "--include '0.csv'\n" in said
 
 
+def test_a_run_that_dies_of_what_stayed_behind_says_how_to_take_it_along(
+    kubeconfig: Path, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    put = cluster.put
+    ended = finished("job-x7k2p", good=False, code=1)
+    ended["status"]["attempts"][0]["logTail"] = ["No such file: 'data/train.csv'"]
+
+    def at_once(plural: str, body: dict, event: str = "MODIFIED") -> dict:  # type: ignore[type-arg]  # as FakeCluster.put
+        stored = put(plural, body, event)
+        if event == "ADDED":
+            put(plural, {**ended, "spec": body["spec"]})
+        return stored
+
+    cluster.put = at_once  # type: ignore[method-assign]  # the operator, at once
+    folder = job(tmp_path / "job")
+    (folder / ".gitignore").write_text("data/\nnotes.txt")
+    (folder / "data").mkdir()
+    (folder / "data" / "train.csv").write_text("1")
+    (folder / "notes.txt").write_text("")
+    said = call("run", str(folder)).stderr
+
+    assert "Its last words name what .gitignore left behind: data/.\n" in said
+    assert "--include 'data/'" in said.split("Its last words")[1]
+
+
 def test_a_detached_run_prints_its_name_alone(kubeconfig: Path, tmp_path: Path) -> None:
     done = call("run", str(job(tmp_path / "job")), "-d", "--", "python", "-c", "print(1)")
 

@@ -197,11 +197,12 @@ def test_a_folder_becomes_a_run_and_travels_once(
     folder = tmp_path / "01-My_Job"
     folder.mkdir()
     (folder / "train.py").write_text("print(1)")
-    run = ty.run(folder, client=client, parameters={"depth": 2}, register="digits")
+    run = ty.run(folder, client=client, parameters={"depth": 2, "lr": 1.0}, register="digits")
     ty.run(folder, ["python", "-V"], client=client, name="other")
 
     assert run.metadata.name == "my-job-x7k2p"
     assert run.spec.command == ["python", "train.py"]
+    assert run.spec.parameters == {"depth": 2, "lr": "1.0"}
     assert list(cluster.blobs) == [
         json.loads(json.dumps(run.to_object()))["spec"]["source"]["archive"]["digest"]
     ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from trainyard import following
-from trainyard.errors import ApiError, Forbidden, NotFound, Unreachable
+from trainyard.errors import ApiError, Forbidden, NotFound, Unreachable, from_response
 from trainyard_api.run import Run
 
 LOG = b"first\nsecond\nno newline"
@@ -115,7 +115,12 @@ def test_what_is_recorded_when_the_run_says_so_is_all() -> None:
 
 
 @pytest.mark.parametrize(
-    "outage", [Unreachable("no route"), ApiError("starting", status=503)], ids=["away", "starting"]
+    "outage",
+    [
+        pytest.param(Unreachable("no route"), id="away"),
+        pytest.param(ApiError("starting", status=503), id="starting"),
+        pytest.param(from_response(429, {}, what="read the log"), id="busy"),
+    ],
 )
 def test_an_outage_is_waited_out_and_told(outage: Exception) -> None:
     sink, _ = printed([run(), run(), run(over=True, recorded=True)], [LOG[:6], outage, LOG])

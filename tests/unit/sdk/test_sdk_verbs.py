@@ -33,9 +33,9 @@ CALLS: dict[str, tuple[Callable[[], Any], Callable[[Any], object], object]] = {
     "wait ": (lambda: ty.wait("done"), lambda run: run.status.phase, "Succeeded"),
     "cancel": (lambda: ty.cancel("going"), lambda run: run.spec.cancel, True),
     "rerun": (
-        lambda: ty.rerun("done", parameters={"depth": 9}),
+        lambda: ty.rerun("done", parameters={"depth": 9.0}),
         lambda run: (run.metadata.name, run.spec.parameters),
-        ("done-x7k2p", {"depth": 9}),
+        ("done-x7k2p", {"depth": "9.0"}),
     ),
     "compare": (lambda: ty.compare("done"), lambda found: found.labels, ("done",)),
     "register": (lambda: ty.register("done", "digits"), lambda v: v.spec.version, 3),
