@@ -46,15 +46,13 @@ def run(
 ) -> None:
     """Run a folder: pack it, upload it, run it in the cluster, follow its log.
 
-    No image build and no git push: what .gitignore does not name travels as it
-    is, and what --include names. The exit code is the program's. Ctrl-C detaches, the Run goes on.
+    What .gitignore names stays behind, but for --include. Exits as the program; Ctrl-C detaches.
 
     \b
     Examples:
       trainyard run --local examples/01-first-model
       trainyard run examples/01-first-model -p max_depth=12 -p n_estimators=200
-      trainyard run . --experiment digits --register digits --memory 2Gi
-      trainyard run . --include data/ --include '*.pkl'
+      trainyard run . -e digits --register digits --memory 2Gi --include data/
       trainyard run . -d -- python -m package.train --fast
     """
     from trainyard.parameters import parse_pairs, parse_parameters  # noqa: PLC0415  # not for --help
@@ -64,7 +62,7 @@ def run(
     parameters = parse_parameters(params or [])
     variables = parse_pairs(env or [], option="--env")
     if local:
-        _say_unused({"--register": register, "--image": image, "--runtime": runtime})
+        _say_unused(register=register, image=image, runtime=runtime, include=include)
         code = _run_here(folder, program, parameters, experiment=experiment, env=variables)
         raise typer.Exit(code)
     from trainyard.submission import RunOptions  # noqa: PLC0415  # not for --local
@@ -73,12 +71,12 @@ def run(
     where = replace(what, runtime=runtime, image=image, cpu=cpu, memory=memory, gpu=gpu)
     chosen = replace(where, experiment=experiment, timeout=timeout, retry=retry, register=register)
     client = client_for(namespace, context)
-    raise typer.Exit(_run_there(client, folder, chosen, include=include or [], detach=detach))
+    raise typer.Exit(_run_there(client, folder, chosen, include=include, detach=detach))
 
 
-def _say_unused(given: dict[str, str]) -> None:
+def _say_unused(**given: object) -> None:
     for option in (option for option, value in given.items() if value):
-        note(f"{option} needs a cluster and does nothing with --local", style="yellow")
+        note(f"--{option} needs a cluster and does nothing with --local", style="yellow")
 
 
 def _run_here(
@@ -113,9 +111,14 @@ def _relative(uri: str) -> str:
 
 
 def _run_there(
-    client: "Client", folder: Path, options: "RunOptions", *, include: Sequence[str], detach: bool
+    client: "Client",
+    folder: Path,
+    options: "RunOptions",
+    *,
+    include: Sequence[str] | None,
+    detach: bool,
 ) -> int:
-    created, left = _submit(client, folder, options, include)
+    created, left = _submit(client, folder, options, include or [])
     if detach:
         print(created.metadata.name)
         return 0
