@@ -197,6 +197,31 @@ def test_a_wait_sees_the_end_of_a_run_through_an_outage(
     assert patient.wait(patient.get(ty.Run, "one"), seen=end).status.phase == "Failed"
 
 
+def test_a_log_is_whole_though_tracking_is_away_when_it_is_read(
+    patient: Client, filled: FakeCluster, told: list[str]
+) -> None:
+    def half(handler: Any) -> bool:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "6")
+        handler.end_headers()
+        handler.wfile.write(b"hel")
+        return reset(handler)
+
+    filled.outages = [lambda _: False, *OUTAGES.values(), half]
+
+    assert ty.logs("done", client=patient) == "hello\n"
+    assert len(told) == 2
+
+
+def test_a_log_that_cannot_be_had_is_an_error_and_not_the_last_lines(
+    patient: Client, filled: FakeCluster
+) -> None:
+    filled.outages = [lambda _: False, *[status(503)] * 1000]
+
+    with pytest.raises(ty.ApiError, match="read the log"):
+        ty.logs("done", client=patient)
+
+
 def test_a_wait_with_a_time_out_keeps_it_without_a_server(
     patient: Client, cluster: FakeCluster, clock: Time
 ) -> None:
