@@ -10,8 +10,9 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,14 @@ class FakeCluster:
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.token_requests: list[dict[str, Any]] = []
         self.forbidden: set[str] = set()
+        self.outages: list[Callable[[Any], bool]] = []
         self.version = 0
 
     def put(self, plural: str, body: dict[str, Any], event: str = "MODIFIED") -> dict[str, Any]:
         """Store an object as somebody else would, and tell those who watch."""
+        made = "2026-01-02T03:04:05Z"
+        if event == "ADDED":
+            made = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         with self.changed:
             self.version += 1
             stored = json.loads(json.dumps(body))
@@ -51,7 +56,7 @@ class FakeCluster:
             metadata.setdefault("namespace", NAMESPACE)
             metadata.setdefault("uid", str(uuid.uuid4()))
             metadata.setdefault("generation", 1)
-            metadata.setdefault("creationTimestamp", "2026-01-02T03:04:05Z")
+            metadata.setdefault("creationTimestamp", made)
             metadata["resourceVersion"] = str(self.version)
             key = (plural, metadata["name"])
             if event == "DELETED":
@@ -73,6 +78,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.cluster.requests.append((self.command, self.path, dict(self.headers)))
         length = int(self.headers.get("Content-Length") or 0)
         self.body = self.rfile.read(length)
+        if not (self.cluster.outages and self.cluster.outages.pop(0)(self)):
+            self.dispatch()
+
+    def dispatch(self) -> None:
         for prefix in self.cluster.forbidden:
             if self.path_only.startswith(prefix):
                 self.fail(403, "Forbidden", 'pods "x" is forbidden: User cannot get pods/log')
@@ -164,6 +173,10 @@ class _Handler(BaseHTTPRequestHandler):
         if item is None:
             self.fail(404, "NotFound", f'{plural} "{name}" not found', name=name)
         elif self.command == "DELETE":
+            meant = json.loads(self.body or b"{}").get("preconditions", {})
+            if meant.get("uid", item["metadata"]["uid"]) != item["metadata"]["uid"]:
+                self.fail(409, "Conflict", "Precondition failed: UID in precondition")
+                return
             self.cluster.put(plural, item, "DELETED")
             self.give({"kind": "Status", "status": "Success"})
         elif self.command == "PATCH":
@@ -280,6 +293,8 @@ def _apply(item: Any, operation: dict[str, Any]) -> None:
         item = item[step]
     if operation["op"] == "test":
         assert item[last] == operation["value"]
+    elif operation["op"] == "remove":
+        del item[last]
     else:
         assert operation["op"] == "add" or last in item
         item[last] = operation["value"]
@@ -291,6 +306,7 @@ def serving(cluster: FakeCluster) -> Iterator[str]:
     handler = type("Handler", (_Handler,), {"cluster": cluster})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients go away, as tests tell them to
     server.block_on_close = False
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()

@@ -208,6 +208,7 @@ class Model(Resource):
         singular="model",
         short="mdl",
         columns=(
+            Column("MLflow Name", ".spec.name"),
             Column("Latest", ".status.latestVersion", "integer"),
             Column("Versions", ".status.versions", "integer"),
             Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),

@@ -2,14 +2,18 @@
 
     import trainyard as ty
 
-    client = ty.Client()
-    run = client.wait(ty.run("examples/01-first-model", parameters={"max_depth": 12}))
+    run = ty.follow(ty.run("examples/01-first-model", parameters={"max_depth": 12}))
     print(run.status.metrics)
+    ty.compare("digits-shallow", run)
+
+Every verb takes `client=`; without it all use one client of the kubeconfig's current context,
+or the one that `ty.use(context=…, namespace=…)` chose.
 
 Names are imported when first used, because most of them bring the Kubernetes
 client along, and `trainyard --help` should not wait for it.
 """
 
+import builtins
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
     from trainyard_api.run import Run, RunSpec
 
     from trainyard.client import Client
-    from trainyard.comparing import Comparison, compare
+    from trainyard.comparing import Comparison
     from trainyard.errors import (
         ApiError,
         Conflict,
@@ -35,8 +39,14 @@ if TYPE_CHECKING:
         TrainyardError,
         Unreachable,
     )
-    from trainyard.promotion import move_alias as promote
+    from trainyard.looking import describe, get, status
+    from trainyard.looking import list_all as list  # noqa: A004  # ty.list reads as it should
+    from trainyard.promotion import demote, promote, rollback
     from trainyard.registering import register
+    from trainyard.results import compare
+    from trainyard.running import cancel, follow, logs, rerun
+    from trainyard.serving import predict, serve
+    from trainyard.session import use, verdict, wait
     from trainyard.submission import run
 
 __all__ = [
@@ -63,17 +73,39 @@ __all__ = [
     "TimedOut",
     "TrainyardError",
     "Unreachable",
+    "cancel",
     "compare",
+    "demote",
+    "describe",
+    "follow",
+    "get",
+    "list",
+    "logs",
+    "predict",
     "promote",
     "register",
+    "rerun",
+    "rollback",
     "run",
+    "serve",
+    "status",
+    "use",
+    "verdict",
+    "wait",
 ]
 
-_ERRORS = {
-    name: "trainyard.errors"
-    for name in __all__
-    if name
-    in {
+_VERBS = {
+    "submission": ("run",),
+    "session": ("use", "verdict", "wait"),
+    "running": ("cancel", "follow", "logs", "rerun"),
+    "looking": ("describe", "get", "status"),
+    "results": ("compare",),
+    "registering": ("register",),
+    "promotion": ("demote", "promote", "rollback"),
+    "serving": ("predict", "serve"),
+    "client": ("Client",),
+    "comparing": ("Comparison",),
+    "errors": (
         "ApiError",
         "Conflict",
         "Forbidden",
@@ -84,16 +116,11 @@ _ERRORS = {
         "TimedOut",
         "TrainyardError",
         "Unreachable",
-    }
+    ),
 }
 _HOME = {
-    **_ERRORS,
-    "Client": "trainyard.client",
-    "Comparison": "trainyard.comparing",
-    "compare": "trainyard.comparing",
-    "run": "trainyard.submission",
-    "promote": "trainyard.promotion:move_alias",
-    "register": "trainyard.registering",
+    **{name: f"trainyard.{module}" for module, names in _VERBS.items() for name in names},
+    "list": "trainyard.looking:list_all",
     "ObjectMeta": "trainyard_api.meta",
     "Deployment": "trainyard_api.deployment",
     "DeploymentSpec": "trainyard_api.deployment",
@@ -117,5 +144,5 @@ def __getattr__(name: str) -> object:
     return value
 
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+def __dir__() -> builtins.list[str]:
+    return sorted(_HOME)

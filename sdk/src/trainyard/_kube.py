@@ -19,7 +19,8 @@ from urllib.request import getproxies
 import httpx
 import yaml
 
-from trainyard.errors import InvalidInput, Unreachable, from_response
+from trainyard._patience import Patience
+from trainyard.errors import ApiError, InvalidInput, Unreachable, from_response
 
 Object = dict[str, Any]
 """A Kubernetes object as JSON."""
@@ -52,15 +53,12 @@ class Access:
     server_name: str | None = None
 
 
-class Silence(Unreachable):
-    """The server is there and says nothing: on a stream, nothing happened for a while."""
-
-
 class Kube:
     """Requests to one API server; thread-safe. Errors come out as `trainyard.errors`."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, *, patience: Patience | None = None) -> None:
         self.access = access
+        self.patience = patience or Patience()
 
     @cached_property
     def http(self) -> httpx.Client:
@@ -82,18 +80,38 @@ class Kube:
         body: object = None,
         content_type: str = "application/json",
         params: Mapping[str, Any] | None = None,
+        harmless: bool | None = None,
+        until: float | None = None,
     ) -> Object:
-        """Send one request and return the JSON answer.
+        """Send one request, again while nobody answers, and return the JSON answer.
 
         Args:
             what: the attempt in words that continue "cannot", for the error message.
+            harmless: the request may be carried out twice; default: a GET may.
+            until: as in `Patience.ask`.
 
         Raises:
             ApiError: the server refused; the subclass says how.
-            Unreachable: nobody answered.
+            Unreachable: nobody answered, for as long as patience lasts.
         """
+        return self.patience.ask(
+            lambda: self._request(method, path, what, body=body, kind=content_type, params=params),
+            harmless=method == "GET" if harmless is None else harmless,
+            until=until,
+        )
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        *,
+        body: object,
+        kind: str,
+        params: Mapping[str, Any] | None,
+    ) -> Object:
         content = None if body is None else json.dumps(body)
-        headers = {"Content-Type": content_type} if content is not None else {}
+        headers = {"Content-Type": kind} if content is not None else {}
         with self.reaching(what):
             answer = self.http.request(
                 method,
@@ -104,18 +122,17 @@ class Kube:
                 extensions=self.extensions,
             )
         if answer.is_error:
-            raise from_response(answer.status_code, as_json(answer), what=what)
+            raise error_of(answer, what)
         return as_json(answer)
 
     @contextmanager
     def stream(
         self, path: str, *, what: str, params: Mapping[str, Any] | None = None, idle: float = 60
     ) -> Iterator[httpx.Response]:
-        """Open a GET whose answer is read as it comes.
+        """Open a GET whose answer is read as it comes, each byte within *idle* seconds.
 
         Raises:
             ApiError, Unreachable: as `request` does.
-            Silence: not a byte came for *idle* seconds.
         """
         with (
             self.reaching(what),
@@ -130,7 +147,7 @@ class Kube:
         ):
             if answer.is_error:
                 answer.read()
-                raise from_response(answer.status_code, as_json(answer), what=what)
+                raise error_of(answer, what)
             yield answer
 
     def credentials(self) -> dict[str, str]:
@@ -149,15 +166,19 @@ class Kube:
         """Translate httpx's connection errors of what happens inside."""
         try:
             yield
-        except httpx.ConnectError as exc:
-            raise Unreachable(
-                f"Cannot {what}: the cluster of context {self.access.context!r} at"
-                f" {self.access.server} does not answer ({exc})",
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
+            error = Unreachable(
+                f"Cannot {what}: the API server of context {self.access.context!r} at"
+                f" {self.access.server} does not answer ({str(exc) or type(exc).__name__})",
                 fix="Check that it runs and that the network (VPN, proxy) leads there, or choose"
                 " another with --context",
-            ) from exc
+            )
+            error.unsent = True
+            # A certificate that is not trusted is not trusted in a minute either.
+            error.passing = "CERTIFICATE_VERIFY_FAILED" not in str(exc)
+            raise error from exc
         except httpx.ReadTimeout as exc:
-            raise Silence(
+            raise Unreachable(
                 f"Cannot {what}: {self.access.server} took the request and does not answer",
                 fix="Try again; `trainyard doctor` checks the way",
             ) from exc
@@ -183,6 +204,12 @@ def lines(answer: httpx.Response) -> Iterator[bytes]:
         yield rest
 
 
+def error_of(answer: httpx.Response, what: str) -> ApiError:
+    """Translate an error answer; *what* as in `Kube.request`."""
+    later = answer.headers.get("Retry-After", "")
+    return from_response(answer.status_code, as_json(answer), what=what, retry_after=later)
+
+
 def as_json(answer: httpx.Response) -> Object:
     """Return the body as an object; a body that is none as its text under `message`."""
     try:
@@ -192,7 +219,12 @@ def as_json(answer: httpx.Response) -> Object:
     return body if isinstance(body, dict) else {"items": body}
 
 
-def connect(*, context: str | None = None, kubeconfig: str | None = None) -> Kube:
+def connect(
+    *,
+    context: str | None = None,
+    kubeconfig: str | None = None,
+    patience: Patience | None = None,
+) -> Kube:
     """Read the kubeconfig, or inside a pod its service account, and prepare the way.
 
     Raises:
@@ -203,9 +235,9 @@ def connect(*, context: str | None = None, kubeconfig: str | None = None) -> Kub
     path = _kubeconfig_path(kubeconfig)
     inside = not context and not kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ
     if inside and "KUBECONFIG" not in os.environ and not Path(path).exists():
-        return Kube(_in_cluster())
+        return Kube(_in_cluster(), patience=patience)
     try:
-        return Kube(_from_kubeconfig(context, path))
+        return Kube(_from_kubeconfig(context, path), patience=patience)
     except (config.ConfigException, OSError, ValueError) as exc:
         raise InvalidInput(f"No cluster to talk to: {exc}".rstrip("."), fix=_NO_CLUSTER) from exc
     except _NO_KUBECONFIG as exc:

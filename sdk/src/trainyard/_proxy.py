@@ -1,22 +1,31 @@
 """A local door to the tracking service, for browsers and unmodified MLflow clients.
 
 Listens on 127.0.0.1 only and adds the login and the workspace to every request,
-so it answers nobody that a web page of another origin sent.
+so it answers nobody that a web page of another origin sent, and, where the machine
+tells whose a connection is, no other user of it.
 """
 
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BufferedIOBase
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 from trainyard_api.contract import AUTHORIZATION_HEADER, WORKSPACE_HEADER
 
+from trainyard import _peers
 from trainyard._tracking import Tracking
 from trainyard.errors import InvalidInput, TrainyardError
 
 _BLOCK = 64 * 1024
+_IDLE_SECONDS = 600
+_NOT_YOURS = (
+    "This door is another user's of this machine; who opened it can share it:"
+    " trainyard proxy --shared"
+)
+_ASCII = bytes(range(0x21, 0x7F)).decode()
 _LOCAL = {"127.0.0.1", "localhost", "::1"}
 # Of one connection only, made anew for the next one; or the caller's own login.
 _NOT_FORWARDED = {
@@ -43,14 +52,20 @@ class TrackingProxy(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, tracking: Tracking, *, port: int, namespace: str) -> None:
+    def __init__(
+        self, tracking: Tracking, *, port: int, namespace: str, shared: bool = False
+    ) -> None:
         """Bind the port (0 takes a free one).
+
+        Args:
+            shared: answer every user of this machine.
 
         Raises:
             InvalidInput: the port is taken.
         """
         self.tracking = tracking
         self.namespace = namespace
+        self.is_private = _peers.tells() and not shared
         try:
             super().__init__(("127.0.0.1", port), _Handler)
         except OSError as exc:
@@ -64,17 +79,38 @@ class TrackingProxy(ThreadingHTTPServer):
         """Where it listens."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that went away, and a line of what is worse."""
+        error = sys.exception() if sys.version_info >= (3, 12) else sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            sys.stderr.write(f"A request failed: {type(error).__name__}: {error}\n")
+
+
+class _BadRequest(Exception):  # noqa: N818  # said to the client, not raised to anybody
+    """The client sent what is no HTTP request."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    timeout = _IDLE_SECONDS
     server: TrackingProxy
+
+    def setup(self) -> None:
+        super().setup()
+        here = self.connection.getsockname()
+        self._is_ours = not self.server.is_private or _peers.is_own(self.client_address, here)
 
     def forward(self) -> None:
         """Pass the request on and the answer back, both piece by piece."""
         self._answering = False
-        if not self._is_local():
+        if not self._is_ours:
+            self._refuse(403, _NOT_YOURS)
+        elif not self._is_local():
             self._refuse(403, "This door is for programs and pages of this machine only")
-            return
+        else:
+            self._exchange()
+
+    def _exchange(self) -> None:
         try:
             with self.server.tracking.http.stream(
                 self.command,
@@ -85,11 +121,15 @@ class _Handler(BaseHTTPRequestHandler):
                 extensions=self.server.tracking.extensions,
             ) as answer:
                 self._answer(answer)
+        except (_BadRequest, httpx.LocalProtocolError, httpx.InvalidURL) as exc:
+            self._give_up(400, f"This is no HTTP request that can be passed on: {exc}")
         except (httpx.TransportError, TrainyardError) as exc:
-            if self._answering:
-                self.close_connection = True
-                return
-            self._refuse(502, f"The tracking service does not answer: {exc}")
+            self._give_up(502, f"The tracking service does not answer: {exc}")
+
+    def _give_up(self, status: int, message: str) -> None:
+        self.close_connection = True
+        if not self._answering:
+            self._refuse(status, message)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = forward  # noqa: N815  # http.server requires these names.
 
@@ -104,10 +144,17 @@ class _Handler(BaseHTTPRequestHandler):
         return all(urlsplit(host).hostname in _LOCAL for host in hosts)
 
     def _path(self) -> str:
+        path = self.path
+        if not path.startswith("/"):  # as to a proxy: the whole address
+            parts = urlsplit(path)
+            if not parts.netloc:
+                raise _BadRequest(f"{path!r} is no path")
+            path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
         # The API server prefixes absolute links in HTML with its own path to the service.
-        return self.path.removeprefix(self.server.tracking.base) or "/"
+        path = path.removeprefix(self.server.tracking.base) or "/"
+        return quote(path.encode("latin-1"), safe=_ASCII)
 
-    def _headers(self) -> list[tuple[str, str]]:
+    def _headers(self) -> list[tuple[bytes, bytes]]:
         passed = [(k, v) for k, v in self.headers.items() if k.lower() not in _NOT_FORWARDED]
         names = {name.lower() for name, _ in passed}
         added = dict(self.server.tracking.headers())
@@ -115,26 +162,39 @@ class _Handler(BaseHTTPRequestHandler):
             added[WORKSPACE_HEADER] = self.server.namespace
         if "accept-encoding" not in names:
             added["Accept-Encoding"] = "identity"
-        return [*passed, *added.items()]
+        # As bytes: what is not ASCII is the service's to judge.
+        sent = [*passed, *added.items()]
+        return [(name.encode("latin-1"), str(value).encode("latin-1")) for name, value in sent]
 
     def _body(self) -> Iterator[bytes] | None:
-        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
+        lengths = self.headers.get_all("Content-Length") or []
+        if encoding := self.headers.get("Transfer-Encoding", "").strip().lower():
+            if encoding != "chunked" or lengths:
+                raise _BadRequest(f"Transfer-Encoding {encoding!r} with {len(lengths)} lengths")
             return _chunks(self.rfile)
-        length = int(self.headers.get("Content-Length") or 0)
+        if not lengths:
+            return None
+        if len(set(lengths)) > 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
+            raise _BadRequest(f"Content-Length {', '.join(lengths)!r} is no number of bytes")
+        length = int(lengths[0])
         return _blocks(self.rfile, length) if length else None
 
     def _answer(self, answer: httpx.Response) -> None:
         self._answering = True
         self.send_response_only(answer.status_code, answer.reason_phrase)
-        for name, value in answer.headers.multi_items():
+        for raw_name, raw_value in answer.headers.raw:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             if name.lower() == "location":
-                value = value.removeprefix(self.server.tracking.base) or "/"  # noqa: PLW2901  # the same header, made local
+                value = value.removeprefix(self.server.tracking.base) or "/"
             if name.lower() not in _NOT_FORWARDED:
                 self.send_header(name, value)
         bare = self.command == "HEAD" or answer.status_code in {204, 304}
-        chunked = "content-length" not in answer.headers and not bare
+        unsized = "content-length" not in answer.headers and not bare
+        chunked = unsized and self.request_version != "HTTP/1.0"
         if chunked:
             self.send_header("Transfer-Encoding", "chunked")
+        elif unsized:  # HTTP/1.0 knows the end by the end of the connection
+            self.close_connection = True
         self.end_headers()
         for block in filter(None, () if bare else answer.iter_raw()):
             self.wfile.write(b"%x\r\n%s\r\n" % (len(block), block) if chunked else block)
@@ -150,18 +210,29 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
 
 def _blocks(body: BufferedIOBase, length: int) -> Iterator[bytes]:
-    while length > 0 and (block := body.read(min(_BLOCK, length))):
+    while length > 0:
+        if not (block := body.read(min(_BLOCK, length))):
+            raise _BadRequest(f"{length} bytes of the body are missing")
         length -= len(block)
         yield block
 
 
 def _chunks(body: BufferedIOBase) -> Iterator[bytes]:
-    while size := int(body.readline().partition(b";")[0].strip() or b"0", 16):
+    while size := _chunk_size(body.readline(_BLOCK)):
         yield from _blocks(body, size)
-        body.readline()
-    while body.readline().strip():
+        if body.readline(3).strip():
+            raise _BadRequest("a chunk is longer than it says")
+    while body.readline(_BLOCK).strip():
         """Trailers have no meaning here."""
+
+
+def _chunk_size(line: bytes) -> int:
+    text = line.partition(b";")[0].strip()
+    if not text or text.strip(b"0123456789abcdefABCDEF"):
+        raise _BadRequest(f"{line[:20]!r} is no length of a chunk")
+    return int(text, 16)

@@ -21,8 +21,9 @@ from trainyard_api.contract import (
 )
 from trainyard_api.slices import SLICE, Window, content_range, send
 
-from trainyard._kube import Kube, Object, as_json
-from trainyard.errors import ApiError, NotFound, from_response
+from trainyard._kube import Kube, Object, as_json, error_of
+from trainyard._patience import Patience
+from trainyard.errors import ApiError, NotFound
 
 USER_ACCOUNT = "trainyard-user"
 """ServiceAccount of the chart for whom people with client certificates get a token."""
@@ -77,6 +78,7 @@ class Tokens:
             "POST",
             path,
             what="get a token for the tracking service",
+            harmless=True,
             body={
                 "apiVersion": "authentication.k8s.io/v1",
                 "kind": "TokenRequest",
@@ -96,11 +98,14 @@ class Tracking:
         headers: Callable[[], dict[str, str]],
         reaching: Callable[[str], Any],
         extensions: Mapping[str, Any],
+        *,
+        patience: Patience,
     ) -> None:
         self.http = http
         self.base = base
         self.headers = headers
         self.extensions = dict(extensions)
+        self.patience = patience
         self._reaching = reaching
 
     @classmethod
@@ -116,7 +121,7 @@ class Tracking:
             return {**kube.credentials(), AUTHORIZATION_HEADER: f"Bearer {tokens.current()}"}
 
         base = proxy_path(system_namespace())
-        return cls(kube.http, base, headers, kube.reaching, kube.extensions)
+        return cls(kube.http, base, headers, kube.reaching, kube.extensions, patience=kube.patience)
 
     def healthy(self) -> Object:
         """Ask the service how it is."""
@@ -132,20 +137,23 @@ class Tracking:
         body: object = None,
         params: Mapping[str, Any] | None = None,
     ) -> Object:
-        """Send one request and return the JSON answer.
+        """Read by one request, again while nobody answers, and return the JSON answer.
 
         Raises:
             ApiError, Unreachable: as the subclasses say.
         """
         headers = {"Content-Type": "application/json"} if body is not None else {}
         content = None if body is None else json.dumps(body)
-        answer = self._send(
-            method, path, what, namespace, content=content, params=params, headers=headers
-        )
-        return as_json(answer)
+
+        def send() -> httpx.Response:
+            return self._send(
+                method, path, what, namespace, content=content, params=params, headers=headers
+            )
+
+        return as_json(self.patience.ask(send, harmless=True))
 
     def mlflow(self, route: str, *, namespace: str, what: str, body: object = None) -> Object:
-        """Call MLflow's REST API in a workspace: POST with a *body*, else GET."""
+        """Read by MLflow's REST API in a workspace: POST with a *body*, else GET."""
         method = "GET" if body is None else "POST"
         path = f"/api/2.0/mlflow/{route}"
         return self.json(method, path, what=what, namespace=namespace, body=body)
@@ -157,8 +165,12 @@ class Tracking:
 
     def has_blob(self, namespace: str, digest: str) -> bool:
         """Tell whether content of this digest was uploaded before."""
+
+        def look() -> httpx.Response:
+            return self._send("HEAD", self._blob(namespace, digest), "look for it", namespace)
+
         try:
-            self._send("HEAD", self._blob(namespace, digest), "look for the upload", namespace)
+            self.patience.ask(look, harmless=True)
         except NotFound:
             return False
         return True
@@ -266,7 +278,7 @@ class Tracking:
         # The API server answers itself, with a Status, where the service is not there.
         absent = body.get("kind") == "Status" and answer.status_code in {404, 502, 503}
         if absent:
-            return ApiError(
+            error = ApiError(
                 f"Cannot {what}: the tracking service in namespace {system_namespace()} does not"
                 f" answer ({body.get('message', '')})",
                 fix="`trainyard doctor` looks at it; TRAINYARD_SYSTEM_NAMESPACE names another"
@@ -274,4 +286,6 @@ class Tracking:
                 status=503,
                 reason="TrackingUnavailable",
             )
-        return from_response(answer.status_code, body, what=what)
+            error.passing = answer.status_code != 404
+            return error
+        return error_of(answer, what)

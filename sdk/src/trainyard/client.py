@@ -4,17 +4,29 @@ Knows nothing of terminals; what a wait sees on its way goes to a callback.
 """
 
 import json
-import time
-from collections.abc import Callable, Iterator, Sequence
+import os
+import re
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Self
 
 from trainyard_api.meta import Resource
 
-from trainyard import kinds
-from trainyard._kube import JSON_PATCH, Kube, Object, Silence, connect, lines
+from trainyard import _patience, kinds
+from trainyard._creating import Creation
+from trainyard._kube import JSON_PATCH, Kube, Object, connect, lines
+from trainyard._notebook import show_resources
+from trainyard._patience import Patience, Spell, Tell
 from trainyard._tracking import Tracking
-from trainyard.errors import ApiError, NotFound, TimedOut, Unreachable
+from trainyard.errors import (
+    ApiError,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    TimedOut,
+    TrainyardError,
+    Unreachable,
+)
 from trainyard.kinds import R
 from trainyard.settling import judge
 
@@ -23,6 +35,8 @@ Seen = Callable[[Any], None]
 
 _PAGE = 500
 _WATCH_SECONDS = 240
+_STEADY_SECONDS = 5
+_EXPIRED = 410
 
 
 class Client:
@@ -42,18 +56,35 @@ class Client:
         namespace: str | None = None,
         kubeconfig: str | None = None,
         kube: Kube | None = None,
+        patience: float | None = None,
+        tell: Tell | None = None,
     ) -> None:
         """Choose a cluster; without arguments the kubeconfig's current context and namespace.
+
+        Args:
+            patience: for how many seconds a call is repeated while the API server or the
+                tracking service does not answer; default: TRAINYARD_PATIENCE, or 300.
+            tell: called with a line when such waiting begins and ends; default: standard error.
 
         Raises:
             InvalidInput: there is no usable kubeconfig or no such context.
         """
-        self.kube = kube or connect(context=context, kubeconfig=kubeconfig)
+        if kube is None:
+            patient = Patience(_seconds() if patience is None else patience, tell)
+            kube = connect(context=context, kubeconfig=kubeconfig, patience=patient)
+        self.kube = kube
         self.namespace = namespace or self.kube.access.namespace
+        show_resources()
 
     def close(self) -> None:
         """Close the connections; the client is of no use afterwards."""
         self.kube.http.close()
+
+    def in_namespace(self, namespace: str) -> "Client":
+        """Return a client of the same connections in another namespace."""
+        if not namespace or namespace == self.namespace:
+            return self
+        return Client(kube=self.kube, namespace=namespace)
 
     def __enter__(self) -> Self:
         return self
@@ -73,6 +104,7 @@ class Client:
             "POST",
             "/apis/authentication.k8s.io/v1/selfsubjectreviews",
             what="ask who you are",
+            harmless=True,
             body={"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"},
         )
         return str(answer["status"]["userInfo"].get("username", ""))
@@ -88,16 +120,15 @@ class Client:
             Refused: a field breaks a rule; the message names it.
         """
         kind = type(resource)
-        namespace = resource.metadata.namespace or self.namespace
-        name = resource.metadata.name or resource.metadata.generate_name or ""
-        body = self.kube.request(
-            "POST",
-            kinds.collection_path(kind, namespace),
-            what=f"create {kinds.kind_name(kind)} {name} in namespace {namespace}",
-            body=resource.to_object(),
-            params={"dryRun": "All"} if dry_run else None,
-        )
-        return kinds.parse(kind, body)
+        making = Creation(resource, resource.metadata.namespace or self.namespace, dry_run=dry_run)
+        while True:
+            try:
+                return kinds.parse(kind, making.request(self.kube))
+            except Conflict as exc:
+                if made := making.made_before(self.kube, exc):
+                    return kinds.parse(kind, made)
+                if not making.other_name():
+                    raise
 
     def get(self, kind: type[R], name: str, *, namespace: str | None = None) -> R:
         """Read one resource.
@@ -147,21 +178,35 @@ class Client:
     ) -> Iterator[tuple[str, R]]:
         """Yield ("ADDED" | "MODIFIED" | "DELETED", resource): first what is there, then changes.
 
-        Broken connections and expired versions are mended on the way, so a
-        state may come twice and short-lived ones may be left out.
+        Broken connections, expired versions and minutes without an API server are mended on
+        the way, so a state may come twice and short-lived ones may be left out.
 
         Args:
             name: watch this resource alone.
             timeout: end after so many seconds; None goes on for ever.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else _patience.clock() + timeout
+
+        def over() -> bool:
+            return deadline is not None and _patience.clock() >= deadline
+
         where = namespace or self.namespace
         params = {"fieldSelector": f"metadata.name={name}"} if name else {}
-        while deadline is None or time.monotonic() < deadline:
-            items, version = self._list(kind, where, params)
+        spell = Spell(self.kube.patience, deadline)
+        while not over():
+            try:
+                items, version = self._list(kind, where, params, until=deadline)
+            except TrainyardError as exc:
+                if exc.passing and over():
+                    return
+                raise
             for item in items:
                 yield "ADDED", kinds.parse(kind, item)
-            yield from self._changes(kind, where, {**params, "resourceVersion": version}, deadline)
+            query = {**params, "resourceVersion": version}
+            if (broken := (yield from self._changes(kind, where, query, deadline))) is None:
+                spell = Spell(self.kube.patience, deadline)
+            elif not (spell.wait(broken) or over()):
+                raise broken
 
     def wait(
         self,
@@ -183,7 +228,7 @@ class Client:
             seen: called with each state on the way.
 
         Raises:
-            TimedOut: not within *timeout*.
+            TimedOut: not within *timeout*, also for want of an API server.
             NotFound: it was deleted meanwhile.
         """
         kind, name = type(resource), resource.metadata.name
@@ -212,7 +257,11 @@ class Client:
         namespace: str | None = None,
         what: str = "",
     ) -> R:
-        """Change one resource by a JSON patch; a `test` in it that fails raises Refused."""
+        """Change one resource by a JSON patch; a `test` in it that fails raises Refused.
+
+        It is sent again where no answer came, so a `test` may fail because the first try was
+        carried out: the error is `doubtful` then.
+        """
         where = namespace or self.namespace
         body = self.kube.request(
             "PATCH",
@@ -220,6 +269,7 @@ class Client:
             what=what or f"change {kinds.kind_name(kind)} {name}",
             body=operations,
             content_type=JSON_PATCH,
+            harmless=True,
         )
         return kinds.parse(kind, body)
 
@@ -230,25 +280,47 @@ class Client:
             NotFound: there is none of this name.
         """
         where = namespace or self.namespace
-        self.kube.request(
-            "DELETE",
-            kinds.resource_path(kind, where, name),
-            what=f"delete {kinds.kind_name(kind)} {name} in namespace {where}",
-            params={"propagationPolicy": "Background"},
-        )
+        path = kinds.resource_path(kind, where, name)
+        what = f"delete {kinds.kind_name(kind)} {name} in namespace {where}"
+        # By its UID: a second try must not meet another one that has the name meanwhile.
+        uid = self.kube.request("GET", path, what=what)["metadata"]["uid"]
+        try:
+            self.kube.request(
+                "DELETE",
+                path,
+                what=what,
+                body={"propagationPolicy": "Background", "preconditions": {"uid": uid}},
+                harmless=True,
+            )
+        except (NotFound, Conflict) as exc:
+            if not exc.doubtful:
+                raise
 
     def _list(
-        self, kind: type[Resource], namespace: str | None, params: dict[str, str]
+        self,
+        kind: type[Resource],
+        namespace: str | None,
+        params: dict[str, str],
+        *,
+        until: float | None = None,
     ) -> tuple[Sequence[Object], str]:
-        items: list[Object] = []
+        """Read all pages; at once if the server lost its place between two of them (410)."""
         query: dict[str, Any] = {**params, "limit": _PAGE}
+        items: list[Object] = []
         while True:
-            page = self.kube.request(
-                "GET",
-                kinds.collection_path(kind, namespace),
-                what=f"list {kind.definition.plural} in {namespace or 'all namespaces'}",
-                params=query,
-            )
+            try:
+                page = self.kube.request(
+                    "GET",
+                    kinds.collection_path(kind, namespace),
+                    what=f"list {kind.definition.plural} in {namespace or 'all namespaces'}",
+                    params=query,
+                    until=until,
+                )
+            except ApiError as exc:
+                if exc.status != _EXPIRED or "continue" not in query:
+                    raise
+                query, items = dict(params), []
+                continue
             items.extend(page.get("items") or [])
             metadata = page.get("metadata") or {}
             if not metadata.get("continue"):
@@ -257,26 +329,46 @@ class Client:
 
     def _changes(
         self, kind: type[R], namespace: str, params: dict[str, str], deadline: float | None
-    ) -> Iterator[tuple[str, R]]:
-        """Yield events of one connection, until it ends, breaks or expires."""
-        left = _WATCH_SECONDS if deadline is None else max(1, deadline - time.monotonic())
+    ) -> Generator[tuple[str, R], None, TrainyardError | None]:
+        """Yield events of one connection, until it ends, breaks or expires.
+
+        Returns:
+            why it broke at once, before any event; None if it went on for a while.
+        """
+        left = _WATCH_SECONDS if deadline is None else max(1, deadline - _patience.clock())
         seconds = int(min(left, _WATCH_SECONDS))
         query = {**params, "watch": "true", "timeoutSeconds": str(seconds)}
         path = kinds.collection_path(kind, namespace)
         what = f"watch {kind.definition.plural} in {namespace}"
+        began, heard = _patience.clock(), False
+        error: TrainyardError = Unreachable(f"Cannot {what}: the stream ended at once")
         try:
             with self.kube.stream(path, what=what, params=query, idle=seconds + 10) as answer:
                 for line in lines(answer):
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":
-                        return
+                    if (event := _event(line)) is None:
+                        break
+                    heard = True
                     yield event["type"], kinds.parse(kind, event["object"])
-        except Silence:
-            return
-        except ApiError as exc:
-            if exc.status not in {410, 429, 500, 503, 504}:
+        except TrainyardError as exc:
+            if not exc.passing and getattr(exc, "status", 0) != _EXPIRED:
                 raise
-            time.sleep(1)
-        except Unreachable:
-            # The next list says whether the cluster is gone or only the connection was.
-            time.sleep(1)
+            error = exc
+        return None if heard or _patience.clock() - began > _STEADY_SECONDS else error
+
+
+def _event(line: bytes) -> Object | None:
+    """Read a line of a watch; None for an error, and for half a line of a stream that broke."""
+    try:
+        event: Object = json.loads(line)
+    except ValueError:
+        return None
+    return None if event.get("type") == "ERROR" else event
+
+
+def _seconds() -> float:
+    given = os.environ.get("TRAINYARD_PATIENCE") or str(_patience.SECONDS)
+    if not re.fullmatch(r"\d+(\.\d*)?", given):
+        raise InvalidInput(
+            f"TRAINYARD_PATIENCE={given!r} is no number of seconds", fix="Write 300, or 0"
+        )
+    return float(given)

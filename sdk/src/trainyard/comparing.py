@@ -1,9 +1,17 @@
 """Compare runs: which parameters differ, which metrics they reached, which is best. Pure."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainyard.errors import InvalidInput
+from trainyard.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _LESS_IS_BETTER = frozenset(
     {"loss", "error", "err", "mse", "mae", "mape", "rmse", "perplexity", "deviance", "brier"}
@@ -45,29 +53,89 @@ class Comparison:
         names = {name for run in self.runs for name in run.params}
         return len(names) - len(self.params)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """A name for each run that no other one has."""
+        count = Counter(run.name for run in self.runs)
+        return tuple(
+            f"{run.name} ({run.run_id[:8]})" if count[run.name] > 1 else run.name
+            for run in self.runs
+        )
+
     def as_object(self) -> dict[str, Any]:
         """Return it as JSON: by name, a value by run."""
+        named = list(zip(self.labels, self.runs, strict=True))
         return {
             "runs": [
-                {"name": run.name, "runID": run.run_id, "status": run.status} for run in self.runs
+                {"name": label, "runID": run.run_id, "status": run.status} for label, run in named
             ],
             "params": {line.name: self._by_run(line) for line in self.params},
             "metrics": {
                 line.name: {
                     "values": {
-                        run.name: _json_number(run.metrics[line.name])
-                        for run in self.runs
+                        label: _json_number(run.metrics[line.name])
+                        for label, run in named
                         if line.name in run.metrics
                     },
-                    "best": [self.runs[position].name for position in sorted(line.best)],
+                    "best": [self.labels[position] for position in sorted(line.best)],
                 }
                 for line in self.metrics
             },
         }
 
+    def table(self) -> Table:
+        """Return it for the eye: a column for each run, the best marked with *."""
+        width = len(self.runs)
+        rows = [["status", *(run.status for run in self.runs)]]
+        strong = set()
+        for part in filter(None, (self.params, self.metrics)):
+            rows.append([""] * (width + 1))
+            for line in part:
+                strong |= {(len(rows), at + 1) for at in line.best}
+                rows.append([line.name, *_marked(line)])
+        same = self.same_params
+        hidden = f"; {same} parameters are the same everywhere" if same else ""
+        return Table(("", *self.labels), rows, f"* best{hidden}", frozenset(strong))
+
+    def plot(self, file: str | Path | None = None) -> "Figure":
+        """Draw the metrics as bars, the best in colour; also to *file* (.png, .svg).
+
+        Raises:
+            InvalidInput: there is no matplotlib, or there are no metrics.
+        """
+        try:
+            from matplotlib.figure import Figure  # noqa: PLC0415  # an extra of the user's
+        except ImportError as exc:
+            raise InvalidInput("Drawing needs matplotlib", fix="pip install matplotlib") from exc
+        if not self.metrics:
+            raise InvalidInput("There are no metrics to draw", fix="Leave the drawing out")
+        figure = Figure(figsize=(8, 1.6 * len(self.metrics) + 1), layout="constrained")
+        places = figure.subplots(len(self.metrics), 1, squeeze=False)[:, 0]
+        for axes, line in zip(places, self.metrics, strict=True):
+            values = [run.metrics.get(line.name, math.nan) for run in self.runs]
+            colors = ["C0" if at in line.best else "0.7" for at in range(len(values))]
+            axes.barh(self.labels, values, color=colors)
+            axes.set_title(line.name, loc="left", fontsize="small")
+            axes.invert_yaxis()
+        if file is not None:
+            figure.savefig(file)
+        return figure
+
+    def __str__(self) -> str:
+        return str(self.table())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()
+
     def _by_run(self, line: Line) -> dict[str, str]:
-        pairs = zip(self.runs, line.values, strict=True)
-        return {run.name: value for run, value in pairs if value}
+        pairs = zip(self.labels, line.values, strict=True)
+        return {label: value for label, value in pairs if value}
+
+
+def _marked(line: Line) -> list[str]:
+    return [f"{v} *" if at in line.best else v or "-" for at, v in enumerate(line.values)]
 
 
 def result_of(run: Mapping[str, Any], *, name: str = "") -> Result:
@@ -83,15 +151,19 @@ def result_of(run: Mapping[str, Any], *, name: str = "") -> Result:
     )
 
 
-def compare(runs: Sequence[Result]) -> Comparison:
-    """Line up *runs*. A parameter that some run lacks differs; one run alone shows all it has."""
+def line_up(results: Iterable[Result]) -> Comparison:
+    """Line up runs, each once.
+
+    A parameter that some run lacks differs; one run alone shows all it has.
+    """
+    runs = tuple({result.run_id: result for result in results}.values())
     params = (
         Line(name, tuple(run.params.get(name, "") for run in runs))
         for name in _names(run.params for run in runs)
     )
     metrics = (_metric_line(name, runs) for name in _names(run.metrics for run in runs))
     differing = (line for line in params if len(runs) == 1 or len(set(line.values)) > 1)
-    return Comparison(tuple(runs), tuple(differing), tuple(metrics))
+    return Comparison(runs, tuple(differing), tuple(metrics))
 
 
 def less_is_better(metric: str) -> bool:

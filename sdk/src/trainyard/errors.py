@@ -21,6 +21,15 @@ from typing import Any
 class TrainyardError(Exception):
     """Base of all errors that this package raises on purpose."""
 
+    passing = False
+    """Whether it may pass by itself: nobody answered, or had no time."""
+    unsent = False
+    """Whether the request certainly changed nothing: it never got there, or was turned away."""
+    doubtful = False
+    """Whether an earlier try of the same request may have been carried out unanswered."""
+    retry_after = 0.0
+    """How many seconds the server asks to wait."""
+
     def __init__(self, message: str, *, fix: str = "") -> None:
         super().__init__(message)
         self.message = message
@@ -62,6 +71,8 @@ class Refused(ApiError):
 class Unreachable(TrainyardError):
     """Nobody answered."""
 
+    passing = True
+
 
 class TimedOut(TrainyardError):
     """The wait is over, the condition did not come."""
@@ -71,20 +82,35 @@ class Rejected(TrainyardError):
     """The cluster understood and said no."""
 
 
-def from_response(status: int, body: Mapping[str, Any], *, what: str) -> ApiError:
+def from_response(
+    status: int, body: Mapping[str, Any], *, what: str, retry_after: str = ""
+) -> ApiError:
     """Translate an error answer of the API server (a `Status`) or of the tracking service.
 
     Args:
         status: the HTTP status code.
         body: the decoded JSON body, or an empty mapping.
         what: the attempt in words that continue "cannot", such as "create Run digits".
+        retry_after: the header of this name; a date in it counts as none.
     """
     # The model server says `error`, FastAPI-like services `detail`.
     words = (body.get(key) for key in ("message", "error", "detail", "error_code"))
     said = str(next(filter(None, words), f"HTTP {status}")).rstrip(".")
     reason = str(body.get("reason") or body.get("error_code") or "")
     make = _BY_STATUS.get(status, _other)
-    return make(what, said, status, reason, body)
+    error = make(what, said, status, reason, body)
+    error.passing = _is_passing(status, body, said)
+    error.unsent = status == 429
+    error.retry_after = float(retry_after) if retry_after.isdecimal() else 0.0
+    return error
+
+
+def _is_passing(status: int, body: Mapping[str, Any], said: str) -> bool:
+    """Tell whether a later try may fare better: the server is busy or away, not the request bad."""
+    if status == 500:
+        # Of the API server: its database elects a leader, a webhook's pod moves.
+        return body.get("kind") == "Status"
+    return status in {429, 502, 503, 504} and "no endpoints available" not in said
 
 
 def _login_missing(

@@ -4,6 +4,7 @@ Reads only. Where the lines go, and how waiting looks, is the sink's affair.
 """
 
 import time
+from contextlib import suppress
 from typing import Protocol
 
 from trainyard_api.run import Attempt, Run
@@ -95,36 +96,59 @@ class AttemptLog:
         while True:
             attempt = self._attempt()
             over = attempt is None or attempt.completion_time is not None
-            recorded = judge(self._run, "Recorded").good
+            if judge(self._run, "Recorded").good:
+                self._print_rest(attempt)
+                return
             grew = self._print_more()
-            if recorded or (over and patience.is_over(grew, last=judge(self._run).settled)):
+            if over and patience.is_over(grew, last=judge(self._run).settled):
                 self._print_tail(attempt)
                 return
             time.sleep(_PAUSE)
 
     def print_now(self) -> None:
-        """Print what there is, and do not wait for more."""
-        self._print_more()
+        """Print what there is, and do not wait for more.
+
+        Raises:
+            ApiError, Unreachable: the tracking service does not answer for as long as patience
+                lasts.
+        """
+        self._client.tracking.patience.ask(self._read, harmless=True)
         self._print_tail(self._attempt())
+
+    def _print_rest(self, attempt: Attempt | None) -> None:
+        """Print the end of a log that is whole; that it can't be had does not end the following."""
+        try:
+            self._client.tracking.patience.ask(self._read, harmless=True)
+        except (ApiError, Unreachable) as exc:
+            if not exc.passing:
+                raise
+            self._sink.state(f"the rest of the log is missing here: {exc}")
+        self._print_tail(attempt)
 
     def _print_more(self) -> bool:
         """Print what tracking has beyond what was printed; tell whether that was anything."""
-        run_id, before = self._run.status.run_id, self._written
-        if not run_id:
-            return False
-        place = (self._run.metadata.namespace, run_id, self._number)
+        before = self._written
         try:
-            with self._client.tracking.log(*place, offset=before) as blocks:
-                for block in blocks:
-                    self._written += len(block)
-                    self._sink.write(block)
-        except NotFound:
-            return False
+            self._read()
         except (ApiError, Unreachable) as exc:
-            if isinstance(exc, ApiError) and exc.status < _SERVER_ERROR:
+            if not exc.passing and isinstance(exc, ApiError) and exc.status < _SERVER_ERROR:
                 raise
             self._sink.state(f"waiting for the log: {exc}")
         return self._written > before
+
+    def _read(self) -> None:
+        """Print what tracking has, from what was printed on."""
+        run_id = self._run.status.run_id
+        if not run_id:
+            return
+        place = (self._run.metadata.namespace, run_id, self._number)
+        with (
+            suppress(NotFound),
+            self._client.tracking.log(*place, offset=self._written) as blocks,
+        ):
+            for block in blocks:
+                self._written += len(block)
+                self._sink.write(block)
 
     def _print_tail(self, attempt: Attempt | None) -> None:
         """Print the last lines that the status keeps, when there is nothing else."""

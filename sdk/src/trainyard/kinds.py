@@ -4,6 +4,7 @@ import difflib
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from trainyard_api.contract import GROUP, VERSION
 from trainyard_api.deployment import Deployment
 from trainyard_api.experiment import Experiment
@@ -83,7 +84,14 @@ def validated(model: type[M], body: dict[str, Any], *, what: str) -> M:
         return model.model_validate(body)
     except ValidationError as exc:
         told = "; ".join(
-            f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
+            f"{'.'.join(str(part) for part in error['loc'])}: {_said(error)}"
             for error in exc.errors()
         )
         raise InvalidInput(f"{what}: {told}", fix="Mend the field") from exc
+
+
+def _said(error: ErrorDetails) -> str:
+    number = error["input"]
+    if error["type"] == "string_type" and isinstance(number, float):
+        return f'this is text: write it as "{number}"'
+    return error["msg"]

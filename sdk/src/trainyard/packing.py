@@ -7,10 +7,12 @@ import gzip
 import hashlib
 import tarfile
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
+
+from pathspec import GitIgnoreSpec
 
 from trainyard.errors import InvalidInput
 from trainyard.ignoring import Ignore, is_clutter
@@ -18,6 +20,7 @@ from trainyard.ignoring import Ignore, is_clutter
 WARN_BYTES = 20 * 1024**2
 LIMIT_BYTES = 500 * 1024**2
 _IN_MEMORY = 32 * 1024**2
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class Archive:
     files: int
     unpacked: int
     largest: tuple[tuple[str, int], ...] = ()
-    skipped: tuple[str, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """What cannot travel, and why."""
     ignored: tuple[str, ...] = ()
 
     @property
@@ -38,36 +42,70 @@ class Archive:
         return self.size > WARN_BYTES
 
 
-def pack(folder: Path, *, limit: int = LIMIT_BYTES) -> Archive:
-    """Pack what git would keep of *folder*.
+def pack(folder: Path, *, limit: int = LIMIT_BYTES, include: Sequence[str] = ()) -> Archive:
+    """Pack what git would keep of *folder*, and what *include* names.
 
     Order, times, owners and permissions are fixed, so the digest depends on
     names, contents and the executable bit alone. A link to a file or folder
     inside is packed as what it leads to; links that lead outside, nowhere or
     round in a circle are named in `skipped`, what .gitignore left behind in `ignored`.
 
+    Args:
+        include: patterns as in .gitignore of what travels all the same: `data/`, `*.pkl`.
+
     Raises:
-        InvalidInput: *folder* is no folder, holds nothing to pack, or more than *limit* bytes.
+        InvalidInput: *folder* is no folder, holds nothing to pack, or more than *limit* bytes; a
+            file cannot be read, or changes meanwhile; a pattern of *include* matches nothing.
     """
     root = folder.resolve()
     if not root.is_dir():
         raise InvalidInput(f"{folder} is not a folder", fix="Name the folder that holds the script")
-    skipped: list[str] = []
-    ignored: list[str] = []
-    files = sorted(
-        _files(root, skipped, ignored), key=lambda file: file.relative_to(root).as_posix()
-    )
+    walk = Walk(root, include)
+    try:
+        files = sorted(walk.files(), key=lambda file: file.relative_to(root).as_posix())
+        sizes = {file.relative_to(root).as_posix(): file.stat().st_size for file in files}
+    except OSError as exc:
+        raise _unreadable(exc.filename or folder, exc) from exc
     if not files:
         raise InvalidInput(f"{folder} holds no file to pack", fix="Check its .gitignore")
-    sizes = {file.relative_to(root).as_posix(): file.stat().st_size for file in files}
     largest = tuple(sorted(sizes.items(), key=lambda item: -item[1])[:3])
     if sum(sizes.values()) > limit:
         raise _too_large(folder, sum(sizes.values()), limit, largest)
     content: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # the archive owns it
-    _write(content, root, files)
+    try:
+        _write(content, root, files)
+    except BaseException:
+        content.close()
+        raise
     size, digest = _measure(content)
-    left = (tuple(sorted(skipped)), tuple(sorted(ignored)))
+    left = (dict(sorted(walk.skipped.items())), tuple(sorted(walk.ignored)))
     return Archive(content, digest, size, len(files), sum(sizes.values()), largest, *left)
+
+
+def remarks(archive: Archive) -> list[str]:
+    """Say in a line each what stays behind, how it can travel, and what is large."""
+    said = []
+    if archive.skipped:
+        names = [f"{name} ({why})" for name, why in archive.skipped.items()]
+        said.append(f"Left out: {few(names)}")
+    if archive.ignored:
+        said.append(
+            f"Left out, as .gitignore says: {few(archive.ignored)}."
+            f" To take it along: --include '{archive.ignored[0]}'"
+        )
+    if archive.is_large:
+        largest = ", ".join(f"{name} ({human_size(size)})" for name, size in archive.largest)
+        said.append(
+            f"{human_size(archive.size)} is a lot to travel with a Run. The largest: {largest}."
+            " Name data in .gitignore and read it from a bucket or a volume"
+        )
+    return said
+
+
+def few(names: Sequence[str]) -> str:
+    """List the first few of *names*, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def human_size(count: int) -> str:
@@ -80,36 +118,80 @@ def human_size(count: int) -> str:
     return f"{size:.1f} GiB"
 
 
-def _files(root: Path, skipped: list[str], ignored: list[str]) -> Iterator[Path]:
-    ignore = Ignore(root)
-    waiting = [root]
-    while waiting:
-        folder = waiting.pop()
-        ignore.enter(folder)
-        for path in folder.iterdir():
+class Walk:
+    """The way through a folder: which files travel, what stays behind and why."""
+
+    def __init__(self, root: Path, include: Sequence[str] = ()) -> None:
+        self.skipped: dict[str, str] = {}
+        self.ignored: list[str] = []
+        self._root = root
+        self._ignore = Ignore(root)
+        self._wanted = {pattern: GitIgnoreSpec.from_lines([pattern]) for pattern in include}
+        self._met: set[str] = set()
+
+    def files(self) -> Iterator[Path]:
+        """Yield the files that travel.
+
+        Raises:
+            InvalidInput: a pattern of those to include matches no file.
+        """
+        yield from self._below(self._root, ignored=False)
+        for pattern in self._wanted:
+            if pattern not in self._met:
+                raise InvalidInput(
+                    f"--include {pattern!r} matches no file of the folder",
+                    fix="Write it as in .gitignore, from the folder on: data/, data/*.csv, *.pkl",
+                )
+
+    def _below(self, folder: Path, *, ignored: bool) -> Iterator[Path]:
+        self._ignore.enter(folder)
+        for path in sorted(folder.iterdir()):
             if is_clutter(path):
                 continue
-            if ignore.leaves_out(path):
-                name = path.relative_to(root).as_posix()
-                ignored.append(f"{name}/" if path.is_dir() else name)
-                continue
-            if path.is_symlink() and not _leads_inside(path, root):
-                skipped.append(path.relative_to(root).as_posix())
-            elif path.is_dir():
-                waiting.append(path)
-            elif path.is_file():
+            name = path.relative_to(self._root).as_posix()
+            left = ignored or self._ignore.leaves_out(path)
+            if path.is_dir() and not _why_not(path, self._root):
+                yield from self._folder(path, name, left=left)
+            elif left and not self._wants(name):
+                self.ignored.append(name)
+            elif why := _why_not(path, self._root):
+                self.skipped[name] = why
+            else:
+                self._wants(name)
                 yield path
 
+    def _folder(self, path: Path, name: str, *, left: bool) -> Iterator[Path]:
+        """Go into a folder; into an ignored one only to look for what is wanted of it."""
+        before, any_taken = len(self.ignored), False
+        if not left or self._wanted:
+            for file in self._below(path, ignored=left):
+                any_taken = True
+                yield file
+        if left and not any_taken:
+            self.ignored[before:] = [f"{name}/"]
 
-def _leads_inside(link: Path, root: Path) -> bool:
-    """Tell whether a link can be packed: to a file or folder inside, and not to one above it."""
+    def _wants(self, name: str) -> bool:
+        met = [pattern for pattern, spec in self._wanted.items() if spec.match_file(name)]
+        self._met.update(met)
+        return bool(met)
+
+
+def _why_not(path: Path, root: Path) -> str:
+    """Tell why *path* cannot be packed; "" if it can."""
+    if not path.is_symlink():
+        return "" if path.is_file() or path.is_dir() else "no file"
     try:
-        target = link.resolve()
-        there = target.is_file() or target.is_dir()
-        above = {each.resolve() for each in link.parents}
+        target = path.resolve(strict=True)
+        above = {each.resolve() for each in path.parents}
+    except FileNotFoundError:
+        return "a link that leads nowhere"
     except (OSError, RuntimeError):  # links that lead to each other
-        return False
-    return there and target.is_relative_to(root) and target not in above
+        return "a link in a circle"
+    if not target.is_relative_to(root):
+        return "a link that leads outside the folder: copy what it leads to"
+    if target in above:
+        return "a link in a circle"
+    return "" if target.is_file() or target.is_dir() else "a link to no file"
 
 
 def _write(content: IO[bytes], root: Path, files: list[Path]) -> None:
@@ -118,12 +200,31 @@ def _write(content: IO[bytes], root: Path, files: list[Path]) -> None:
         tarfile.open(mode="w", fileobj=packed, format=tarfile.PAX_FORMAT) as archive,
     ):
         for file in files:
-            with file.open("rb") as data:
-                status = file.stat()
-                entry = tarfile.TarInfo(file.relative_to(root).as_posix())
-                entry.size = status.st_size
-                entry.mode = 0o755 if status.st_mode & 0o111 else 0o644
-                archive.addfile(entry, data)
+            try:
+                _add(archive, file, file.relative_to(root).as_posix())
+            except OSError as exc:
+                raise _unreadable(file, exc) from exc
+
+
+def _add(archive: tarfile.TarFile, file: Path, name: str) -> None:
+    with file.open("rb") as data:
+        status = file.stat()
+        entry = tarfile.TarInfo(name)
+        entry.size = status.st_size
+        entry.mode = 0o755 if status.st_mode & 0o111 else 0o644
+        archive.addfile(entry, data)
+
+
+def _unreadable(file: Path | str, error: OSError) -> InvalidInput:
+    if error.errno is None:  # tarfile's own: the file has become shorter
+        return InvalidInput(
+            f"{file} changed while it was packed",
+            fix="Wait until nobody writes it, or name it in .gitignore",
+        )
+    return InvalidInput(
+        f"Cannot read {file}: {error.strerror}",
+        fix="Make it readable, or name it in .gitignore if the program needs it not",
+    )
 
 
 def _measure(content: IO[bytes]) -> tuple[int, str]:

@@ -80,6 +80,33 @@ def parse_pairs(pairs: Iterable[str], *, option: str) -> dict[str, str]:
     return found
 
 
+def faithful(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    """Return parameters as a Run stores them so that the program gets what Python would print.
+
+    A number that a cluster would write in another way (1.0, 1e-05, an integer of twenty
+    digits, infinity) becomes text; numbers of numpy become Python's.
+
+    Raises:
+        InvalidInput: a value is no text, number or boolean.
+    """
+    return {name: _faithful(name, value) for name, value in parameters.items()}
+
+
+def _faithful(name: str, given: object) -> Parameter:
+    value = given.item() if hasattr(given, "item") else given
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) <= _EXACT else str(value)
+    if isinstance(value, float):
+        stays = math.isfinite(value) and _prints_the_same(str(value))
+        return value if stays else str(value)
+    raise InvalidInput(
+        f"Parameter {name!r} is a {type(given).__name__}, not a text, a number or a boolean",
+        fix="Write it as text, such as json.dumps(...), and read that in the program",
+    )
+
+
 def as_arguments(parameters: Mapping[str, Parameter]) -> list[str]:
     """Write parameters as the operator does in a pod: `--name=value`."""
     return [f"--{name}={as_text(value)}" for name, value in parameters.items()]

@@ -1,6 +1,7 @@
 """Move an alias of a Model: what to write, and how to read the answer.
 
-The deciding is pure; `move_alias` does it. Gates and rights are judged in the cluster alone.
+The deciding is pure; `promote`, `rollback` and `demote` do it. Gates and rights are judged in
+the cluster alone.
 """
 
 import difflib
@@ -13,7 +14,8 @@ from trainyard_api.model import Model, StageStatus
 from trainyard_api.model_version import ModelVersion
 
 from trainyard.client import Client
-from trainyard.errors import Conflict, InvalidInput, NotFound, Refused, TimedOut
+from trainyard.errors import Conflict, InvalidInput, NotFound, Refused, Rejected, TimedOut
+from trainyard.session import client_or_default
 
 _TRIES = 10
 
@@ -28,12 +30,13 @@ class Outcome:
 
 
 def alias_patch(
-    model: Model, alias: str, version: int, *, user: str, force: bool = False
+    model: Model, alias: str, version: int | None, *, user: str, force: bool = False
 ) -> list[dict[str, Any]]:
     """Write the JSON patch that moves *alias* to *version* if nobody was faster.
 
     It tests the old value; where there is none yet, which a patch cannot test, or no map
-    that the patch could add to, it tests that the Model did not change at all.
+    that the patch could add to, it tests that the Model did not change at all. Without a version
+    the alias goes.
     """
     path = f"/spec/aliases/{alias}"
     old = wanted(model, alias)
@@ -43,8 +46,11 @@ def alias_patch(
     if old is None or not signed:
         change.append({"op": "test", "path": "/metadata/resourceVersion", "value": revision})
     if old is not None:
-        change.append({"op": "test", "path": path, "value": old})
-    if model.spec.aliases is None:
+        move: dict[str, Any] = {"op": "remove", "path": path}
+        if version is not None:
+            move = {"op": "replace", "path": path, "value": version}
+        change += [{"op": "test", "path": path, "value": old}, move]
+    elif model.spec.aliases is None:
         change.append({"op": "add", "path": "/spec/aliases", "value": {alias: version}})
     else:
         change.append({"op": "add", "path": path, "value": version})
@@ -125,36 +131,133 @@ def check_stage(model: Model, stage: str) -> None:
         )
 
 
-def move_alias(
-    client: Client,
-    name: str,
+def promote(
+    model: str,
     version: int,
     *,
     stage: str,
     force: bool = False,
     timeout: float = 60,
     seen: Callable[[Model], None] | None = None,
+    client: Client | None = None,
 ) -> Outcome:
-    """Move *stage* of the Model to *version* and wait for the verdict.
+    """Move *stage* of *model* to *version*, through its gates, and wait until it holds it.
+
+    Args:
+        stage: a stage or any alias.
+        force: whatever the metrics; the history will say so.
+        seen: called with each state of the Model on the way.
 
     Raises:
         NotFound: there is no such Model or version.
+        Rejected: a gate refuses it; the message has the figures.
         Conflict: somebody else moved the stage at the same time.
         Forbidden, Refused: the caller may not promote.
-        TimedOut: the operator did not answer.
+        TimedOut: the operator did not answer within *timeout* seconds.
+
+    Example:
+        >>> ty.promote("digits", 2, stage="production")  # doctest: +SKIP
     """
-    model = client.get(Model, name)
-    check_stage(model, stage)
-    _check_version(client, name, version)
+    client = client_or_default(client)
+    found = client.get(Model, model)
+    check_stage(found, stage)
+    _check_version(client, model, version)
+    return _moved(client, found, stage, version, force=force, timeout=timeout, seen=seen)
+
+
+def rollback(
+    model: str, *, stage: str, timeout: float = 60, client: Client | None = None
+) -> Outcome:
+    """Give *stage* back to the version that held it before; no gate stands in the way.
+
+    Raises:
+        InvalidInput: no version held it before.
+        NotFound, Rejected, Conflict, Forbidden, Refused, TimedOut: as `promote`.
+
+    Example:
+        >>> ty.rollback("digits", stage="production").held  # doctest: +SKIP
+    """
+    client = client_or_default(client)
+    found = client.get(Model, model)
+    check_stage(found, stage)
+    status = stage_status(found, stage)
+    if status is None or status.previous is None:
+        raise InvalidInput(
+            f"No version held {stage} of {model} before",
+            fix=f"Choose one: `trainyard versions {model}`, then `trainyard promote`",
+        )
+    return _moved(client, found, stage, status.previous, timeout=timeout)
+
+
+def demote(model: str, *, stage: str, timeout: float = 60, client: Client | None = None) -> Outcome:
+    """Take the version that *stage* of *model* holds off it; the stage holds nothing then.
+
+    Deployments that follow the stage go on serving what they serve. What an automatic stage
+    drops it takes again when a version passes its gates.
+
+    Raises:
+        InvalidInput: the stage holds nothing and no version is wanted in it.
+        NotFound, Conflict, Forbidden, Refused, TimedOut: as `promote`.
+
+    Example:
+        >>> ty.demote("digits", stage="champion")  # doctest: +SKIP
+    """
+    client = client_or_default(client)
+    found = client.get(Model, model)
+    check_stage(found, stage)
+    if wanted(found, stage) is None:
+        raise InvalidInput(
+            f"{stage} of {model} is set to no version", fix="`trainyard models` shows what is"
+        )
+    written = _write(client, found, stage, None, force=False)
+    generation = written.metadata.generation
+    for _, latest in client.watch(
+        Model, model, namespace=found.metadata.namespace, timeout=timeout
+    ):
+        if (latest.status.observed_generation or 0) >= generation:
+            return Outcome(held(latest, stage), followers=followers(client, model, stage))
+    raise _unjudged(f"taking {stage} of {model} away", timeout)
+
+
+def _moved(
+    client: Client,
+    model: Model,
+    stage: str,
+    version: int,
+    *,
+    timeout: float,
+    force: bool = False,
+    seen: Callable[[Model], None] | None = None,
+) -> Outcome:
+    name = model.metadata.name
     written = _write(client, model, stage, version, force=force)
     generation = written.metadata.generation
     for _, latest in client.watch(Model, name, timeout=timeout):
         if seen is not None:
             seen(latest)
         if (answer := outcome(latest, stage, version, generation=generation)) is not None:
-            return Outcome(answer.held, answer.refused, followers(client, name, stage))
-    raise TimedOut(
-        f"Nobody judged the move of {stage} to version {version} within {timeout:g} s",
+            if answer.refused:
+                raise _refused(name, stage, version, answer)
+            return Outcome(answer.held, followers=followers(client, name, stage))
+    raise _unjudged(f"the move of {stage} to version {version}", timeout)
+
+
+def _refused(model: str, stage: str, version: int, answer: Outcome) -> Rejected:
+    holds = f"version {answer.held}" if answer.held else "nothing"
+    back = (
+        f"trainyard promote {model} {answer.held} --to {stage}"
+        if answer.held
+        else f"trainyard demote {model} --from {stage}"
+    )
+    return Rejected(
+        f"{stage} of {model} refuses version {version}: {answer.refused.rstrip('.')}",
+        fix=f"{stage} goes on holding {holds}. To take the wish back: {back}",
+    )
+
+
+def _unjudged(what: str, timeout: float) -> TimedOut:
+    return TimedOut(
+        f"Nobody judged {what} within {timeout:g} s",
         fix="The wish is stored and will be judged; `trainyard doctor` looks at the operator",
     )
 
@@ -182,19 +285,24 @@ def _check_version(client: Client, name: str, version: int) -> None:
         ) from exc
 
 
-def _write(client: Client, model: Model, stage: str, version: int, *, force: bool) -> Model:
+def _write(client: Client, model: Model, stage: str, version: int | None, *, force: bool) -> Model:
     name, old = model.metadata.name, wanted(model, stage)
+    to = f"version {version}" if version is not None else "no version"
     for _ in range(_TRIES):
         patch = alias_patch(model, stage, version, user=client.username, force=force)
         try:
-            return client.patch(Model, name, patch, what=f"move {stage} of {name} to {version}")
+            return client.patch(Model, name, patch, what=f"move {stage} of {name} to {to}")
         except (Refused, Conflict) as exc:
             if not (isinstance(exc, Conflict) or _is_failed_test(exc)):
                 raise
             model = client.get(Model, name)
-            if wanted(model, stage) != old:
+            now = wanted(model, stage)
+            if exc.doubtful and now == version:
+                return model
+            if now != old:
+                there = f"version {now}" if now is not None else "no version"
                 raise Conflict(
-                    f"Somebody moved {stage} of {name} to version {wanted(model, stage)} meanwhile",
+                    f"Somebody moved {stage} of {name} to {there} meanwhile",
                     fix="Look at it (trainyard models) and repeat if you still want to",
                     status=409,
                 ) from exc

@@ -16,12 +16,15 @@ from trainyard._kube import Object
 from trainyard.client import Client
 from trainyard.errors import Conflict, InvalidInput, NotFound
 from trainyard.kinds import validated
+from trainyard.session import client_or_default
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _TRIES = 10
 
 
-def register(client: Client, run: str, model: str, *, artifact: str = "") -> ModelVersion:
+def register(
+    run: Run | str, model: str, *, artifact: str = "", client: Client | None = None
+) -> ModelVersion:
     """Register a model that *run* logged as the next version of *model*; return the version.
 
     A Model that does not exist is made, without gates.
@@ -35,8 +38,11 @@ def register(client: Client, run: str, model: str, *, artifact: str = "") -> Mod
         InvalidInput: the Run goes on, or it is not plain which model is meant.
 
     Example:
-        >>> ty.register(client, "search", "digits", artifact="model")  # doctest: +SKIP
+        >>> ty.register("search", "digits", artifact="model")  # doctest: +SKIP
     """
+    client = client_or_default(client)
+    if isinstance(run, Run):
+        client, run = client.in_namespace(run.metadata.namespace), run.metadata.name
     source = _source(client, run, artifact)
     retired = _ensure_model(client, model)
     for _ in range(_TRIES):

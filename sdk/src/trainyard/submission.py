@@ -1,21 +1,24 @@
 """From a folder and options to a Run in the cluster: build it, upload the code, create it."""
 
+import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from trainyard_api.contract import CREATED_BY_ANNOTATION
 from trainyard_api.run import Run
 
+from trainyard._patience import on_stderr
 from trainyard.client import Client
-from trainyard.errors import TrainyardError
+from trainyard.errors import InvalidInput, TrainyardError
 from trainyard.kinds import validated
-from trainyard.packing import Archive, pack
-from trainyard.parameters import Parameter
+from trainyard.packing import Archive, pack, remarks
+from trainyard.parameters import Parameter, faithful
 from trainyard.program import command_for
+from trainyard.session import client_or_default
 
 GPU = "nvidia.com/gpu"
 _LONGEST_PREFIX = 40
@@ -53,7 +56,7 @@ def archive_run(options: RunOptions, digest: str, *, prefix: str) -> Run:
         "experiment": options.experiment,
         "source": {"archive": {"digest": digest}},
         "command": options.command,
-        "parameters": dict(options.parameters),
+        "parameters": faithful(options.parameters),
         "runtime": options.runtime if options.runtime or options.image else "sklearn",
         "image": options.image,
         "env": [{"name": name, "value": value} for name, value in options.env.items()],
@@ -92,7 +95,7 @@ def changed(run: Run, parameters: Mapping[str, Parameter], *, name: str = "") ->
     spec = run.to_object()["spec"]
     for field_name in ("suspend", "cancel"):
         spec.pop(field_name, None)
-    spec["parameters"] = {**(run.spec.parameters or {}), **parameters}
+    spec["parameters"] = {**(run.spec.parameters or {}), **faithful(parameters)}
     base = run.metadata.generate_name or f"{run.metadata.name[:_LONGEST_PREFIX]}-"
     named = {"name": name} if name else {"generateName": base}
     metadata = {**named, "namespace": run.metadata.namespace}
@@ -121,10 +124,24 @@ def upload(client: Client, archive: Archive, *, sent: Callable[[int], None] | No
     """Upload *archive* unless the tracking service has it; tell whether it had to."""
     if client.tracking.has_blob(client.namespace, archive.digest):
         return False
-    archive.content.seek(0)
-    client.tracking.put_blob(
-        client.namespace, archive.digest, archive.content, archive.size, sent=sent
-    )
+    told = 0
+
+    def tell(count: int) -> None:
+        nonlocal told
+        told += count
+        if sent is not None:
+            sent(count)
+
+    def put() -> None:
+        # A second try begins anew, unless the first one arrived and only its answer did not.
+        if told and client.tracking.has_blob(client.namespace, archive.digest):
+            return
+        tell(-told)
+        archive.content.seek(0)
+        where = (client.namespace, archive.digest)
+        client.tracking.put_blob(*where, archive.content, archive.size, sent=tell)
+
+    client.tracking.patience.ask(put, harmless=True)
     return True
 
 
@@ -142,25 +159,47 @@ def run(
     folder: str | Path,
     command: list[str] | None = None,
     *,
+    include: Sequence[str] = (),
     client: Client | None = None,
     **options: Any,
 ) -> Run:
     """Pack *folder*, upload it and create the Run; return it as the cluster stored it.
 
+    What stays behind is said in a line on standard error.
+
     Args:
         command: the program; default `python train.py` (or main.py).
-        client: default a `Client()` of the current context.
+        include: what travels although .gitignore names it, such as `data/` or `*.pkl`.
+        client: default the one of `ty.use`, else of the current context.
         options: fields of `RunOptions`, such as `parameters`, `experiment`, `register`.
+
+    Raises:
+        InvalidInput, Refused: an option breaks a rule; the message names it.
+        Conflict: the name is taken.
 
     Example:
         >>> run = ty.run("examples/01-first-model", parameters={"max_depth": 12})  # doctest: +SKIP
-        >>> run = ty.Client().wait(run)                                            # doctest: +SKIP
+        >>> ty.wait(run).status.metrics                                            # doctest: +SKIP
     """
-    client = client or Client()
+    client = client_or_default(client)
     place = Path(folder)
-    chosen = RunOptions(command=command_for(place, command or []), **options)
+    chosen = _options(command_for(place, command or []), options)
     rehearse(client, chosen, place)
-    archive = pack(place)
+    archive = pack(place, include=include)
+    for remark in remarks(archive):
+        on_stderr(remark)
     with archive.content:
         upload(client, archive)
     return create(client, archive_run(chosen, archive.digest, prefix=name_prefix(place)))
+
+
+def _options(command: list[str], given: Mapping[str, Any]) -> RunOptions:
+    known = [each.name for each in fields(RunOptions)]
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise InvalidInput(
+                f"ty.run has no option {name!r}",
+                fix=f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}",
+            )
+    return RunOptions(command=command, **given)

@@ -1,6 +1,5 @@
 """The command line, as typed: output, messages, exit codes."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 from builders.sdk import USER, FakeCluster, condition, finished, model_object, run_object
 from trainyard.cli import app
-from trainyard_api.attempts import ATTEMPT_OF_TAG
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 
@@ -22,9 +21,11 @@ def job(folder: Path) -> Path:
     return folder
 
 
-def test_help_teaches_by_example() -> None:
-    for command in ("run", "logs", "compare", "promote", "proxy", "get", "predict", "doctor"):
-        assert f"trainyard {command}" in call(command, "--help").output
+@pytest.mark.parametrize("command", sorted(get_command(app).commands))  # type: ignore[attr-defined]  # a group
+def test_help_teaches_by_example(command: str) -> None:
+    asked = "get" if command == "list" else command
+
+    assert f"trainyard {asked} " in call(command, "--help").output.split("Example")[1] + " "
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -93,7 +94,33 @@ def test_what_stays_behind_is_told(kubeconfig: Path, tmp_path: Path) -> None:
         (folder / f"{number}.csv").write_text("")
     said = call("run", str(folder), "-d").stderr
 
-    assert "as .gitignore says: 0.csv, 1.csv, 2.csv, 3.csv, 4.csv and 2 more\n" in said
+    assert "as .gitignore says: 0.csv, 1.csv, 2.csv, 3.csv, 4.csv and 2 more. " in said
+    assert "--include '0.csv'\n" in said
+
+
+def test_a_run_that_dies_of_what_stayed_behind_says_how_to_take_it_along(
+    kubeconfig: Path, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    put = cluster.put
+    ended = finished("job-x7k2p", good=False, code=1)
+    ended["status"]["attempts"][0]["logTail"] = ["No such file: 'data/train.csv'"]
+
+    def at_once(plural: str, body: dict, event: str = "MODIFIED") -> dict:  # type: ignore[type-arg]  # as FakeCluster.put
+        stored = put(plural, body, event)
+        if event == "ADDED":
+            put(plural, {**ended, "spec": body["spec"]})
+        return stored
+
+    cluster.put = at_once  # type: ignore[method-assign]  # the operator, at once
+    folder = job(tmp_path / "job")
+    (folder / ".gitignore").write_text("data/\nnotes.txt")
+    (folder / "data").mkdir()
+    (folder / "data" / "train.csv").write_text("1")
+    (folder / "notes.txt").write_text("")
+    said = call("run", str(folder)).stderr
+
+    assert "Its last words name what .gitignore left behind: data/.\n" in said
+    assert "--include 'data/'" in said.split("Its last words")[1]
 
 
 def test_a_detached_run_prints_its_name_alone(kubeconfig: Path, tmp_path: Path) -> None:
@@ -235,115 +262,6 @@ def test_cancel_is_for_runs_that_go_on(kubeconfig: Path, cluster: FakeCluster) -
 
     assert done.stdout == "run/old had finished already: Succeeded\nrun/new cancelled\n"
     assert cluster.objects["runs", "new"]["spec"]["cancel"] is True
-
-
-def test_compare_lines_runs_up(kubeconfig: Path, cluster: FakeCluster) -> None:
-    for name, run_id, value in (("shallow", "b" * 32, 0.5), ("deep", "c" * 32, 0.9)):
-        cluster.put("runs", {**run_object(name, runID=run_id)})
-        cluster.mlflow_runs[run_id] = {
-            "info": {"run_id": run_id, "status": "FINISHED"},
-            "data": {"metrics": [{"key": "acc", "value": value}], "params": []},
-        }
-    table = call("compare", "shallow", "deep")
-    data = json.loads(call("compare", "shallow", "deep", "-o", "json").stdout)
-
-    assert ["acc", "0.5", "0.9", "*"] in [line.split() for line in table.stdout.splitlines()]
-    assert data["metrics"]["acc"]["best"] == ["deep"]
-
-
-def test_an_earlier_attempt_is_not_compared_with_the_runs_of_an_experiment(
-    kubeconfig: Path, cluster: FakeCluster
-) -> None:
-    cluster.mlflow_experiments["digits"] = "1"
-    for name, value, tags in (
-        ("other", 0.4, []),
-        ("fit", 0.5, []),
-        ("fit-a1", 0.9, [{"key": ATTEMPT_OF_TAG, "value": "b" * 32}]),
-    ):
-        cluster.mlflow_runs[name] = {
-            "info": {"run_id": name, "run_name": name, "status": "FINISHED"},
-            "data": {"metrics": [{"key": "acc", "value": value}], "tags": tags},
-        }
-    data = json.loads(call("compare", "-e", "digits", "-o", "json").stdout)
-
-    assert data["metrics"]["acc"]["best"] == ["fit"]
-
-
-def test_a_rollback_without_a_past_says_how_to_choose(
-    kubeconfig: Path, cluster: FakeCluster
-) -> None:
-    cluster.put("models", model_object("digits"))
-    done = call("rollback", "digits", "--stage", "production")
-
-    assert done.exit_code == 1
-    assert "trainyard versions digits" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("data", "route"),
-    [
-        pytest.param("[[1, 2]]", "/invocations", id="a bare list"),
-        pytest.param('{"instances": [1]}', "/invocations", id="mlflow's body"),
-        pytest.param(
-            '{"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1]}]}',
-            "/v2/models/digits/infer",
-            id="open inference protocol",
-        ),
-    ],
-)
-def test_predict_finds_the_route(kubeconfig: Path, data: str, route: str) -> None:
-    answer = json.loads(call("predict", "digits", "--data", data).stdout)
-
-    assert (answer["deployment"], answer["route"]) == ("digits", route)
-
-
-def test_predict_reads_a_file(kubeconfig: Path, tmp_path: Path) -> None:
-    (tmp_path / "rows.json").write_text("[[3]]")
-    answer = json.loads(call("predict", "digits", "--data", f"@{tmp_path / 'rows.json'}").stdout)
-
-    assert answer["body"] == {"inputs": [[3]]}
-
-
-def test_predict_says_where_json_is_broken(kubeconfig: Path) -> None:
-    assert "line 1, column 2" in call("predict", "digits", "--data", "[x]").stderr
-
-
-def test_status_is_one_screen(kubeconfig: Path, cluster: FakeCluster) -> None:
-    cluster.put("runs", finished("bad", good=False, code=3))
-    cluster.put("runs", run_object("waits"))
-    refusal = {"version": 2, "reason": "GateRefused", "message": "0.5 < 0.9"}
-    stages = [{"name": "production", "version": 1, "refusal": refusal}]
-    cluster.put("models", model_object("digits", status={"stages": stages}))
-    spec = {"model": {"name": "digits", "alias": "production"}, "replicas": 2}
-    cluster.put("modeldeployments", {"metadata": {"name": "api"}, "spec": spec})
-    shown = call("status").stdout
-
-    assert "ExitCode: The program ended with exit code 3" in shown
-    assert "refused 2: 0.5 < 0.9" in shown
-    assert "0/2" in shown
-
-
-def test_status_says_why_a_deployment_does_not_serve(
-    kubeconfig: Path, cluster: FakeCluster
-) -> None:
-    why = condition("Available", "False", "ProbeFailed", "no pod is ready")
-    spec = {"model": {"name": "digits", "alias": "production"}}
-    cluster.put(
-        "modeldeployments",
-        {"metadata": {"name": "api"}, "spec": spec, "status": {"conditions": [why]}},
-    )
-
-    assert "ProbeFailed: no pod is ready" in call("status").stdout
-
-
-def test_status_knows_an_empty_namespace_from_none(
-    kubeconfig: Path,
-) -> None:
-    typo = call("status", "-n", "visoin")
-
-    assert "none yet" in call("status").stderr
-    assert typo.exit_code == 1
-    assert 'namespaces "visoin" not found' in typo.stderr
 
 
 def test_delete_asks_or_is_told_yes(kubeconfig: Path, cluster: FakeCluster) -> None:

@@ -51,6 +51,13 @@ def test_a_broken_rule_names_its_field(client: Client) -> None:
         client.create(a_run("invalid"))
 
 
+def test_a_number_where_text_is_due_is_refused_with_the_spelling_that_works() -> None:
+    spec = {"command": ["a"], "image": "b", "resources": {"requests": {"cpu": 0.2}}}
+
+    with pytest.raises(ty.InvalidInput, match=r'requests\.cpu.*: write it as "0\.2"'):
+        build_run({"metadata": {"name": "x"}, "spec": spec})
+
+
 def test_a_missing_resource_is_not_found(client: Client) -> None:
     with pytest.raises(ty.NotFound, match="get Run none"):
         client.get(ty.Run, "none")
@@ -190,7 +197,7 @@ def test_an_unknown_context_names_those_that_there_are(kubeconfig: Path) -> None
 
 def test_a_cluster_that_does_not_answer_is_unreachable(tmp_path: Path) -> None:
     path = write_kubeconfig(tmp_path / "gone", "http://127.0.0.1:9")
-    client = Client(kubeconfig=str(path))
+    client = Client(kubeconfig=str(path), patience=0)
 
     with pytest.raises(ty.Unreachable, match="'test'"):
         client.list(ty.Run)
@@ -209,11 +216,12 @@ def test_a_folder_becomes_a_run_and_travels_once(
     folder = tmp_path / "01-My_Job"
     folder.mkdir()
     (folder / "train.py").write_text("print(1)")
-    run = ty.run(folder, client=client, parameters={"depth": 2}, register="digits")
+    run = ty.run(folder, client=client, parameters={"depth": 2, "lr": 1.0}, register="digits")
     ty.run(folder, ["python", "-V"], client=client, name="other")
 
     assert run.metadata.name == "my-job-x7k2p"
     assert run.spec.command == ["python", "train.py"]
+    assert run.spec.parameters == {"depth": 2, "lr": "1.0"}
     assert list(cluster.blobs) == [
         json.loads(json.dumps(run.to_object()))["spec"]["source"]["archive"]["digest"]
     ]

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from builders.outages import Time
 from trainyard import following
-from trainyard.errors import ApiError, Forbidden, NotFound, Unreachable
+from trainyard._patience import Patience
+from trainyard.errors import ApiError, Forbidden, NotFound, Unreachable, from_response
 from trainyard_api.run import Run
 
 LOG = b"first\nsecond\nno newline"
@@ -32,6 +34,7 @@ class Cluster:
     runs: list[Run]
     logs: list[bytes | Exception]
     offsets: list[int] = field(default_factory=list)
+    patience: Patience = field(default_factory=lambda: Patience(tell=lambda _: None))
 
     @property
     def tracking(self) -> "Cluster":
@@ -88,6 +91,7 @@ def run(*, over: bool = False, recorded: bool = False, tail: tuple[str, ...] = (
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(10_000))
     monkeypatch.setattr(following.time, "sleep", lambda _: None)
+    Time(monkeypatch)
     monkeypatch.setattr(following.time, "monotonic", lambda: float(next(clock)))
 
 
@@ -115,13 +119,31 @@ def test_what_is_recorded_when_the_run_says_so_is_all() -> None:
 
 
 @pytest.mark.parametrize(
-    "outage", [Unreachable("no route"), ApiError("starting", status=503)], ids=["away", "starting"]
+    "outage",
+    [
+        pytest.param(Unreachable("no route"), id="away"),
+        pytest.param(ApiError("starting", status=503), id="starting"),
+        pytest.param(from_response(429, {}, what="read the log"), id="busy"),
+    ],
 )
 def test_an_outage_is_waited_out_and_told(outage: Exception) -> None:
     sink, _ = printed([run(), run(), run(over=True, recorded=True)], [LOG[:6], outage, LOG])
 
     assert sink.printed == LOG
     assert sink.states == [f"waiting for the log: {outage}"]
+
+
+def test_the_end_of_a_recorded_log_is_waited_for() -> None:
+    away = Unreachable("no route")
+    sink, _ = printed([run(), run(over=True, recorded=True)], [LOG[:6], away, away, LOG])
+
+    assert sink.printed == LOG
+
+
+def test_a_run_whose_log_can_not_be_had_ends_all_the_same() -> None:
+    sink, _ = printed([run(over=True, recorded=True)], [Unreachable("no route")])
+
+    assert sink.states == ["the rest of the log is missing here: no route"]
 
 
 def test_a_log_that_never_comes_ends_with_the_last_lines_of_the_status() -> None:

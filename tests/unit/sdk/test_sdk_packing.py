@@ -4,11 +4,13 @@ import gzip
 import io
 import os
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 from trainyard.errors import InvalidInput
-from trainyard.packing import human_size, pack
+from trainyard.packing import human_size, pack, remarks
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:
@@ -148,7 +150,7 @@ def test_links_are_packed_as_files_unless_they_lead_outside(tmp_path: Path) -> N
 
     with archive.content, tarfile.open(fileobj=archive.content) as tar:
         assert tar.getnames() == ["a.py", "same.py"]
-    assert archive.skipped == ("out",)
+    assert list(archive.skipped) == ["out"]
 
 
 def test_a_link_to_a_folder_inside_is_packed_and_a_circle_is_named(tmp_path: Path) -> None:
@@ -161,7 +163,78 @@ def test_a_link_to_a_folder_inside_is_packed_and_a_circle_is_named(tmp_path: Pat
 
     with archive.content, tarfile.open(fileobj=archive.content) as tar:
         assert tar.getnames() == ["alias/a.txt", "real/a.txt"]
-    assert archive.skipped == ("alias/up", "one", "real/up", "two")
+    assert list(archive.skipped) == ["alias/up", "one", "real/up", "two"]
+    assert set(archive.skipped.values()) == {"a link in a circle"}
+
+
+@pytest.mark.parametrize(
+    ("include", "kept", "ignored"),
+    [
+        ([], ["a.py", "keep.pkl"], ("data/", "vocab.pkl")),
+        (["data/"], ["a.py", "data/big.bin", "data/in/x.csv", "keep.pkl"], ("vocab.pkl",)),
+        (
+            ["data/in/"],
+            ["a.py", "data/in/x.csv", "keep.pkl"],
+            ("data/big.bin", "vocab.pkl"),
+        ),
+        (["*.pkl"], ["a.py", "keep.pkl", "vocab.pkl"], ("data/",)),
+        (["*"], ["a.py", "data/big.bin", "data/in/x.csv", "keep.pkl", "vocab.pkl"], ()),
+    ],
+)
+def test_what_is_included_travels_though_gitignore_names_it(
+    tmp_path: Path, include: list[str], kept: list[str], ignored: tuple[str, ...]
+) -> None:
+    files = dict.fromkeys(["a.py", "keep.pkl", "vocab.pkl", "data/big.bin", "data/in/x.csv"], "x")
+    rules = {".gitignore": "*.pkl\n!keep.pkl\ndata/\n"}
+    archive = pack(write(tmp_path, {**files, **rules}), include=include)
+
+    with archive.content, tarfile.open(fileobj=archive.content) as tar:
+        assert [name for name in tar.getnames() if name != ".gitignore"] == kept
+    assert archive.ignored == ignored
+
+
+def test_a_pattern_that_includes_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="'dta/' matches no file"):
+        pack(write(tmp_path, {"a.py": "", "data/x": ""}), include=["dta/"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param(lambda file: file.write_bytes(b"x"), "a.bin changed while", id="shorter"),
+        pytest.param(lambda file: file.unlink(), "Cannot read .*a.bin", id="gone"),
+    ],
+)
+def test_a_file_that_changes_while_it_is_packed_is_an_error_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object], said: str
+) -> None:
+    folder = write(tmp_path, {"a.bin": "x" * 1000})
+    real = tarfile.TarFile.addfile
+
+    def change_first(tar: tarfile.TarFile, entry: tarfile.TarInfo, data: IO[bytes]) -> None:
+        change(folder / "a.bin")
+        with (folder / "a.bin").open("rb") as fresh:
+            real(tar, entry, fresh)
+
+    monkeypatch.setattr(tarfile.TarFile, "addfile", change_first)
+    with pytest.raises(InvalidInput, match=said):
+        pack(folder)
+
+
+def test_what_stays_behind_is_said_with_why_and_with_the_way_to_take_it(tmp_path: Path) -> None:
+    folder = write(tmp_path / "job", {"a.py": "", "vocab.pkl": "", ".gitignore": "*.pkl"})
+    (folder / "outside").symlink_to("..")
+    (folder / "dead").symlink_to("nothing")
+    (folder / "lib").symlink_to(write(tmp_path / "lib", {"x.py": ""}))
+    archive = pack(folder)
+    archive.content.close()
+
+    outside = "a link that leads outside the folder: copy what it leads to"
+    links = f"dead (a link that leads nowhere), lib ({outside}), outside ({outside})"
+    assert remarks(archive) == [
+        f"Left out: {links}",
+        "Left out, as .gitignore says: vocab.pkl. To take it along: --include 'vocab.pkl'",
+    ]
 
 
 def test_too_much_is_refused_with_the_largest_files(tmp_path: Path) -> None:

@@ -1,14 +1,19 @@
 """Parameters: what `-p name=value` means, and how it reaches the program."""
 
+import json
+
 import pytest
 from trainyard.errors import InvalidInput
 from trainyard.parameters import (
     Parameter,
     as_arguments,
+    as_text,
+    faithful,
     parse_pairs,
     parse_parameters,
     parse_value,
 )
+from trainyard_operator.runs.source import text_of
 
 
 @pytest.mark.parametrize(
@@ -87,3 +92,49 @@ def test_environment_pairs_stay_text() -> None:
 def test_an_environment_pair_without_value_names_the_option() -> None:
     with pytest.raises(InvalidInput, match="--env"):
         parse_pairs(["A"], option="--env")
+
+
+class Float64(float):
+    """As numpy's."""
+
+    def item(self) -> float:
+        return float(self)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (7, 7),
+        (True, True),
+        ("1.10", "1.10"),
+        (0.5, 0.5),
+        (1.0, "1.0"),
+        (1e5, "100000.0"),
+        (1e-05, "1e-05"),
+        (12345678901234567890, "12345678901234567890"),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+        (Float64(2.0), "2.0"),
+    ],
+)
+def test_values_from_python_reach_the_program_as_python_prints_them(
+    given: Parameter, kept: Parameter
+) -> None:
+    found = faithful({"x": given})["x"]
+
+    assert (found, type(found)) == (kept, type(kept))
+
+
+def test_a_value_that_is_no_parameter_is_refused_by_name() -> None:
+    with pytest.raises(InvalidInput, match="'layers' is a list"):
+        faithful({"layers": [1, 2]})  # type: ignore[dict-item]  # which is the point
+
+
+AS_TYPED = ("20260731", "1699999999999", "12345678901234567890", "01234", "0.00002", "1.10", "1.0")
+
+
+@pytest.mark.parametrize("text", [*AS_TYPED, "true", "1e5", "", 'a = b, "c" $HOME', "-0", "1e400"])
+def test_what_is_typed_is_what_the_program_gets_here_and_in_a_pod(text: str) -> None:
+    stored = json.loads(json.dumps(faithful({"x": parse_value(text)})["x"]))
+
+    assert text_of(stored) == as_text(parse_value(text)) == text

@@ -8,7 +8,7 @@ import trainyard as ty
 from builders.sdk import USER, FakeCluster, condition, model_object
 from trainyard.client import Client
 from trainyard.kinds import parse
-from trainyard.promotion import alias_patch, check_stage, move_alias, outcome
+from trainyard.promotion import alias_patch, check_stage, outcome
 
 
 def model(**fields: Any) -> ty.Model:
@@ -128,7 +128,7 @@ def prepare(cluster: FakeCluster, **fields: Any) -> None:
 def test_a_promotion_waits_and_names_who_follows(client: Client, cluster: FakeCluster) -> None:
     prepare(cluster, aliases={"production": 1})
     thread = operator(cluster, stage(version=2))
-    found = move_alias(client, "digits", 2, stage="production", timeout=10)
+    found = ty.promote("digits", 2, stage="production", timeout=10, client=client)
     thread.join()
 
     assert (found.held, found.refused, found.followers) == (2, "", ("api",))
@@ -141,7 +141,7 @@ def test_a_version_that_is_not_there_lists_those_that_are(
     prepare(cluster)
 
     with pytest.raises(ty.NotFound) as error:
-        move_alias(client, "digits", 7, stage="production")
+        ty.promote("digits", 7, stage="production", client=client)
     assert "It has 2" in error.value.fix
 
 
@@ -156,4 +156,4 @@ def test_of_two_promotions_at_once_one_is_a_conflict(client: Client, cluster: Fa
     client.patch = too_late  # type: ignore[method-assign]  # somebody is faster, exactly here
 
     with pytest.raises(ty.Conflict, match="to version 3 meanwhile"):
-        move_alias(client, "digits", 2, stage="production")
+        ty.promote("digits", 2, stage="production", client=client)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from builders.sdk import FakeCluster, condition, finished, model_object
 from trainyard.cli import app
-from trainyard.cli.run import unregistered
 from trainyard.errors import InvalidInput
 from trainyard.registering import logged_model
+from trainyard.running import unregistered
 from trainyard.submission import RunOptions, archive_run
 from trainyard_api.run import Run
 from typer.testing import CliRunner, Result

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from builders.sdk import FakeCluster, condition, model_object
 from trainyard.cli import app
-from trainyard.cli.serve import served_model
 from trainyard.errors import InvalidInput
+from trainyard.serving import served_model
 from typer.testing import CliRunner, Result
 
 SERVED = {"version": 3, "digest": f"sha256:{'a' * 64}"}

@@ -80,6 +80,7 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         register.register,
         promote.promote,
         promote.rollback,
+        promote.demote,
         serve.serve,
         predict.predict,
     ),

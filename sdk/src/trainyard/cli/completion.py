@@ -124,7 +124,9 @@ def _offer(
     given = ctx.params or {}
     with suppress(TrainyardError):
         client = Client(
-            namespace=given.get("namespace") or None, context=given.get("context") or None
+            namespace=given.get("namespace") or None,
+            context=given.get("context") or None,
+            patience=0,
         )
         try:
             return [each for each in find(client) if each.startswith(incomplete)]

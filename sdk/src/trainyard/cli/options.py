@@ -29,11 +29,11 @@ class Form(StrEnum):
     NAME = "name"
 
 
-def client_for(namespace: str, context: str) -> "Client":
-    """Make the client that -n and --context ask for."""
+def client_for(namespace: str, context: str, *, patience: float | None = None) -> "Client":
+    """Make the client that -n and --context ask for; *patience* as `Client` takes it."""
     from trainyard.client import Client  # noqa: PLC0415  # not for --help
 
-    client = Client(namespace=namespace or None, context=context or None)
+    client = Client(namespace=namespace or None, context=context or None, patience=patience)
     _to_close.callback(client.close)
     return client
 

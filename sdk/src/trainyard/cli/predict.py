@@ -10,8 +10,6 @@ import typer
 from trainyard.cli.completion import complete_deployment
 from trainyard.cli.options import Context, Namespace, client_for
 
-_PORT = 80
-
 
 def predict(
     deployment: Annotated[
@@ -34,18 +32,13 @@ def predict(
     Examples:
       trainyard predict digits --data '[[0, 0, 5, 13, 9, 1, 0, 0]]'
       trainyard predict digits --data @rows.json
+      trainyard predict credit --data '{"dataframe_records": [{"age": 41, "income": 3000}]}'
     """
-    from trainyard._tracking import proxy_path  # noqa: PLC0415  # not for --help
+    from trainyard import serving  # noqa: PLC0415  # not for --help
 
-    route, body = request_for(read_data(data), deployment)
-    client = client_for(namespace, context)
-    answer = client.kube.request(
-        "POST",
-        proxy_path(client.namespace, deployment, _PORT) + route,
-        what=f"ask Deployment {deployment} in namespace {client.namespace}",
-        body=body,
-    )
-    print(json.dumps(answer.get("items", answer), indent=2))
+    rows = read_data(data)
+    answer = serving.predict(deployment, rows, client=client_for(namespace, context))
+    print(json.dumps(answer, indent=2, ensure_ascii=False))
 
 
 def read_data(text: str) -> Any:
@@ -70,14 +63,3 @@ def read_data(text: str) -> Any:
             f"{place} is not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}",
             fix="Quote it for the shell: --data '[[1, 2, 3]]', or use a file: --data @rows.json",
         ) from exc
-
-
-def request_for(data: Any, deployment: str) -> tuple[str, Any]:
-    """Choose the route and the body for *data*."""
-    if isinstance(data, list):
-        return "/invocations", {"inputs": data}
-    inputs = data.get("inputs") if isinstance(data, dict) else None
-    first = inputs[0] if isinstance(inputs, list) and inputs else None
-    if isinstance(first, dict) and {"name", "shape", "datatype"} <= first.keys():
-        return f"/v2/models/{deployment}/infer", data
-    return "/invocations", data

@@ -1,4 +1,4 @@
-"""`trainyard promote, rollback`: move a stage, and say what the cluster thinks of it."""
+"""`trainyard promote, rollback, demote`: move a stage, and say what the cluster thinks of it."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +9,7 @@ from trainyard.cli.options import Context, ModelName, Namespace, client_for
 from trainyard.cli.terminal import note
 
 if TYPE_CHECKING:
-    from trainyard.client import Client
+    from trainyard.promotion import Outcome
 
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the verdict.", min=1)]
 
@@ -42,11 +42,18 @@ def promote(
     follow the stage roll to the new version by themselves.
 
     \b
-    Example:
+    Examples:
       trainyard promote digits 2 --to production
+      trainyard promote digits 3 --to champion
+      trainyard promote digits 3 --to production --force
     """
+    from trainyard import promotion  # noqa: PLC0415  # not for --help
+
     client = client_for(namespace, context)
-    _move(client, model, version, stage, force=force, timeout=timeout)
+    answer = promotion.promote(
+        model, version, stage=stage, force=force, timeout=timeout, client=client
+    )
+    _say(model, stage, answer)
 
 
 def rollback(
@@ -64,39 +71,48 @@ def rollback(
     Example:
       trainyard rollback digits --stage production
     """
-    from trainyard_api.model import Model  # noqa: PLC0415
-
-    from trainyard.errors import InvalidInput  # noqa: PLC0415  # not for --help
-    from trainyard.promotion import check_stage, stage_status  # noqa: PLC0415
+    from trainyard import promotion  # noqa: PLC0415  # not for --help
 
     client = client_for(namespace, context)
-    found = client.get(Model, model)
-    check_stage(found, stage)
-    status = stage_status(found, stage)
-    if status is None or status.previous is None:
-        raise InvalidInput(
-            f"No version held {stage} of {model} before",
-            fix=f"Choose one: `trainyard versions {model}`, then `trainyard promote`",
-        )
-    _move(client, model, status.previous, stage, force=False, timeout=timeout)
+    _say(model, stage, promotion.rollback(model, stage=stage, timeout=timeout, client=client))
 
 
-def _move(
-    client: "Client", model: str, version: int, stage: str, *, force: bool, timeout: float
+def demote(
+    model: ModelName,
+    stage: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="STAGE", help="Stage or alias.", autocompletion=complete_stage
+        ),
+    ],
+    timeout: Timeout = 60,
+    namespace: Namespace = "",
+    context: Context = "",
 ) -> None:
-    from trainyard.errors import Rejected  # noqa: PLC0415  # not for --help
-    from trainyard.promotion import move_alias  # noqa: PLC0415
+    """Take the version that a stage or alias holds off it, so that it holds nothing.
 
-    answer = move_alias(client, model, version, stage=stage, force=force, timeout=timeout)
-    if answer.refused:
-        holds = f"version {answer.held}" if answer.held else "nothing"
-        back = f"trainyard promote {model} {answer.held} --to {stage}" if answer.held else ""
-        raise Rejected(
-            f"{stage} of {model} refuses version {version}: {answer.refused.rstrip('.')}",
-            fix=f"{stage} goes on holding {holds}."
-            + (f" To take the wish back: {back}" if back else ""),
-        )
-    print(f"{stage} of {model} holds version {version}")
+    Also takes back the wish for a version that a gate refused. Deployments that follow the
+    stage go on serving what they serve.
+
+    \b
+    Examples:
+      trainyard demote digits --from production
+      trainyard demote digits --from champion
+    """
+    from trainyard import promotion  # noqa: PLC0415  # not for --help
+
+    client = client_for(namespace, context)
+    answer = promotion.demote(model, stage=stage, timeout=timeout, client=client)
+    if answer.held:
+        note(f"{stage} of {model} is set to nothing, and holds version {answer.held} by itself")
+        return
+    print(f"{stage} of {model} holds nothing")
+    for follower in answer.followers:
+        note(f"Deployment {follower} follows it and goes on serving what it serves")
+
+
+def _say(model: str, stage: str, answer: "Outcome") -> None:
+    print(f"{stage} of {model} holds version {answer.held}")
     for follower in answer.followers:
         note(f"Deployment {follower} follows: trainyard get deployment {follower}")
     if not answer.followers:

@@ -17,21 +17,30 @@ if TYPE_CHECKING:
 
 _PORT = 5000
 
+Shared = Annotated[
+    bool,
+    typer.Option("--shared", help="Answer other users of this machine too, with your rights."),
+]
+
 
 def proxy(
     port: Annotated[
         int, typer.Option(help="Port of this machine; 0 takes a free one.", min=0)
     ] = _PORT,
+    *,
+    shared: Shared = False,
     namespace: Namespace = "",
     context: Context = "",
 ) -> None:
     """Open MLflow's UI and API on this machine, with your login added.
 
     Browsers and unmodified MLflow clients need nothing but the address. The
-    namespace is the MLflow workspace. Ctrl-C closes it.
+    namespace is the MLflow workspace. Ctrl-C closes it. On Linux it answers
+    your own user alone.
 
     \b
-    Example:
+    Examples:
+      trainyard proxy -n team-a --port 5001
       trainyard proxy
       export MLFLOW_TRACKING_URI=http://127.0.0.1:5000    # in another terminal
       python train.py
@@ -40,8 +49,9 @@ def proxy(
 
     client = client_for(namespace, context)
     tracking = _for_clients(client)
-    with TrackingProxy(tracking, port=port, namespace=client.namespace) as server:
+    with TrackingProxy(tracking, port=port, namespace=client.namespace, shared=shared) as server:
         client.tracking.healthy()
+        _warn_if_open(server)
         note(
             f"MLflow of namespace {client.namespace} is at {server.url} until Ctrl-C", style="bold"
         )
@@ -92,6 +102,7 @@ def ui(
     with _listening(client, port) as server:
         client.tracking.healthy()
         print(f"{server.url}{path}", flush=True)
+        _warn_if_open(server)
         note("Works until Ctrl-C", style="bold")
         if browser and _has_screen():
             _show(server.url + path)
@@ -115,6 +126,11 @@ def _for_clients(client: "Client") -> "Tracking":
     from trainyard._tracking import Tracking  # noqa: PLC0415  # not for --help
 
     return Tracking.of(client.kube, writes_registry=True)
+
+
+def _warn_if_open(server: "TrackingProxy") -> None:
+    if not server.is_private:
+        note("Every user of this machine is served with your rights", style="yellow")
 
 
 def _has_screen() -> bool:

@@ -42,6 +42,6 @@ def register(
     """
     from trainyard.registering import register as make  # noqa: PLC0415  # not for --help
 
-    made = make(client_for(namespace, context), run, model, artifact=artifact)
+    made = make(run, model, artifact=artifact, client=client_for(namespace, context))
     print(made.metadata.name)
     note(f"Registered as version {made.spec.version} of {model}: trainyard versions {model}")

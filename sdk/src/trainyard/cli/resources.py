@@ -6,12 +6,10 @@ import typer
 
 from trainyard.cli.completion import complete_kind, complete_resource
 from trainyard.cli.options import Context, Form, ModelName, Namespace, Output, client_for
-from trainyard.cli.terminal import note, show_data, show_table, yaml_text
+from trainyard.cli.terminal import note, show_data, show_table
 
 if TYPE_CHECKING:
     from trainyard_api.meta import Resource
-
-    from trainyard.client import Client
 
 Kind = Annotated[
     str,
@@ -147,50 +145,9 @@ def describe(
     Example:
       trainyard describe run digits-deep
     """
-    from trainyard.kinds import kind_called, kind_name  # noqa: PLC0415  # not for --help
+    from trainyard.looking import describe as describe_  # noqa: PLC0415  # not for --help
 
-    chosen = kind_called(kind)
-    client = client_for(namespace, context)
-    item = client.get_object(chosen, name)
-    metadata, status = item["metadata"], item.get("status") or {}
-    print(f"{kind_name(chosen)} {name}  (namespace {metadata['namespace']})")
-    print(f"Created {metadata['creationTimestamp']}\n")
-    _print_verdict(chosen, item)
-    plain = {key: status[key] for key in status if key not in {"conditions", "attempts"}}
-    if plain:
-        print("Status:\n" + _indented(plain))
-    for condition in status.get("conditions", []):
-        print(f"{condition['type']}={condition['status']}  {condition['reason']}")
-        print(f"  {condition['message']}" if condition["message"] else "")
-    for attempt in status.get("attempts", []):
-        print(f"Attempt {attempt['number']}:\n" + _indented(attempt))
-    _describe_events(client, chosen, item)
-    print("Spec:\n" + _indented(item.get("spec")), end="")
-
-
-def _print_verdict(kind: "type[Resource]", item: dict[str, Any]) -> None:
-    """Say first where the resource stands, why, and where the way on is explained."""
-    from trainyard.kinds import parse  # noqa: PLC0415  # not for --help
-    from trainyard.settling import judge  # noqa: PLC0415
-
-    verdict = judge(parse(kind, item))
-    phase = (item.get("status") or {}).get("phase") or ("Good" if verdict.good else "Waiting")
-    print(f"{phase}: {verdict.reason}" + (f": {verdict.message}" if verdict.message else ""))
-    name = item["metadata"]["name"]
-    if kind.definition.plural == "runs" and verdict.settled and not verdict.good:
-        print(f"  → trainyard logs {name}; once it is mended: trainyard rerun {name}")
-    if _has_page(kind.definition.plural, item.get("status") or {}):
-        print(f"  → trainyard ui {kind.definition.singular}/{name}")
-    for condition in (item.get("status") or {}).get("conditions", []):
-        if condition["type"] == "Registered" and condition["status"] == "False":
-            print(f"Not registered: {condition['reason']}: {condition['message']}")
-    print()
-
-
-def _has_page(plural: str, status: dict[str, Any]) -> bool:
-    """Tell whether MLflow's UI has a page of a resource already."""
-    shown_by = {"runs": "runID", "experiments": "experimentID"}
-    return plural == "models" or bool(status.get(shown_by.get(plural, "")))
+    print(describe_(kind, name, client=client_for(namespace, context)))
 
 
 def delete(
@@ -240,33 +197,6 @@ def _show(
     now = utc_now()
     rows = [row(kind, item, now=now, namespaced=namespaced) for item in items]
     show_table(titles(kind, namespaced=namespaced), rows)
-
-
-def _describe_events(client: "Client", kind: "type[Resource]", item: dict[str, Any]) -> None:
-    from trainyard.errors import Forbidden  # noqa: PLC0415  # not for --help
-
-    try:
-        found = client.kube.request(
-            "GET",
-            f"/api/v1/namespaces/{item['metadata']['namespace']}/events",
-            what="read its events",
-            params={"fieldSelector": f"involvedObject.uid={item['metadata']['uid']}"},
-        )
-    except Forbidden:
-        return
-    events = sorted(found.get("items", []), key=lambda event: str(_when(event)))
-    if events:
-        print("Events:")
-    for event in events:
-        print(f"  {_when(event)}  {event.get('reason')}: {event.get('message')}")
-
-
-def _when(event: dict[str, Any]) -> str:
-    return event.get("lastTimestamp") or event.get("eventTime") or "-"
-
-
-def _indented(data: object) -> str:
-    return "".join(f"  {line}\n" for line in yaml_text(data).splitlines())
 
 
 def _holdings(aliases: dict[str, int]) -> str:

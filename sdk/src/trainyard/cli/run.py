@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,15 +19,7 @@ if TYPE_CHECKING:
     from trainyard_api.run import Run
 
     from trainyard.client import Client
-    from trainyard.packing import Archive
     from trainyard.submission import RunOptions
-
-_NAMED = 5
-_RECORD_SECONDS = 10
-# What passes by itself, so that it is worth a moment's waiting.
-_STILL_REGISTERING = frozenset(
-    {"Registering", "VersionNumberTaken", "TrackingUnavailable", "APIServerUnavailable", "Conflict"}
-)
 
 
 def run(
@@ -46,20 +39,20 @@ def run(
     experiment: run_options.Experiment = "",
     register: run_options.Register = "",
     name: run_options.FreshName = "",
+    include: run_options.Include = None,
     detach: run_options.Detach = False,
     namespace: Namespace = "",
     context: Context = "",
 ) -> None:
     """Run a folder: pack it, upload it, run it in the cluster, follow its log.
 
-    No image build and no git push: what .gitignore does not name travels as it
-    is. The exit code is the program's. Ctrl-C detaches, the Run goes on.
+    What .gitignore names stays behind, but for --include. Exits as the program; Ctrl-C detaches.
 
     \b
     Examples:
       trainyard run --local examples/01-first-model
       trainyard run examples/01-first-model -p max_depth=12 -p n_estimators=200
-      trainyard run . --experiment digits --register digits --memory 2Gi
+      trainyard run . -e digits --register digits --memory 2Gi --include data/
       trainyard run . -d -- python -m package.train --fast
     """
     from trainyard.parameters import parse_pairs, parse_parameters  # noqa: PLC0415  # not for --help
@@ -69,7 +62,7 @@ def run(
     parameters = parse_parameters(params or [])
     variables = parse_pairs(env or [], option="--env")
     if local:
-        _say_unused({"--register": register, "--image": image, "--runtime": runtime})
+        _say_unused(register=register, image=image, runtime=runtime, include=include)
         code = _run_here(folder, program, parameters, experiment=experiment, env=variables)
         raise typer.Exit(code)
     from trainyard.submission import RunOptions  # noqa: PLC0415  # not for --local
@@ -77,12 +70,13 @@ def run(
     what = RunOptions(command=program, parameters=parameters, env=variables, name=name)
     where = replace(what, runtime=runtime, image=image, cpu=cpu, memory=memory, gpu=gpu)
     chosen = replace(where, experiment=experiment, timeout=timeout, retry=retry, register=register)
-    raise typer.Exit(_run_there(client_for(namespace, context), folder, chosen, detach=detach))
+    client = client_for(namespace, context)
+    raise typer.Exit(_run_there(client, folder, chosen, include=include, detach=detach))
 
 
-def _say_unused(given: dict[str, str]) -> None:
+def _say_unused(**given: object) -> None:
     for option in (option for option, value in given.items() if value):
-        note(f"{option} needs a cluster and does nothing with --local", style="yellow")
+        note(f"--{option} needs a cluster and does nothing with --local", style="yellow")
 
 
 def _run_here(
@@ -116,16 +110,26 @@ def _relative(uri: str) -> str:
     return f"sqlite:///{path.removeprefix(here + '/')}"
 
 
-def _run_there(client: "Client", folder: Path, options: "RunOptions", *, detach: bool) -> int:
-    created = _submit(client, folder, options)
+def _run_there(
+    client: "Client",
+    folder: Path,
+    options: "RunOptions",
+    *,
+    include: Sequence[str] | None,
+    detach: bool,
+) -> int:
+    created, left = _submit(client, folder, options, include or [])
     if detach:
         print(created.metadata.name)
         return 0
-    return follow_to_end(client, created)
+    return follow_to_end(client, created, left)
 
 
-def _submit(client: "Client", folder: Path, options: "RunOptions") -> "Run":
-    from trainyard.packing import human_size, pack  # noqa: PLC0415  # not for --help
+def _submit(
+    client: "Client", folder: Path, options: "RunOptions", include: Sequence[str]
+) -> "tuple[Run, Sequence[str]]":
+    """Create the Run of a folder; returns it and what .gitignore left behind."""
+    from trainyard.packing import human_size, pack, remarks  # noqa: PLC0415  # not for --help
     from trainyard.submission import (  # noqa: PLC0415
         archive_run,
         create,
@@ -135,48 +139,28 @@ def _submit(client: "Client", folder: Path, options: "RunOptions") -> "Run":
     )
 
     rehearse(client, options, folder)
-    archive = pack(folder)
-    _tell(archive)
+    archive = pack(folder, include=include)
+    for remark in remarks(archive):
+        note(remark, style="yellow" if archive.skipped or archive.is_large else "dim")
     with archive.content, progress("Uploading", archive.size) as sent:
         fresh = upload(client, archive, sent=sent)
     size = human_size(archive.size)
     note(f"{'Uploaded' if fresh else 'Already there:'} {archive.files} files, {size}", style="dim")
     created = create(client, archive_run(options, archive.digest, prefix=name_prefix(folder)))
     note(f"Created Run {created.metadata.name} in namespace {created.metadata.namespace}")
-    return created
+    return created, archive.ignored
 
 
-def _tell(archive: "Archive") -> None:
-    from trainyard.packing import human_size  # noqa: PLC0415  # not for --help
-
-    if archive.skipped:
-        names = ", ".join(archive.skipped[:_NAMED])
-        note(
-            f"Left out, as links that lead outside, nowhere or in a circle: {names}",
-            style="yellow",
-        )
-    if archive.ignored:
-        more = len(archive.ignored) - _NAMED
-        names = ", ".join(archive.ignored[:_NAMED]) + (f" and {more} more" if more > 0 else "")
-        note(f"Left out, as .gitignore says: {names}", style="dim")
-    if archive.is_large:
-        largest = ", ".join(f"{name} ({human_size(size)})" for name, size in archive.largest)
-        note(
-            f"{human_size(archive.size)} is a lot to travel with a Run. The largest: {largest}."
-            " Name data in .gitignore and read it from a bucket or a volume",
-            style="yellow",
-        )
-
-
-def follow_to_end(client: "Client", run: "Run") -> int:
+def follow_to_end(client: "Client", run: "Run", left: Sequence[str] = ()) -> int:
     """Follow *run*, sum it up, and return its exit code; Ctrl-C detaches with 130."""
-    from trainyard.following import exit_code, follow  # noqa: PLC0415  # not for --help
+    from trainyard import running  # noqa: PLC0415  # not for --help
+    from trainyard.errors import Unreachable  # noqa: PLC0415
+    from trainyard.following import exit_code  # noqa: PLC0415
 
     sink = LiveLog()
-    name = run.metadata.name
-    where = elsewhere(run)
+    name, where = run.metadata.name, elsewhere(run)
     try:
-        finished = follow(client, run, sink)
+        finished = running.follow(run, sink=sink, client=client)
     except KeyboardInterrupt:
         sink.close()
         sink.end_line()
@@ -184,13 +168,22 @@ def follow_to_end(client: "Client", run: "Run") -> int:
         note(f"  return to it   trainyard logs -f {name}{where}")
         note(f"  stop it        trainyard cancel {name}{where}")
         return 130
+    except Unreachable as exc:
+        raise Unreachable(
+            exc.message, fix=f"{name} goes on. Return to it: trainyard logs -f {name}{where}"
+        ) from exc
     finally:
         sink.close()
     sink.end_line()
-    finished = recorded(client, finished)
     sum_up(finished)
+    if missed := running.missed(finished, left):
+        note(
+            f"Its last words name what .gitignore left behind: {', '.join(missed)}.\n"
+            f"  → take it along: trainyard run … --include '{missed[0]}'",
+            style="yellow",
+        )
     sys.stdout.flush()
-    return exit_code(finished) or (1 if unregistered(finished) else 0)
+    return exit_code(finished) or (1 if running.unregistered(finished) else 0)
 
 
 def elsewhere(run: "Run") -> str:
@@ -198,44 +191,10 @@ def elsewhere(run: "Run") -> str:
     return f" -n {run.metadata.namespace}" if run.metadata.namespace != "default" else ""
 
 
-def recorded(client: "Client", run: "Run") -> "Run":
-    """Wait a little for the metrics and the version, which come after the end of the program."""
-    from trainyard.errors import TrainyardError  # noqa: PLC0415  # not for --help
-
-    try:
-        run = client.wait(run, condition="Recorded", timeout=_RECORD_SECONDS)
-        if run.spec.register_ is None or run.status.model_version:
-            return run
-        return _registered(client, run)
-    except TrainyardError:
-        return run
-
-
-def _registered(client: "Client", run: "Run") -> "Run":
-    """Wait a little until registering has come to an end, good or bad."""
-    deadline = time.monotonic() + _RECORD_SECONDS
-    for _, latest in client.watch(type(run), run.metadata.name, timeout=_RECORD_SECONDS):
-        run = latest
-        condition = run.status.condition("Registered")
-        waits = condition is not None and condition.reason in _STILL_REGISTERING
-        if not waits or time.monotonic() > deadline:
-            break
-    return run
-
-
-def unregistered(run: "Run") -> str:
-    """Say why the model of a Run that succeeded is not registered though that was asked for."""
-    if run.spec.register_ is None or run.status.phase != "Succeeded" or run.status.model_version:
-        return ""
-    condition = run.status.condition("Registered")
-    if condition is None:
-        return "nobody has registered it yet"
-    return f"{condition.reason}: {condition.message}"
-
-
 def sum_up(run: "Run") -> None:
     """Say in a line or two how *run* ended, and what made it so."""
-    from trainyard.settling import judge  # noqa: PLC0415  # not for --help
+    from trainyard.running import unregistered  # noqa: PLC0415  # not for --help
+    from trainyard.settling import judge  # noqa: PLC0415
 
     status, verdict = run.status, judge(run)
     facts = [

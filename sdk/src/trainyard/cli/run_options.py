@@ -16,6 +16,13 @@ Command = Annotated[
         show_default=False,
     ),
 ]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Take along what .gitignore names, such as data/ or '*.pkl'; repeat it for more.",
+    ),
+]
 Environment = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="Environment variable.")
 ]

@@ -1,17 +1,13 @@
 """`trainyard logs, rerun, cancel`: what one does with Runs that exist."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from trainyard.cli.completion import complete_run
 from trainyard.cli.options import Context, Namespace, Parameters, RunName, client_for
 from trainyard.cli.run import follow_to_end
 from trainyard.cli.terminal import LiveLog, note
-
-if TYPE_CHECKING:
-    from trainyard_api.run import Run
-
-    from trainyard.client import Client
 
 
 def logs(
@@ -36,34 +32,21 @@ def logs(
     from trainyard_api.run import Run  # noqa: PLC0415
 
     from trainyard.following import describe, exit_code  # noqa: PLC0415  # not for --help
+    from trainyard.running import print_attempt  # noqa: PLC0415
     from trainyard.settling import judge  # noqa: PLC0415
 
     client = client_for(namespace, context)
     run = client.get(Run, name)
     if follow and not attempt and not judge(run).settled:
         raise typer.Exit(follow_to_end(client, run))
-    if run.status.attempts:
-        _print_attempt(client, run, attempt)
-    else:
+    sink = LiveLog()
+    print_attempt(client, run, sink, attempt=attempt)
+    sink.end_line()
+    if not run.status.attempts:
         yet = "" if judge(run).settled else " yet"
         note(f"{name} has printed nothing{yet}: {describe(run)}")
     if follow:
         raise typer.Exit(exit_code(run))
-
-
-def _print_attempt(client: "Client", run: "Run", attempt: int) -> None:
-    from trainyard.errors import InvalidInput  # noqa: PLC0415  # not for --help
-    from trainyard.following import AttemptLog  # noqa: PLC0415
-
-    numbers = [each.number for each in run.status.attempts]
-    if attempt > numbers[-1]:
-        raise InvalidInput(
-            f"Run {run.metadata.name} has no attempt {attempt}",
-            fix=f"It has {', '.join(map(str, numbers))}",
-        )
-    sink = LiveLog()
-    AttemptLog(client, run, attempt or numbers[-1], sink).print_now()
-    sink.end_line()
 
 
 def rerun(
@@ -82,17 +65,16 @@ def rerun(
     """Run the same again, code and all, with some parameters changed.
 
     \b
-    Example:
+    Examples:
       trainyard rerun digits-deep -p n_estimators=500
+      trainyard rerun digits-deep --name digits-deeper -p max_depth=20 -d
     """
-    from trainyard_api.run import Run  # noqa: PLC0415
-
-    from trainyard.parameters import parse_parameters  # noqa: PLC0415  # not for --help
-    from trainyard.submission import changed, create  # noqa: PLC0415
+    from trainyard import running  # noqa: PLC0415  # not for --help
+    from trainyard.parameters import parse_parameters  # noqa: PLC0415
 
     client = client_for(namespace, context)
-    old = client.get(Run, name)
-    created = create(client, changed(old, parse_parameters(params or []), name=new_name))
+    changed = parse_parameters(params or [])
+    created = running.rerun(name, parameters=changed, name=new_name, client=client)
     note(f"Created Run {created.metadata.name}, like {name}")
     if detach:
         print(created.metadata.name)
@@ -101,30 +83,27 @@ def rerun(
 
 
 def cancel(
-    names: Annotated[list[str], typer.Argument(metavar="RUN", help="Names of the Runs.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN", help="Names of the Runs.", autocompletion=complete_run),
+    ],
     namespace: Namespace = "",
     context: Context = "",
 ) -> None:
     """Stop Runs for good. What they logged stays.
 
     \b
-    Example:
+    Examples:
       trainyard cancel digits-deep
+      trainyard get runs -l sweep=3 -o name | xargs trainyard cancel
     """
-    from trainyard_api.run import Run  # noqa: PLC0415
-
-    from trainyard.settling import judge  # noqa: PLC0415  # not for --help
+    from trainyard import running  # noqa: PLC0415  # not for --help
+    from trainyard.settling import judge  # noqa: PLC0415
 
     client = client_for(namespace, context)
     for name in names:
-        run = client.get(Run, name)
+        run = running.cancel(name, client=client)
         if judge(run).settled:
             print(f"run/{name} had finished already: {run.status.phase}")
-            continue
-        client.patch(
-            Run,
-            name,
-            [{"op": "add", "path": "/spec/cancel", "value": True}],
-            what=f"cancel Run {name}",
-        )
-        print(f"run/{name} cancelled")
+        else:
+            print(f"run/{name} cancelled")

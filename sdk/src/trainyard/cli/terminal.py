@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from trainyard import tables
 from trainyard.errors import TrainyardError
 
 if TYPE_CHECKING:
@@ -49,11 +50,7 @@ def show_error(error: TrainyardError) -> None:
 def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table: columns fitted to a terminal, or aligned and whole when piped."""
     if not sys.stdout.isatty():
-        lines = [titles, *rows]
-        widths = [max(len(str(line[at])) for line in lines) for at in range(len(titles))]
-        for line in lines:
-            cells = (str(cell).ljust(width) for cell, width in zip(line, widths, strict=True))
-            print("  ".join(cells).rstrip())
+        print(*tables.Table(titles, rows).lines(), sep="\n")
         return
     from rich.table import Table  # noqa: PLC0415  # not for --help
     from rich.text import Text  # noqa: PLC0415
@@ -95,14 +92,9 @@ def show_data(data: object, form: str) -> None:
     if form == "json":
         print(json.dumps(data, indent=2))
         return
+    from trainyard.looking import yaml_text  # noqa: PLC0415  # not for --help
+
     print(yaml_text(data), end="")
-
-
-def yaml_text(data: object) -> str:
-    """Write plain data as YAML, in the order that it has."""
-    import yaml  # noqa: PLC0415  # not for --help
-
-    return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100))
 
 
 @contextmanager
