@@ -46,10 +46,9 @@ def alias_patch(
     if old is None or not signed:
         change.append({"op": "test", "path": "/metadata/resourceVersion", "value": revision})
     if old is not None:
-        move: dict[str, Any] = {"op": "remove", "path": path}
-        if version is not None:
-            move = {"op": "replace", "path": path, "value": version}
-        change += [{"op": "test", "path": path, "value": old}, move]
+        change.append({"op": "test", "path": path, "value": old})
+    if version is None:
+        change.append({"op": "remove", "path": path})
     elif model.spec.aliases is None:
         change.append({"op": "add", "path": "/spec/aliases", "value": {alias: version}})
     else:

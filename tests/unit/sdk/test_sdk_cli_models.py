@@ -53,7 +53,7 @@ def test_a_stage_that_is_demoted_holds_nothing(kubeconfig: Path, filled: FakeClu
 
     assert done.stdout == "production of digits holds nothing\n"
     assert "production" not in filled.objects["models", "digits"]["spec"]["aliases"]
-    assert filled.objects["models", "digits"]["spec"]["promotedBy"] == USER
+    assert filled.objects["models", "digits"]["spec"]["promoters"]["production"] == USER
     assert again.exit_code == 1
     assert "is set to no version" in again.stderr
 
