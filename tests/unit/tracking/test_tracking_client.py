@@ -87,18 +87,13 @@ def test_finishing_gives_metrics_headline_and_models(world, result):
     assert [one["name"] for one in answer["models"]][-1] == "model"
 
 
-def test_the_registry_is_resources_and_the_sql_tables_are_empty(world, result):
+def test_the_registry_is_resources_and_the_sql_tables_have_prompts_alone(world, result):
     path = world.environment["_MLFLOW_SERVER_FILE_STORE"].removeprefix("sqlite:///")
     with sqlite3.connect(path) as database:
-        tables = [
-            name
-            for (name,) in database.execute("select name from sqlite_master where type = 'table'")
-            if name.startswith(("registered_model", "model_version"))
-        ]
-        rows = {
-            name: database.execute(f"select count(*) from {name}").fetchone() for name in tables
-        }
+        names = database.execute("select name from registered_models").fetchall()
+        prompts = database.execute(
+            "select name from registered_model_tags where key = 'mlflow.prompt.is_prompt'"
+        ).fetchall()
 
-    assert len(tables) >= 4
-    assert set(rows.values()) == {(0,)}
+    assert set(names) == set(prompts)
     assert any("/modelversions/iris-of-the-laptop" in path for path in world.kube.objects)
