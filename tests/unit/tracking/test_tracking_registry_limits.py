@@ -82,11 +82,16 @@ def test_what_was_not_read_yet_is_not_said_to_be_missing(world, registry, path):
 
 
 def test_while_the_cluster_is_away_what_is_unknown_is_not_said_to_be_missing(world, registry):
+    wanted = {"name": registry.name, "version": "7"}
+    before = registry.call("GET", "model-versions/get", **wanted)
     world.kube.down = True
 
-    answer = registry.call("GET", "model-versions/get", name=registry.name, version="7")
+    answer = registry.call("GET", "model-versions/get", **wanted)
 
+    # The door knows the caller's rights already: the answer is the registry's own.
+    assert before.status_code == 404
     assert (answer.status_code, error(answer)) == (503, "TEMPORARILY_UNAVAILABLE")
+    assert f"can't be asked for {registry.name}-7" in answer.json()["message"]
 
 
 def test_what_the_cluster_can_not_keep_is_refused_before_it_is_asked(world, registry):

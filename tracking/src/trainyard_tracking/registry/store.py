@@ -32,6 +32,7 @@ from trainyard_tracking.kube import Object
 from trainyard_tracking.registry import entities, failures
 from trainyard_tracking.registry.annotations import Origin
 from trainyard_tracking.registry.matching import matching_models, matching_versions
+from trainyard_tracking.registry.origins import Origins
 from trainyard_tracking.registry.pointers import Pointers
 from trainyard_tracking.registry.prompts import (
     Prompts,
@@ -84,6 +85,7 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
         self.prompts = prompts
         self.resources = resources
         self.sources = sources
+        self.origins = Origins(resources, sources)
         self.writes = Writes(resources)
         self.pointers = Pointers(resources, self.writes)
 
@@ -102,7 +104,6 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
         deployment_job_id: str | None = None,
     ) -> Any:
         _validate_model_name(name)
-        noted = _tags(tags)
         # A rename takes a name as well; both look whether it is free first.
         with self.writes.turn(_namespace(), f"title/{name}"):
             found = self.resources.model(_namespace(), name)
@@ -110,6 +111,7 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
                 handle_resource_already_exist_error(name, found is None, is_prompt(tags))
             if is_prompt(tags):
                 return self.prompts.written().create_registered_model(name, tags, description)
+            noted = _tags(tags)
             made = self.writes.create_model(_namespace(), name, description=description, tags=noted)
         return entities.registered_model(made, [])
 
@@ -194,10 +196,9 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
         model_id: str | None = None,
     ) -> Any:
         model = self._model(name)
-        wanted = self._source(source)
-        origin = Origin(source, run_id or self._run_of(wanted), run_link or "", model_id or "")
-        for tag in tags or ():
-            _validate_tag(tag)
+        wanted = self.origins.source(_namespace(), source)
+        run = run_id or self.origins.run_of(_namespace(), wanted)
+        origin = Origin(source, run, run_link or "", model_id or "")
         new = NewVersion(wanted, origin, description, _tags(tags))
         return entities.model_version(self.writes.create_version(model, new), model)
 
@@ -374,38 +375,6 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
     def _show(self, model: Object) -> Any:
         return entities.registered_model(model, self.resources.versions_of(model))
 
-    def _source(self, source: str) -> Object:
-        """Write MLflow's source as the resource does."""
-        scheme, _, path = source.partition(":/")
-        first, _, rest = path.strip("/").partition("/")
-        if scheme == "runs" and rest:
-            return {"mlflowRun": {"id": first, "artifactPath": rest}}
-        if scheme == "models" and rest:
-            # A copy of another version has that version's source: names may change, files don't.
-            _, other = self._version(first, rest)
-            return self._copied(other)
-        return {"uri": source}
-
-    def _copied(self, version: Object) -> Object:
-        copied: Object = version["spec"]["source"]
-        if "run" not in copied:
-            return copied
-        # A Run's name may be another's by the time the copy is published.
-        try:
-            return {"uri": self.sources.of_version(_namespace(), version).uri}
-        except Unavailable:
-            raise
-        except Refused as exc:
-            raise failures.from_refusal(exc) from exc
-
-    def _run_of(self, source: Object) -> str:
-        try:
-            return self.sources.resolve(_namespace(), source).run_id or ""
-        except Unavailable:
-            raise
-        except Refused:
-            return ""
-
 
 def _namespace() -> str:
     return str(get_request_workspace() or "default")
@@ -413,7 +382,7 @@ def _namespace() -> str:
 
 def _tags(tags: Any) -> dict[str, str]:
     for tag in tags or ():
-        _validate_registered_model_tag(tag.key, tag.value)
+        _validate_tag(tag)
     return {tag.key: tag.value for tag in tags or ()}
 
 
