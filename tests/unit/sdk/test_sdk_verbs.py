@@ -92,6 +92,7 @@ def test_all_verbs_share_one_client_until_another_is_chosen(filled: FakeCluster)
 
     assert first is not chosen
     assert session.client_or_default(None) is chosen
+    assert session._default == [chosen]
     first.close()
 
 
