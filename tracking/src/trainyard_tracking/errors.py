@@ -31,6 +31,8 @@ class Refused(TrackingError):  # noqa: N818  # an answer, not a fault
 
     status: ClassVar[int] = 400
     code: ClassVar[str] = "INVALID_PARAMETER_VALUE"
+    passes: ClassVar[bool] = False
+    """Whether the same may be asked again: it says nothing about what was asked for."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -110,6 +112,7 @@ class Unavailable(Refused):
 
     status = 503
     code = "TEMPORARILY_UNAVAILABLE"
+    passes = True
 
 
 class Busy(Refused):
@@ -120,6 +123,7 @@ class Busy(Refused):
 
     status = 429
     code = "RESOURCE_EXHAUSTED"
+    passes = True
 
     def __init__(self, message: str, again: int) -> None:
         super().__init__(message)

@@ -19,7 +19,7 @@ from mlflow.protos.databricks_pb2 import (
     TEMPORARILY_UNAVAILABLE,
 )
 
-from trainyard_tracking.errors import Refused, Unavailable
+from trainyard_tracking.errors import Refused
 from trainyard_tracking.kube import KubeDown, KubeError, Object
 from trainyard_tracking.registry.resources import model_title
 from trainyard_tracking.registry.stages import find_stage
@@ -167,8 +167,6 @@ def moved_meanwhile(alias: str, now: object) -> MlflowException:
 
 def from_refusal(exc: Refused) -> MlflowException:
     """Say in MLflow's way what another part of this service refused."""
-    if isinstance(exc, Unavailable):
-        return MlflowException(str(exc), TEMPORARILY_UNAVAILABLE)
     return refused(str(exc))
 
 

@@ -38,7 +38,9 @@ class Origins:
         """Give the id of the MLflow run of a source; nothing if there is none."""
         try:
             return self.sources.resolve(namespace, source).run_id or ""
-        except Refused:
+        except Refused as exc:
+            if exc.passes:
+                raise
             return ""
 
     def _copied(self, namespace: str, version: Object) -> Object:
@@ -49,4 +51,6 @@ class Origins:
         try:
             return {"uri": self.sources.of_version(namespace, version).uri}
         except Refused as exc:
+            if exc.passes:
+                raise
             raise failures.from_refusal(exc) from exc

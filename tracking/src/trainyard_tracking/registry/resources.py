@@ -24,7 +24,7 @@ def slim(resource: Object) -> Object:
 class Resources:
     """The registry's resources, of all namespaces.
 
-    Every method raises `Unavailable` until the cluster was read once: what is not known yet must
+    Every method raises `Busy` until the cluster was read once: what is not known yet must
     not be said to be missing, as clients take that for an answer.
     """
 

@@ -27,7 +27,7 @@ from mlflow.utils.validation import (
 )
 from mlflow.utils.workspace_context import get_request_workspace
 
-from trainyard_tracking.errors import Refused, Unavailable
+from trainyard_tracking.errors import Refused
 from trainyard_tracking.kube import Object
 from trainyard_tracking.registry import entities, failures
 from trainyard_tracking.registry.annotations import Origin
@@ -231,9 +231,9 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
         try:
             # Never a URI of elsewhere: MLflow's server would fetch it with the service's own keys.
             key = self.sources.of_version(_namespace(), found).key
-        except Unavailable:
-            raise
         except Refused as exc:
+            if exc.passes:
+                raise
             raise failures.from_refusal(exc) from exc
         return f"mlflow-artifacts:/{key.partition('/')[2]}"
 
