@@ -66,6 +66,12 @@ LARGER = {"limits": {"memory": "4Gi"}}
             id="other resources, while it waits for its turn",
         ),
         pytest.param(
+            wanted(edited(maxBodyBytes=1 << 26), upgraded=True),
+            PRESENT,
+            Change.AT_ONCE,
+            id="a longer body",
+        ),
+        pytest.param(
             wanted(edited(runtime="large"), upgraded=True),
             PRESENT,
             Change.AT_ONCE,
