@@ -140,7 +140,7 @@ def test_warm_up_says_that_the_model_refuses_its_example():
 
 
 @pytest.mark.parametrize("series", ['protocol="v2"', 'protocol="mlflow"'])
-@pytest.mark.parametrize("code", [200, 400, 422, 500, 503])
+@pytest.mark.parametrize("code", [200, 400, 408, 413, 422, 431, 499, 500, 503])
 def test_the_first_failure_of_a_kind_has_a_series_to_rise_from(series: str, code: int):
     told, _ = Metrics().exposition("")
 

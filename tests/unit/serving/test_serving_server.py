@@ -141,6 +141,13 @@ def test_settings_come_from_the_environment():
     [
         ({}, "--model-dir"),
         ({"TRAINYARD_PORT": "x"}, "--port"),
+        ({"TRAINYARD_PORT": "99999"}, "--port"),
+        ({"TRAINYARD_MAX_BODY_BYTES": "-1"}, "--max-body-bytes"),
+        ({"TRAINYARD_MAX_BODY_BYTES": "32Mi"}, "--max-body-bytes"),
+        ({"TRAINYARD_MAX_CONNECTIONS": "0"}, "--max-connections"),
+        ({"TRAINYARD_DRAIN_SECONDS": "-1"}, "--drain-seconds"),
+        ({"TRAINYARD_DRAIN_SECONDS": "nan"}, "--drain-seconds"),
+        ({"TRAINYARD_DEADLINE_SECONDS": "inf"}, "--deadline-seconds"),
         ({"TRAINYARD_BATCHING": "off"}, "TRAINYARD_BATCHING"),
     ],
 )
@@ -148,3 +155,23 @@ def test_a_wrong_setting_is_named(environment, named, capsys):
     with pytest.raises(SystemExit):
         settings_from([], environment)
     assert named in capsys.readouterr().err
+
+
+def test_what_is_held_has_room_for_two_of_the_longest_bodies(capsys):
+    ordinary = settings_from(["--model-dir", "."], {})
+    larger = settings_from(["--model-dir", ".", "--max-body-bytes", "1000000000"], {})
+
+    assert (ordinary.held_bytes, larger.held_bytes) == (256 << 20, 2_000_000_000)
+    with pytest.raises(SystemExit):
+        settings_from(["--model-dir", ".", "--max-held-bytes", "40000000"], {})
+    assert "--max-held-bytes" in capsys.readouterr().err
+
+
+async def test_limits_and_deadline_are_those_of_the_settings(saved):
+    server = local(saved, max_body_bytes=1000, max_connections=2, deadline_seconds=7.0)
+    await server.load()
+
+    limits = server.shared.limits
+    assert (limits.body_bytes, limits.connections, limits.held_bytes) == (1000, 2, 256 << 20)
+    assert server.served.loaded.dataplane._deadline == 7.0
+    server._close()

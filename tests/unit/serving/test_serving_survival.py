@@ -30,8 +30,8 @@ async def settled(model: Any, **more: Any) -> Dataplane:
     """A dataplane that knows the model to be quick, and calls it on the loop's thread."""
     dataplane = plane(model, **more)
     for _ in range(MEASURED_CALLS):
-        dataplane._pace.called(0.0)
-    dataplane._pace.called(0.0)
+        dataplane._pace.called(0.0, 0.0)
+    dataplane._pace.called(0.0, 0.0)
     return dataplane
 
 
@@ -222,7 +222,17 @@ async def test_the_first_calls_are_made_beside_the_loop():
 def test_where_a_call_is_made_depends_on_the_slowest_of_late(costs, inline):
     pace = Pace()
     for cost in costs:
-        pace.called(cost)
+        pace.called(cost, cost)
+
+    assert pace.inline() is inline
+
+
+@pytest.mark.parametrize(("seconds", "inline"), [(0.1, True), (5.0, False)])
+def test_waiting_for_a_processor_is_not_the_models_doing(seconds, inline):
+    pace = Pace()
+    for _ in range(MEASURED_CALLS + 1):
+        pace.called(0.0001, 0.0001)
+    pace.called(seconds, 0.0001)
 
     assert pace.inline() is inline
 
@@ -230,10 +240,20 @@ def test_where_a_call_is_made_depends_on_the_slowest_of_late(costs, inline):
 def test_a_model_that_was_slow_inline_is_tried_again_now_and_then():
     pace = Pace()
     for _ in range(MEASURED_CALLS + 1):
-        pace.called(0.005)
+        pace.called(0.005, 0.005)
     pace.was_inline(STALL_SECONDS / 2)
 
-    assert sum(pace.inline() for _ in range(640)) == 10
+    assert sum(pace.inline() for _ in range(640)) == 20
+
+
+def test_one_call_that_the_machine_delayed_changes_nothing():
+    pace = Pace()
+    for _ in range(MEASURED_CALLS + 1):
+        pace.called(0.0001, 0.0001)
+    for cost in (0.0001, 0.019, 0.0001, 0.0001):
+        pace.was_inline(cost)
+
+        assert pace.inline()
 
 
 async def test_one_bad_request_costs_the_others_few_calls():

@@ -204,10 +204,11 @@ class Connection(asyncio.Protocol):
         if self._body_bytes + size > self._limits.body_bytes:
             self._too_large()
             return
-        if not self._shared.has_room(size, body=self._body_bytes + size):
+        shared = self._shared
+        if not shared.has_room(size, body=self._body_bytes + size):
             self._fail(503, "requests of others fill the memory for them: try again later")
             return
-        self._shared.held += size
+        shared.held += size
         self._body_bytes += size
         if not self._body:
             self._body = body

@@ -55,7 +55,19 @@ def test_a_pod_leaves_the_endpoints_before_it_stops() -> None:
     pod = made()["spec"]["template"]["spec"]
     sleep = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
 
-    assert pod["terminationGracePeriodSeconds"] > sleep + contract.DRAIN_SECONDS
+    env = {e["name"]: e["value"] for e in pod["containers"][0]["env"]}
+    drain = int(env[contract.DRAIN_SECONDS_ENV])
+
+    assert pod["terminationGracePeriodSeconds"] > sleep + drain + contract.FINISH_SECONDS
+
+
+def test_the_longest_body_is_the_one_asked_for() -> None:
+    def longest(child: dict[str, Any]) -> str | None:
+        env = child["spec"]["template"]["spec"]["containers"][0]["env"]
+        return {e["name"]: e["value"] for e in env}.get(contract.MAX_BODY_BYTES_ENV)
+
+    assert longest(made(maxBodyBytes=100_000_000)) == "100000000"
+    assert longest(made()) is None
 
 
 def test_resources_and_tolerations_are_those_asked_for() -> None:

@@ -75,6 +75,12 @@ LARGER = {"limits": {"memory": "4Gi"}}
             id="what was so before is nothing new",
         ),
         pytest.param(
+            wanted(edited(maxBodyBytes=1 << 26), upgraded=True),
+            PRESENT,
+            Change.AT_ONCE,
+            id="a longer body",
+        ),
+        pytest.param(
             wanted(edited(runtime="large"), upgraded=True),
             PRESENT,
             Change.AT_ONCE,
