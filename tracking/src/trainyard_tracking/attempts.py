@@ -231,12 +231,12 @@ CREATE INDEX IF NOT EXISTS index_trainyard_tags_parent ON tags (substr(value, 1,
 WHERE key = '{MLFLOW_PARENT_RUN_ID}'
 """
 # What names a run as its parent, but for those of earlier attempts, and of other namespaces:
-# anybody may write any id into the tags of runs of their own. The key is written out, and the
-# order of joins said, for SQLite to take the index.
+# anybody may write any id into the tags of runs of their own. The key is written out, the order of
+# joins said, and the id made an expression as the indexed one is, for SQLite to take the index.
 _JOINED = f"""
 SELECT tags.run_uuid FROM family CROSS JOIN tags
 CROSS JOIN runs CROSS JOIN experiments
-WHERE tags.key = '{MLFLOW_PARENT_RUN_ID}' AND substr(tags.value, 1, 32) = family.run_uuid
+WHERE tags.key = '{MLFLOW_PARENT_RUN_ID}' AND substr(tags.value, 1, 32) = family.run_uuid || ''
 AND tags.value = family.run_uuid AND runs.run_uuid = tags.run_uuid
 AND experiments.experiment_id = runs.experiment_id AND experiments.workspace = :workspace
 AND NOT EXISTS (
