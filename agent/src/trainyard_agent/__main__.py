@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(exc)
     except OSError as exc:
         return _failed(AgentError(f"{exc.filename or 'the pod'}: {exc.strerror or exc}"))
+    except Exception as exc:  # noqa: BLE001  # a traceback is told to nobody
+        return _failed(AgentError(f"unexpected {type(exc).__name__}: {exc}"))
     termination.report(result)
     return 0
 

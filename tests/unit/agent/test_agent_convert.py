@@ -182,6 +182,21 @@ def test_a_refusal_is_the_termination_message(
     assert json.loads(log.read_text())["reason"] == "FormatNotAllowed"
 
 
+def test_what_nobody_thought_of_is_told_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "termination-log"
+    log.touch()
+    monkeypatch.setenv(termination.PATH_VARIABLE, str(log))
+    fields = tmp_path / "fields.json"
+    fields.write_text("[")
+    monkeypatch.setenv("TRAINYARD_TRACKING_URL", "http://127.0.0.1:9")
+    sent = ["--namespace", "n", "--model", str(tmp_path), "--fields", str(fields)]
+
+    assert agent.main(["publish", *sent]) == 1
+    assert "JSONDecodeError" in json.loads(log.read_text())["message"]
+
+
 def test_a_missing_setting_is_told_not_raised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 from builders.tracking import OPERATOR, SCIENTIST, STRANGER, VIEWER, bearer
 from builders.tracking_side import FILES, V2, Side
+from trainyard_tracking.registry.annotations import is_file_of
 
 VERBS = ("GET", "LIST", "PUT", "DELETE")
 BEFORE = ("/api/", "/ajax-api/")
@@ -205,3 +206,20 @@ def test_names_that_people_really_use_work_in_a_run(two, name):
 
     assert (sent.status_code, read.text) == (200, "new")
     assert name.rpartition("/")[2] in [one["path"] for one in listed]
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "is_its"),
+    [
+        ("mlflow-artifacts:/7/run/artifacts/model", "7/run/artifacts/model/MLmodel", True),
+        ("mlflow-artifacts:/workspaces/team/7/run/artifacts/m", "7/run/artifacts/m/a/b", True),
+        ("mlflow-artifacts:/7/run/artifacts/model", "7/run/artifacts/model-2/MLmodel", False),
+        ("mlflow-artifacts:/7/run/artifacts/model", "7/run/artifacts", False),
+        ("mlflow-artifacts:/7", "7/run/artifacts/secret", False),
+        ("mlflow-artifacts:/", "7/run/artifacts/secret", False),
+    ],
+)
+def test_the_files_of_a_version_that_names_a_folder_of_the_store_are_its(source, path, is_its):
+    version = {"metadata": {}, "spec": {"source": {"uri": source}}}
+
+    assert is_file_of(version, path) is is_its

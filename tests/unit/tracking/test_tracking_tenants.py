@@ -137,7 +137,8 @@ def test_a_default_that_was_deleted_stays_so(world):
     assert "Default" not in experiments(world, "tidy")
 
 
-def test_default_keeps_experiment_0(world):
+def test_default_keeps_experiment_0_in_whatever_cluster_it_is(world):
+    namespace(world, "default", "of-another-cluster")
     found = world.client.get(f"{V2}/experiments/get?experiment_id=0", headers=admin("default"))
 
     assert found.json()["experiment"]["experiment_id"] == "0"

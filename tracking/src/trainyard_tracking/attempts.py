@@ -31,7 +31,7 @@ from mlflow.store.tracking.dbmodels.models import (
 from mlflow.tracing.constant import TraceMetadataKey
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from mlflow.utils.uri import append_to_uri_path
-from sqlalchemy import exists, literal, literal_column, select, text
+from sqlalchemy import String, bindparam, select, text
 from trainyard_api.attempts import ATTEMPT_OF_TAG, ATTEMPT_TAG, attempt_name, attempt_run_id
 
 RUNNING = "RUNNING"
@@ -205,50 +205,51 @@ def children(session: Any, run_id: str) -> list[str]:
 
 def below(session: Any, run_id: str) -> list[str]:
     """List the runs right below a run, as its children are told."""
-    rows = session.execute(_below(literal(run_id), _workspace_of(session, run_id)))
-    return [child for (child,) in rows]
+    ids = {"run_id": run_id, "workspace": _workspace_of(session, run_id)}
+    return [child for (child,) in session.execute(text(_BELOW), ids)]
 
 
 def family(run_id: str, workspace: str | None) -> Any:
     """Return a query of the ids of a run and all its descendants."""
-    found = select(literal(run_id).label("run_uuid")).cte("family", recursive=True)
-    # Each once, whatever circle their tags describe.
-    found = found.union(_below(found.c.run_uuid, workspace))
-    return select(found.c.run_uuid)
+    query = text(_FAMILY).bindparams(
+        # Of their own names: the query is part of others.
+        bindparam("run_id", run_id, unique=True),
+        bindparam("workspace", workspace, unique=True),
+    )
+    return query.columns(run_uuid=String)
 
 
 def index_parents(engine: Any) -> None:
     """See to it that the runs below a run are found without a look at those of all others."""
     with engine.begin() as connection:
-        connection.execute(_BY_PARENT)
+        connection.execute(text(_INDEX))
 
 
-_BY_PARENT = text(
-    "CREATE INDEX IF NOT EXISTS index_trainyard_tags_parent ON tags (substr(value, 1, 32))"
-    f" WHERE key = '{MLFLOW_PARENT_RUN_ID}'"
+# An id has 32 letters, and a tag may have more than an index of PostgreSQL takes.
+_INDEX = f"""
+CREATE INDEX IF NOT EXISTS index_trainyard_tags_parent ON tags (substr(value, 1, 32))
+WHERE key = '{MLFLOW_PARENT_RUN_ID}'
+"""
+# What names a run as its parent, but for those of earlier attempts, and of other namespaces:
+# anybody may write any id into the tags of runs of their own. The key is written out, the order of
+# joins said, and the id made an expression as the indexed one is, for SQLite to take the index.
+_JOINED = f"""
+SELECT tags.run_uuid FROM family CROSS JOIN tags
+CROSS JOIN runs CROSS JOIN experiments
+WHERE tags.key = '{MLFLOW_PARENT_RUN_ID}' AND substr(tags.value, 1, 32) = family.run_uuid || ''
+AND tags.value = family.run_uuid AND runs.run_uuid = tags.run_uuid
+AND experiments.experiment_id = runs.experiment_id AND experiments.workspace = :workspace
+AND NOT EXISTS (
+    SELECT 1 FROM tags AS earlier
+    WHERE earlier.run_uuid = tags.run_uuid AND earlier.key = '{ATTEMPT_OF_TAG}'
 )
-
-
-def _below(parent: Any, workspace: str | None) -> Any:
-    """Query the runs that name this one as their parent, without those of earlier attempts.
-
-    Nor those of other namespaces: anybody may write any id into the tags of runs of their own.
-    """
-    tags, runs, experiments = (one.__table__ for one in (SqlTag, SqlRun, SqlExperiment))
-    earlier = tags.alias("earlier")
-    return (
-        select(tags.c.run_uuid)
-        .join(runs, runs.c.run_uuid == tags.c.run_uuid)
-        .join(experiments, experiments.c.experiment_id == runs.c.experiment_id)
-        .where(
-            # As the index has it, which holds for what is written out only; an id has 32 letters.
-            literal_column(f"tags.key = '{MLFLOW_PARENT_RUN_ID}'"),
-            literal_column("substr(tags.value, 1, 32)") == parent,
-            tags.c.value == parent,
-            experiments.c.workspace == workspace,
-            ~exists().where(earlier.c.run_uuid == tags.c.run_uuid, earlier.c.key == ATTEMPT_OF_TAG),
-        )
-    )
+"""  # noqa: S608  # of constants
+_SELF = "SELECT CAST(:run_id AS VARCHAR(32))"
+_BELOW = f"WITH family(run_uuid) AS ({_SELF}) {_JOINED}"  # of constants
+# Each once, whatever circle their tags describe.
+_FAMILY = f"""
+WITH RECURSIVE family(run_uuid) AS ({_SELF} UNION {_JOINED}) SELECT run_uuid FROM family
+"""  # noqa: S608  # of constants
 
 
 def _workspace_of(session: Any, run_id: str) -> str | None:

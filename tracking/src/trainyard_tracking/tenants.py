@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from mlflow.store.db.base_sql_model import Base
+from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 from trainyard_api.contract import GROUP
 
 from trainyard_tracking.errors import NotFound, Unavailable
@@ -99,7 +100,8 @@ class Tenants:
                 return
             if before == uid:
                 return
-            if said.get(KEEPS) != before:
+            # `default` can't be deleted: another UID is that of another cluster, not of a team.
+            if said.get(KEEPS) != before and namespace != DEFAULT_WORKSPACE_NAME:
                 _set_aside(connection, namespace, aside(namespace, before))
             connection.execute(_TABLE.update().where(mine).values(uid=uid))
         _log.warning("namespace %s was %s and is now %s", namespace, before, uid)

@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trainyard_api.contract import AUTHORIZATION_HEADER, TRACKING_API, WORKSPACE_HEADER
 
-from trainyard_tracking.auth.call import Body, Call, Reply, read_body, read_query
+from trainyard_tracking.auth.call import Body, Call, Reply, read_body, read_query, with_snake_keys
 from trainyard_tracking.auth.gate import Gate, namespace_of
 from trainyard_tracking.auth.limits import check_body, check_query, parsed
 from trainyard_tracking.auth.reading import SPANS, UPLOAD, Budget, Share, inflated, largest, read
@@ -119,12 +119,13 @@ class Door:
         elif _has_json(call):
             sent = parsed(call.raw)
             check_body(sent)
-            call.body = read_body(call.raw) if isinstance(who, RunIdentity) else _object(sent)
+            call.body = _body(call.raw, sent, who)
         reply = self.gate.decide(match, call, who)
         if call.method in {"GET", "HEAD"}:
             # Their handlers take a body for the query where there is none.
             return reply, b""
-        if call.body is None or call.body == sent:
+        is_same = call.body == sent and not isinstance(who, RunIdentity)
+        if call.body is None or is_same:
             return reply, call.raw
         return reply, json.dumps(call.body).encode()
 
@@ -134,7 +135,10 @@ def _is_streamed(match: Match) -> bool:
     return match.template == _STREAMED or match.template.startswith(f"{TRACKING_API}/")
 
 
-def _object(sent: object) -> Body | None:
+def _body(raw: bytes, sent: object, who: Identity) -> Body | None:
+    """Give the object that was sent; that of a Run must be one, each field spelled one way."""
+    if isinstance(who, RunIdentity):
+        return with_snake_keys(sent) if isinstance(sent, dict) else read_body(raw)
     return dict(sent) if isinstance(sent, dict) else None
 
 

@@ -6,6 +6,7 @@ the status answer as far as they can. Pure.
 
 import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from trainyard_api.contract import GROUP, RUN_UID_LABEL
 
@@ -97,10 +98,20 @@ def is_file_of(version: Object, path: str) -> bool:
         return False
     if segments[1] == "models":
         return segments[2] == model_id_of(version)
-    wanted = f"runs:/{segments[1]}/{'/'.join(segments[3:])}/"
     source = source_of(version)
+    if source.startswith("mlflow-artifacts:"):
+        return _is_below(source, path)
+    wanted = f"runs:/{segments[1]}/{'/'.join(segments[3:])}/"
     in_run = source.startswith("runs:/") and wanted.startswith(f"{source.rstrip('/')}/")
     return segments[2] == "artifacts" and source.count("/") > 1 and in_run
+
+
+def _is_below(source: str, path: str) -> bool:
+    """Tell whether a path is below a source in the store; never everything of an experiment."""
+    folder = urlsplit(source).path.strip("/").split("/")
+    if folder[:1] == ["workspaces"]:
+        folder = folder[2:]
+    return len(folder) > 2 and path.split("/")[: len(folder)] == folder
 
 
 def _noted(version: Object, key: str) -> str | None:
