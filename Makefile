@@ -10,7 +10,7 @@ KUBECONFIG_FILE = $(shell $(CLUSTER) kubeconfig)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv cluster images install quickstart down clean fmt lint types contracts generate \
-	test test-unit test-apiserver test-chart test-docs test-e2e bench-operator bench-load bench-apiserver
+	test test-unit test-apiserver test-stores test-chart test-docs test-e2e bench-operator bench-load bench-apiserver
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -74,6 +74,9 @@ test-unit: venv ## Pure tests, in seconds
 
 test-apiserver: venv ## The CRDs on a real API server
 	@$(BIN)/pytest tests/apiserver
+
+test-stores: venv ## The object store's use, on real ones
+	@$(BIN)/pytest tests/stores
 
 test-chart: venv ## The chart, rendered
 	@$(BIN)/pytest tests/chart
