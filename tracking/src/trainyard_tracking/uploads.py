@@ -13,7 +13,13 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
@@ -35,6 +41,7 @@ _PART_SECONDS = 600.0
 _KEPT_SECONDS = 3600.0
 _MOST_KEPT = 256
 _PLACES = 16
+_WAIT = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +78,11 @@ class Uploads:
     objects: Objects
     notes: Path
     largest: int
-    small: Lane = field(default_factory=lambda: Lane(32, 512, 20))
+    small: Lane = field(default_factory=lambda: Lane(2 * _PLACES, 512, _WAIT))
     """Files of one part at most."""
-    large: Lane = field(default_factory=lambda: Lane(_PLACES, 512, 20))
+    large: Lane = field(default_factory=lambda: Lane(_PLACES, 512, _WAIT))
     """The others; one with larger parts takes several places, so that memory has a bound."""
+    _shares: dict[tuple[str, int], Lane] = field(default_factory=dict)
     _several: asyncio.Lock = field(default_factory=asyncio.Lock)
     _kept: dict[str, _Under] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
@@ -85,9 +93,15 @@ class Uploads:
         return kept.offset if kept else 0
 
     async def take(
-        self, key: str, stream: AsyncIterator[bytes], size: int | None, *, digest: str = ""
+        self,
+        key: str,
+        stream: AsyncIterator[bytes],
+        size: int | None,
+        *,
+        digest: str = "",
+        owner: str = "",
     ) -> bool:
-        """Take a file in one request; tell whether it was written.
+        """Take a file of a namespace in one request; tell whether it was written.
 
         With a digest it is not written over another, without, it is.
 
@@ -98,11 +112,11 @@ class Uploads:
         """
         self._require_size(size)
         if size is not None and size <= PART:
-            async with self.small.place():
+            async with self._share(owner, self.small), self.small.place():
                 data = await _all(stream, size)
                 _require_digest(digest, hashlib.sha256(data).hexdigest() if digest else "")
                 return await _thread(lambda: self.objects.write(key, data, new=bool(digest)))
-        async with self._room(size):
+        async with self._share(owner, self.large), self._room(size):
             under = await _thread(self._begin, key, size)
             try:
                 await self._send(under, stream, size, is_last=True)
@@ -112,7 +126,7 @@ class Uploads:
                 raise
 
     async def take_slice(
-        self, key: str, stream: AsyncIterator[bytes], some: Slice, *, digest: str
+        self, key: str, stream: AsyncIterator[bytes], some: Slice, *, digest: str, owner: str = ""
     ) -> bool | None:
         """Take a slice of a file; tell whether the file was written, None if more is to come.
 
@@ -120,13 +134,13 @@ class Uploads:
             Conflict: it does not begin where the file ends, or another request sends the file.
         """
         if some.is_whole:
-            return await self.take(key, stream, some.total, digest=digest)
+            return await self.take(key, stream, some.total, digest=digest, owner=owner)
         self._require_size(some.total)
         if key in self._busy:
             raise Conflict("Another request sends this file: ask how far it is, and go on there")
         self._busy.add(key)
         try:
-            async with self._room(some.total):
+            async with self._share(owner, self.large), self._room(some.total):
                 under = await self._going_on(key, some)
                 return await self._take_on(under, stream, some, digest)
         finally:
@@ -142,6 +156,11 @@ class Uploads:
         # Bodies were on disk once.
         for folder in self.notes.parent.glob("upload-*"):
             rmtree(folder, ignore_errors=True)
+
+    def _share(self, owner: str, lane: Lane) -> AbstractAsyncContextManager[None]:
+        """Hold one of the places that a namespace may have: never all."""
+        most = lane.places * 3 // 4
+        return self._shares.setdefault((owner, lane.places), Lane(most, 512, _WAIT)).place()
 
     @asynccontextmanager
     async def _room(self, total: int | None) -> AsyncIterator[None]:
