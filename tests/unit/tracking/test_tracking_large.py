@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from trainyard._tracking import Tracking as SdkTracking
 from trainyard_agent.transport import Tracking as AgentTracking
 from trainyard_api import slices
+from trainyard_tracking import incoming
 from trainyard_tracking import uploads as module
 from trainyard_tracking.errors import Busy, Conflict, Refused, TooLarge, Unavailable, Unprocessable
 from trainyard_tracking.objects import PART, part_size
@@ -226,7 +227,7 @@ async def test_one_request_at_a_time_sends_a_file(uploads: Uploads) -> None:
 async def test_a_sender_that_falls_silent_is_given_up(
     uploads: Uploads, objects: FileObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_SILENCE_SECONDS", 0.01)
+    monkeypatch.setattr(incoming, "_SILENCE_SECONDS", 0.01)
 
     async def silent() -> AsyncIterator[bytes]:
         await asyncio.Event().wait()

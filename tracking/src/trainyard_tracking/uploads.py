@@ -25,10 +25,10 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any, TypeVar, TypeVarTuple
 
-from anyio import CapacityLimiter, fail_after, to_thread
-from starlette.requests import ClientDisconnect
+from anyio import CapacityLimiter, to_thread
 
-from trainyard_tracking.errors import Conflict, Refused, TooLarge, Unavailable, Unprocessable
+from trainyard_tracking.errors import Conflict, TooLarge, Unavailable, Unprocessable
+from trainyard_tracking.incoming import Bound, parts, whole
 from trainyard_tracking.lanes import Lane
 from trainyard_tracking.objects import MOST_PARTS, PART, Objects, part_size
 
@@ -36,8 +36,6 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 _FREE = CapacityLimiter(math.inf)
-_SILENCE_SECONDS = 60.0
-_PART_SECONDS = 600.0
 _KEPT_SECONDS = 3600.0
 _MOST_KEPT = 256
 _PLACES = 16
@@ -113,7 +111,7 @@ class Uploads:
         self._require_size(size)
         if size is not None and size <= PART:
             async with self._share(owner, self.small), self.small.place():
-                data = await _all(stream, size)
+                data = await whole(stream, size)
                 _require_digest(digest, hashlib.sha256(data).hexdigest() if digest else "")
                 return await _thread(lambda: self.objects.write(key, data, new=bool(digest)))
         async with self._share(owner, self.large), self._room(size):
@@ -233,7 +231,7 @@ class Uploads:
         """Send parts on while the next is read; a rest that fills none only at the end."""
         sending: asyncio.Future[None] | None = None
         try:
-            async for part in _parts(stream, under.part, self._bounded(length)):
+            async for part in parts(stream, under.part, self._bound(length)):
                 if sending is not None:
                     await sending
                     sending = None
@@ -286,60 +284,10 @@ class Uploads:
                 " tracking.largestFile of the chart says how many"
             )
 
-    def _bounded(self, length: int | None) -> tuple[int, bool]:
+    def _bound(self, length: int | None) -> Bound:
         if length is None:
-            return min(self.largest, MOST_PARTS * PART), False
-        return length, True
-
-
-async def _parts(
-    stream: AsyncIterator[bytes], size: int, bound: tuple[int, bool]
-) -> AsyncIterator[bytes]:
-    """Cut a stream into parts, the last as large as it comes.
-
-    Raises:
-        TooLarge, Refused: it has more bytes than it may, or than it said.
-        Unavailable: it stopped before its end.
-    """
-    most, is_stated = bound
-    taken, filled = 0, bytearray()
-    begun = time.monotonic()
-    async for chunk in _steady(stream):
-        taken += len(chunk)
-        if taken > most:
-            wrong = f"The body has more than {most} bytes; with Content-Length it may have more"
-            raise Refused(f"The body has more than {most} bytes") if is_stated else TooLarge(wrong)
-        filled += chunk
-        while len(filled) >= size:
-            yield bytes(memoryview(filled)[:size])
-            del filled[:size]
-            begun = time.monotonic()
-        if time.monotonic() - begun > _PART_SECONDS:
-            raise Unavailable(f"The body comes too slowly: {size} bytes in {_PART_SECONDS:g} s")
-    if is_stated and taken < most:
-        raise Unavailable(f"The body ended after {taken} of {most} bytes: send it again")
-    if filled:
-        yield bytes(filled)
-
-
-async def _steady(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Read on as long as something comes."""
-    chunks = aiter(stream)
-    while True:
-        try:
-            with fail_after(_SILENCE_SECONDS):
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
-            return
-        except ClientDisconnect:
-            raise Unavailable("The client went away in the middle of a file") from None
-        except TimeoutError:
-            raise Unavailable(f"Nothing came for {_SILENCE_SECONDS:g} s: send it again") from None
-        yield chunk
-
-
-async def _all(stream: AsyncIterator[bytes], size: int) -> bytes:
-    return b"".join([part async for part in _parts(stream, PART, (size, True))])
+            return Bound(min(self.largest, MOST_PARTS * PART), is_stated=False)
+        return Bound(length)
 
 
 def _require_digest(digest: str, found: str) -> None:
