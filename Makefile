@@ -11,7 +11,8 @@ KUBECONFIG_FILE = $(shell $(CLUSTER) kubeconfig)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv cluster images install quickstart down clean fmt lint types contracts generate \
-	next-mlflow test test-unit test-apiserver test-chart test-docs test-e2e bench-operator bench-load bench-apiserver bench-tracking
+	next-mlflow test test-unit test-apiserver test-stores test-chart test-docs test-e2e \
+	bench-operator bench-load bench-apiserver bench-tracking
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -75,6 +76,9 @@ test-unit: venv ## Pure tests, in seconds
 
 test-apiserver: venv ## The CRDs on a real API server
 	@$(BIN)/pytest tests/apiserver
+
+test-stores: venv ## The object store's use, on real ones
+	@$(BIN)/pytest tests/stores
 
 test-chart: venv ## The chart, rendered
 	@$(BIN)/pytest tests/chart

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from minio import Minio
 from object_stores import ACCESS, SECRET, Store
+from trainyard_tracking.artifacts import ObjectsRepository
 from trainyard_tracking.errors import BadSettings, Unavailable, Unprocessable
 from trainyard_tracking.objects import PART, Entry
 from trainyard_tracking.s3 import S3Objects
@@ -134,6 +135,23 @@ def test_folders_are_listed_and_deleted(objects, tmp_path):
     assert objects.folders("tree/") == ([Entry("a", 4)], ["b"])
     objects.delete(["tree/a", "tree/b/c", "tree/b/d/e", "tree/never"])
     assert objects.under("tree/") == []
+
+
+def test_mlflow_lists_and_deletes_a_folder_and_not_its_neighbours(objects):
+    files = ObjectsRepository(objects, "trainyard-objects:/mlflow")
+    for name in ("run/gone/a", "run/gone/b/c", "run/gone-not", "run/gone.txt"):
+        objects.write(f"mlflow/{name}", b"x", new=False)
+
+    listed = [(one.path, one.is_dir, one.file_size) for one in files.list_artifacts("./run")]
+    files.delete_artifacts("run/gone")
+
+    assert listed == [
+        ("run/gone", True, None),
+        ("run/gone-not", False, 1),
+        ("run/gone.txt", False, 1),
+    ]
+    assert sorted(e.path for e in objects.under("mlflow/run/")) == ["gone-not", "gone.txt"]
+    assert files.list_artifacts("run/gone.txt") == []
 
 
 def test_wrong_keys_are_said_as_such(store):

@@ -15,8 +15,9 @@ from starlette.requests import ClientDisconnect
 from trainyard._tracking import Tracking as SdkTracking
 from trainyard_agent.transport import Tracking as AgentTracking
 from trainyard_api import slices
+from trainyard_tracking import incoming
 from trainyard_tracking import uploads as module
-from trainyard_tracking.errors import Conflict, Refused, TooLarge, Unavailable, Unprocessable
+from trainyard_tracking.errors import Busy, Conflict, Refused, TooLarge, Unavailable, Unprocessable
 from trainyard_tracking.objects import PART, part_size
 from trainyard_tracking.uploads import Slice, Uploads
 
@@ -226,7 +227,7 @@ async def test_one_request_at_a_time_sends_a_file(uploads: Uploads) -> None:
 async def test_a_sender_that_falls_silent_is_given_up(
     uploads: Uploads, objects: FileObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_SILENCE_SECONDS", 0.01)
+    monkeypatch.setattr(incoming, "_SILENCE_SECONDS", 0.01)
 
     async def silent() -> AsyncIterator[bytes]:
         await asyncio.Event().wait()
@@ -300,3 +301,37 @@ async def test_a_file_with_larger_parts_takes_the_room_of_several(uploads: Uploa
     async with uploads._room(1 << 50):
         assert uploads.large._taken.available_tokens == 0
     assert uploads.large._taken.borrowed_tokens == 0
+
+
+@pytest.mark.parametrize("size", [5, 2 * PART])
+async def test_one_namespace_never_holds_all_places(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(module, "_WAIT", 0.01)
+    going: list[asyncio.Event] = []
+
+    def slow() -> AsyncIterator[bytes]:
+        begun = asyncio.Event()
+        going.append(begun)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            begun.set()
+            await asyncio.Event().wait()
+            yield b""
+
+        return chunks()
+
+    most = (uploads.small if size == 5 else uploads.large).places * 3 // 4
+    held = [
+        asyncio.ensure_future(uploads.take(f"greedy-{n}", slow(), size, owner="greedy"))
+        for n in range(most)
+    ]
+    for begun in going:
+        await begun.wait()
+
+    with pytest.raises(Busy):
+        await uploads.take("one-more", chunks(b"x" * size), size, owner="greedy")
+    assert await uploads.take("another", chunks(b"x" * size), size, owner="modest")
+    for each in held:
+        each.cancel()
+    await asyncio.gather(*held, return_exceptions=True)

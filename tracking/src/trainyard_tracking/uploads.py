@@ -13,16 +13,22 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, TypeVar, TypeVarTuple
 
-from anyio import CapacityLimiter, fail_after, to_thread
-from starlette.requests import ClientDisconnect
+from anyio import CapacityLimiter, to_thread
 
-from trainyard_tracking.errors import Conflict, Refused, TooLarge, Unavailable, Unprocessable
+from trainyard_tracking.errors import Conflict, TooLarge, Unavailable, Unprocessable
+from trainyard_tracking.incoming import Bound, parts, whole
 from trainyard_tracking.lanes import Lane
 from trainyard_tracking.objects import MOST_PARTS, PART, Objects, part_size
 
@@ -30,11 +36,10 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 _FREE = CapacityLimiter(math.inf)
-_SILENCE_SECONDS = 60.0
-_PART_SECONDS = 600.0
 _KEPT_SECONDS = 3600.0
 _MOST_KEPT = 256
 _PLACES = 16
+_WAIT = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +76,11 @@ class Uploads:
     objects: Objects
     notes: Path
     largest: int
-    small: Lane = field(default_factory=lambda: Lane(32, 512, 20))
+    small: Lane = field(default_factory=lambda: Lane(2 * _PLACES, 512, _WAIT))
     """Files of one part at most."""
-    large: Lane = field(default_factory=lambda: Lane(_PLACES, 512, 20))
+    large: Lane = field(default_factory=lambda: Lane(_PLACES, 512, _WAIT))
     """The others; one with larger parts takes several places, so that memory has a bound."""
+    _shares: dict[tuple[str, int], Lane] = field(default_factory=dict)
     _several: asyncio.Lock = field(default_factory=asyncio.Lock)
     _kept: dict[str, _Under] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
@@ -85,9 +91,15 @@ class Uploads:
         return kept.offset if kept else 0
 
     async def take(
-        self, key: str, stream: AsyncIterator[bytes], size: int | None, *, digest: str = ""
+        self,
+        key: str,
+        stream: AsyncIterator[bytes],
+        size: int | None,
+        *,
+        digest: str = "",
+        owner: str = "",
     ) -> bool:
-        """Take a file in one request; tell whether it was written.
+        """Take a file of a namespace in one request; tell whether it was written.
 
         With a digest it is not written over another, without, it is.
 
@@ -98,11 +110,11 @@ class Uploads:
         """
         self._require_size(size)
         if size is not None and size <= PART:
-            async with self.small.place():
-                data = await _all(stream, size)
+            async with self._share(owner, self.small), self.small.place():
+                data = await whole(stream, size)
                 _require_digest(digest, hashlib.sha256(data).hexdigest() if digest else "")
                 return await _thread(lambda: self.objects.write(key, data, new=bool(digest)))
-        async with self._room(size):
+        async with self._share(owner, self.large), self._room(size):
             under = await _thread(self._begin, key, size)
             try:
                 await self._send(under, stream, size, is_last=True)
@@ -112,7 +124,7 @@ class Uploads:
                 raise
 
     async def take_slice(
-        self, key: str, stream: AsyncIterator[bytes], some: Slice, *, digest: str
+        self, key: str, stream: AsyncIterator[bytes], some: Slice, *, digest: str, owner: str = ""
     ) -> bool | None:
         """Take a slice of a file; tell whether the file was written, None if more is to come.
 
@@ -120,13 +132,13 @@ class Uploads:
             Conflict: it does not begin where the file ends, or another request sends the file.
         """
         if some.is_whole:
-            return await self.take(key, stream, some.total, digest=digest)
+            return await self.take(key, stream, some.total, digest=digest, owner=owner)
         self._require_size(some.total)
         if key in self._busy:
             raise Conflict("Another request sends this file: ask how far it is, and go on there")
         self._busy.add(key)
         try:
-            async with self._room(some.total):
+            async with self._share(owner, self.large), self._room(some.total):
                 under = await self._going_on(key, some)
                 return await self._take_on(under, stream, some, digest)
         finally:
@@ -142,6 +154,11 @@ class Uploads:
         # Bodies were on disk once.
         for folder in self.notes.parent.glob("upload-*"):
             rmtree(folder, ignore_errors=True)
+
+    def _share(self, owner: str, lane: Lane) -> AbstractAsyncContextManager[None]:
+        """Hold one of the places that a namespace may have: never all."""
+        most = lane.places * 3 // 4
+        return self._shares.setdefault((owner, lane.places), Lane(most, 512, _WAIT)).place()
 
     @asynccontextmanager
     async def _room(self, total: int | None) -> AsyncIterator[None]:
@@ -214,7 +231,7 @@ class Uploads:
         """Send parts on while the next is read; a rest that fills none only at the end."""
         sending: asyncio.Future[None] | None = None
         try:
-            async for part in _parts(stream, under.part, self._bounded(length)):
+            async for part in parts(stream, under.part, self._bound(length)):
                 if sending is not None:
                     await sending
                     sending = None
@@ -267,60 +284,10 @@ class Uploads:
                 " tracking.largestFile of the chart says how many"
             )
 
-    def _bounded(self, length: int | None) -> tuple[int, bool]:
+    def _bound(self, length: int | None) -> Bound:
         if length is None:
-            return min(self.largest, MOST_PARTS * PART), False
-        return length, True
-
-
-async def _parts(
-    stream: AsyncIterator[bytes], size: int, bound: tuple[int, bool]
-) -> AsyncIterator[bytes]:
-    """Cut a stream into parts, the last as large as it comes.
-
-    Raises:
-        TooLarge, Refused: it has more bytes than it may, or than it said.
-        Unavailable: it stopped before its end.
-    """
-    most, is_stated = bound
-    taken, filled = 0, bytearray()
-    begun = time.monotonic()
-    async for chunk in _steady(stream):
-        taken += len(chunk)
-        if taken > most:
-            wrong = f"The body has more than {most} bytes; with Content-Length it may have more"
-            raise Refused(f"The body has more than {most} bytes") if is_stated else TooLarge(wrong)
-        filled += chunk
-        while len(filled) >= size:
-            yield bytes(memoryview(filled)[:size])
-            del filled[:size]
-            begun = time.monotonic()
-        if time.monotonic() - begun > _PART_SECONDS:
-            raise Unavailable(f"The body comes too slowly: {size} bytes in {_PART_SECONDS:g} s")
-    if is_stated and taken < most:
-        raise Unavailable(f"The body ended after {taken} of {most} bytes: send it again")
-    if filled:
-        yield bytes(filled)
-
-
-async def _steady(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Read on as long as something comes."""
-    chunks = aiter(stream)
-    while True:
-        try:
-            with fail_after(_SILENCE_SECONDS):
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
-            return
-        except ClientDisconnect:
-            raise Unavailable("The client went away in the middle of a file") from None
-        except TimeoutError:
-            raise Unavailable(f"Nothing came for {_SILENCE_SECONDS:g} s: send it again") from None
-        yield chunk
-
-
-async def _all(stream: AsyncIterator[bytes], size: int) -> bytes:
-    return b"".join([part async for part in _parts(stream, PART, (size, True))])
+            return Bound(min(self.largest, MOST_PARTS * PART), is_stated=False)
+        return Bound(length)
 
 
 def _require_digest(digest: str, found: str) -> None:

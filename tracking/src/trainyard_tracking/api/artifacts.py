@@ -79,7 +79,7 @@ async def upload(request: Request) -> Response:
     told = request.headers.get("content-length", "")
     size = int(told) if told.isdecimal() else None
     key = path_key(_workspace(request), _plain(path))
-    await uploads.take(key, request.stream(), size)
+    await uploads.take(key, request.stream(), size, owner=_workspace(request))
     return JSONResponse({})
 
 

@@ -33,7 +33,7 @@ class Blob(HTTPEndpoint):
         uploads = request.app.state.services.uploads
         namespace, digest = _key(request)
         key, some = blob_key(namespace, digest), sent(request.headers)
-        new = await uploads.take_slice(key, request.stream(), some, digest=digest)
+        new = await uploads.take_slice(key, request.stream(), some, digest=digest, owner=namespace)
         if new is None:
             return JSONResponse({"offset": uploads.offset(key)}, status_code=202)
         return Response(status_code=201 if new else 200)
