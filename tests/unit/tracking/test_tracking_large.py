@@ -12,6 +12,7 @@ import httpx
 import pytest
 from builders.tracking import SCIENTIST, FileObjects, bearer
 from starlette.requests import ClientDisconnect
+from trainyard._patience import Patience
 from trainyard._tracking import Tracking as SdkTracking
 from trainyard_agent.transport import Tracking as AgentTracking
 from trainyard_api import slices
@@ -62,7 +63,14 @@ def send_as_agent(world: Any, data: bytes, digest: str, folder: Path) -> None:
 def send_as_sdk(world: Any, data: bytes, digest: str, folder: Path) -> None:
     (folder / "file").write_bytes(data)
     told: list[int] = []
-    sdk = SdkTracking(world.client, "", lambda: bearer(SCIENTIST), lambda _: nullcontext(), {})
+    sdk = SdkTracking(
+        world.client,
+        "",
+        lambda: bearer(SCIENTIST),
+        lambda _: nullcontext(),
+        {},
+        patience=Patience(5),
+    )
     with (folder / "file").open("rb") as file:
         sdk.put_blob("team", f"sha256:{digest}", file, len(data), sent=told.append)
     assert sum(told) == len(data)

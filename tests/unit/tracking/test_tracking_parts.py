@@ -190,6 +190,7 @@ def test_an_older_event_does_not_undo_what_was_written():
 
 def test_objects_are_found_by_their_keys_as_these_change():
     cache = Cache("models", keys=lambda one: one["keys"])
+    cache.replace([], 0)
     cache.put(thing("digits", 1, keys=["a", "b"]))
     cache.put(thing("letters", 2, keys=["b"]))
     cache.put(thing("digits", 3, keys=["c"]))

@@ -59,8 +59,8 @@ def test_who_asks_for_the_registry_meanwhile_is_told_to_ask_again(
     with unread(world):
         answer = world.client.request(method, path, json=body, headers=headers)
 
-    assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "5")
-    assert answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (429, "5")
+    assert answer.json()["error_code"] == "RESOURCE_EXHAUSTED"
 
 
 def test_programs_go_on_logging_meanwhile(world: Any) -> None:

@@ -125,7 +125,8 @@ class Logs:
             # Opened here: the file may be gone, and archived, before the first chunk is read.
             with suppress(FileNotFoundError):
                 return _file_chunks(self._path(ref).open("rb"), offset, state.offset)
-        if offset >= (self._archived(ref) or 0):
+        archived = self.objects.stat(ref.key)
+        if archived is None or offset >= archived.size:
             return iter(())
         return self.objects.read(ref.key, offset)
 

@@ -67,7 +67,8 @@ class Tenants:
 
     def _find(self, namespace: str) -> Object | None:
         """Find a namespace; None if it was there and the cluster can't be asked."""
-        found = self.namespaces.get("", namespace)
+        is_read = self.namespaces.synced.is_set()
+        found = self.namespaces.get("", namespace) if is_read else None
         if found is not None:
             return found
         missing = NotFound(f"Namespace {namespace!r} does not exist: is it spelled right?")

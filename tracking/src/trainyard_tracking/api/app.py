@@ -14,7 +14,7 @@ from trainyard_api.contract import HEALTH_ROUTE, READY_ROUTE, TRACKING_API
 
 from trainyard_tracking.api import artifacts, blobs, logs, models, runs, versions
 from trainyard_tracking.content import Content
-from trainyard_tracking.errors import Busy, Refused
+from trainyard_tracking.errors import Refused, Unavailable
 from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.logs import Logs
 from trainyard_tracking.objects import Objects
@@ -23,7 +23,7 @@ from trainyard_tracking.sources import Sources
 from trainyard_tracking.uploads import Uploads
 
 _log = logging.getLogger(__name__)
-_LOOK_AGAIN = 5
+_LOOK_AGAIN = "5"
 _IN = f"{TRACKING_API}/namespaces/{{namespace}}"
 
 
@@ -83,7 +83,8 @@ async def _ready(request: Request) -> Response:
     # No place of a lane: a service that is busy is ready all the same.
     obstacle = await run_in_threadpool(readiness.obstacle)
     if obstacle:
-        raise Busy(obstacle, _LOOK_AGAIN)
+        content = {"error_code": Unavailable.code, "message": obstacle}
+        return JSONResponse(content, Unavailable.status, {"Retry-After": _LOOK_AGAIN})
     return JSONResponse({"status": "ready"})
 
 
