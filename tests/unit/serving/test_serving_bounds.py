@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from builders.serving import exchanged, get, post
+from trainyard_serving.web import connection as connections
 from trainyard_serving.web.answers import Answer, Request
 from trainyard_serving.web.connection import Connection
 from trainyard_serving.web.shared import SMALL_BYTES, Limits, Respond, Shared
@@ -74,21 +75,25 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("how", REQUESTS)
-async def test_a_slow_reader_gets_all_of_a_large_answer(how):
+async def test_a_slow_reader_gets_all_of_a_large_answer(how, monkeypatch):
+    got, begun = 0, monotonic()
+
+    def clock() -> float:
+        return begun + got / 300_000  # seconds, as if so many bytes were read in one
+
+    monkeypatch.setattr(connections, "monotonic", clock)
     async with serving(Service(LARGE)) as (port, shared):
         shared.draining = how == "draining"
-        loop, client, got = asyncio.get_running_loop(), slow_socket(port), 0
+        loop, client = asyncio.get_running_loop(), slow_socket(port)
         await loop.sock_sendall(client, REQUESTS[how])
         await until(lambda: shared.held)
         if how == "its side shut":
             client.shutdown(socket.SHUT_WR)
-        now = monotonic()
         while got < len(LARGE):
             data = await asyncio.wait_for(loop.sock_recv(client, 300_000), 10)
             assert data, f"cut after {got} bytes"
             got += len(data)
-            now += 1.0
-            shared.sweep(now)
+            shared.sweep(clock())
             shared.close_idle()
         client.close()
         await until(lambda: not shared.connections)

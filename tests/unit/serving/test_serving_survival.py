@@ -388,7 +388,7 @@ async def test_what_can_not_be_written_is_not_the_models_refusal():
 
 
 async def test_a_model_that_ends_the_process_while_it_loads_leaves_a_reason(saved, monkeypatch):
-    monkeypatch.setattr(runtimes, "load", lambda _: sys.exit("no licence"))
+    monkeypatch.setattr(runtimes, "load", lambda *_, **__: sys.exit("no licence"))
     server = Server(Settings(name="m", version="1", model_dir=saved, host="127.0.0.1", port=0))
 
     with pytest.raises(LoadError, match="SystemExit: no licence"):
