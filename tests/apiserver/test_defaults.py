@@ -35,6 +35,7 @@ def test_a_deployment_gets_a_replica_a_runtime_and_a_rolling_rollout(api: Api) -
         "replicas": 1,
         "runtime": "sklearn",
         "rollout": {"rolling": {}},
+        "batching": True,
     }
 
 

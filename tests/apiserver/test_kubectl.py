@@ -14,7 +14,7 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 COLUMNS = {
     "Experiment": ["Name", "Running", "Succeeded", "Failed", "Age"],
     "Run": ["Name", "Experiment", "Phase", "Attempts", "Metric", "Duration", "Model", "Age"],
-    "Model": ["Name", "Latest", "Versions", "Ready", "Reason", "Age"],
+    "Model": ["Name", "MLflow Name", "Latest", "Versions", "Ready", "Reason", "Age"],
     "ModelVersion": ["Name", "Model", "Version", "Phase", "Servable", "Run", "Age"],
     "Deployment": ["Name", "Model", "Alias", "Stable", "Updating", "Ready", "Phase", "URL", "Age"],
 }

@@ -45,12 +45,26 @@ def train() -> dict[str, object]:
     return {"run": run.info.run_id, "version": int(version.version), "status": version.status}
 
 
+def keep(client: MlflowClient) -> dict[str, object]:
+    """Do what the registry has besides versions: other names, prompts, MLflow's old stages."""
+    client.create_registered_model("A first name")
+    renamed = client.rename_registered_model("A first name", "A better name")
+    mlflow.genai.register_prompt("greeting", "Hello {{name}}")
+    moved = client.transition_model_version_stage("From a laptop", "1", "Production")
+    return {
+        "renamed": renamed.name,
+        "greeting": mlflow.genai.load_prompt("prompts:/greeting/1").format(name="you"),
+        "stage": moved.current_stage,
+        "prediction": int(
+            mlflow.pyfunc.load_model("models:/From a laptop/Production").predict([[0.0]])[0]
+        ),
+    }
+
+
 def refuse(client: MlflowClient, model: str) -> dict[str, tuple[str, str]]:
     """Ask for what there is not, and for what one may not."""
     asked: dict[str, Callable[[], object]] = {
-        "rename": lambda: client.rename_registered_model(model, "another"),
-        "prompt": lambda: mlflow.genai.register_prompt("greeting", "Hello {{name}}"),
-        "old stage": lambda: client.transition_model_version_stage(model, "1", "Production"),
+        "unknown stage": lambda: client.transition_model_version_stage(model, "1", "Shelf"),
         "webhook": lambda: client.create_webhook(
             "hook", "https://example.com", ["registered_model.created"]
         ),
@@ -76,6 +90,7 @@ def main(experiment: str, model: str) -> None:
         "look": look(client, experiment, model),
         "move": move(client, model),
         "train": train(),
+        "kept": keep(client),
         "refused": refuse(client, model),
     }
     sys.stdout.write(f"\n{json.dumps(seen)}\n")

@@ -107,7 +107,7 @@ def test_what_a_laptop_registers_is_a_version_that_gets_published(
 ) -> None:
     trained = laptop["train"]
     names = [model["metadata"]["name"] for model in served.list("models")]
-    name = next(name for name in names if name != "m")
+    name = next(name for name in names if name.startswith("from-a-laptop"))
     served("wait", "--for=condition=Published", f"modelversion/{name}-1", "--timeout=120s")
     version = served.get("modelversion", f"{name}-1")
 
@@ -115,6 +115,15 @@ def test_what_a_laptop_registers_is_a_version_that_gets_published(
     assert served.get("model", name)["spec"]["name"] == "From a laptop"
     assert status_of(version, "Published") == "True", version["status"]
     assert version["status"]["metrics"]["score"] == "0.7"
+
+
+def test_names_prompts_and_old_stages_are_as_in_mlflow(laptop: Object) -> None:
+    assert laptop["kept"] == {
+        "renamed": "A better name",
+        "greeting": "Hello you",
+        "stage": "Production",
+        "prediction": 1,
+    }
 
 
 def test_a_run_of_a_laptop_is_compared_like_any_other(laptop: Object, served: Kubectl) -> None:
@@ -127,9 +136,7 @@ def test_a_run_of_a_laptop_is_compared_like_any_other(laptop: Object, served: Ku
 @pytest.mark.parametrize(
     ("asked", "code", "said"),
     [
-        pytest.param("rename", "NOT_IMPLEMENTED", "Renaming a registered model", id="renaming"),
-        pytest.param("prompt", "NOT_IMPLEMENTED", "Keeping prompts", id="prompts"),
-        pytest.param("old stage", "NOT_IMPLEMENTED", "spec.stages", id="a stage of MLflow's"),
+        pytest.param("unknown stage", "INVALID_PARAMETER_VALUE", "Shelf", id="a stage of no name"),
         pytest.param("webhook", "PERMISSION_DENIED", "switched off", id="webhooks"),
         pytest.param("weak", "INVALID_STATE", "0.9", id="a gate that refuses"),
         pytest.param("approval", "PERMISSION_DENIED", "promote", id="the right to promote"),
