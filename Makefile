@@ -11,7 +11,7 @@ KUBECONFIG_FILE = $(shell $(CLUSTER) kubeconfig)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv cluster images install quickstart down clean fmt lint types contracts generate \
-	next-mlflow test test-unit test-apiserver test-stores test-chart test-docs test-e2e \
+	next-mlflow test test-unit test-apiserver test-postgres test-stores test-chart test-docs test-e2e \
 	bench-operator bench-load bench-apiserver bench-tracking
 
 help: ## List the targets
@@ -85,6 +85,11 @@ test-chart: venv ## The chart, rendered
 
 test-docs: venv ## Docs say what the code does
 	@$(BIN)/pytest tests/docs
+
+test-postgres: images ## The examples and the faults, with the tracking service on a PostgreSQL (25 minutes)
+	@$(CLUSTER) images postgres && $(BIN)/python examples/quickstart.py --only install
+	@$(BIN)/python tests/on_cluster/postgres.py && TRAINYARD_VALUES=$(CURDIR)/tests/on_cluster/postgres-values.yaml \
+		$(BIN)/pytest tests/e2e
 
 # MLflow brings a minor a month. Only itself is replaced: the packages it comes with may lag behind.
 next-mlflow: venv ## Try the service on MLflow's newest release: imports, routes, the registry (5 minutes)

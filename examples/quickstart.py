@@ -29,6 +29,8 @@ CHART = Path(__file__).parents[1] / "charts" / "trainyard"
 SYSTEM = "trainyard-system"
 ENDPOINT = ("127.0.0.1", 8080)
 REQUESTS, CONNECTIONS = 500, 8
+# A file with values of one's own for the chart.
+VALUES = os.environ.get("TRAINYARD_VALUES", "")
 
 ENV = os.environ | {
     "KUBECONFIG": str(kubeconfig()),
@@ -100,9 +102,10 @@ def install() -> None:
         f"--set-string {name}.podAnnotations.image={inputs_of(name)}"
         for name in ("operator", "tracking", "minio", "prometheus")
     )
+    values = f"--values {VALUES}" if VALUES else ""
     run(
         f"{helm()} upgrade --install trainyard {CHART} --namespace {SYSTEM} --create-namespace "
-        f"--set localUser.enabled=true {built} --wait --timeout 5m"
+        f"--set localUser.enabled=true {built} {values} --wait --timeout 5m"
     )
 
 

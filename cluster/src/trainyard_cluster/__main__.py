@@ -38,7 +38,7 @@ def images(names: Annotated[list[str] | None, typer.Argument()] = None) -> None:
 
     console.print("[bold]==> Images[/bold]")
     with lock():
-        building.build_and_load(names or list(building.IMAGES))
+        building.build_and_load(names or building.usual())
 
 
 @app.command()

@@ -39,6 +39,7 @@ class Image:
 
     Attributes:
         runtime: The preset of the chart that says which versions it has; models are checked so.
+        asked: It is made when it is named only.
     """
 
     folder: str
@@ -50,6 +51,7 @@ class Image:
     runtime: str = ""
     binary: Callable[[], Path] | None = None
     takes: str = "1 minute"
+    asked: bool = False
 
 
 IMAGES = {
@@ -82,6 +84,7 @@ IMAGES = {
     ),
     "minio": Image("minio", base=base.debian, binary=tools.minio, takes="5 s"),
     "prometheus": Image("prometheus", base=base.debian, takes="30 s"),
+    "postgres": Image("postgres", base=base.debian, asked=True),
 }
 
 
@@ -97,6 +100,11 @@ def build_and_load(names: Iterable[str]) -> None:
             raise StepError(f"no image {name}: one of {', '.join(IMAGES)}")
         built(name)
     load([tag(name) for name in wanted])
+
+
+def usual() -> list[str]:
+    """Return the names of the images that an installation needs."""
+    return [name for name, image in IMAGES.items() if not image.asked]
 
 
 def version() -> str:
