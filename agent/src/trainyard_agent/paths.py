@@ -1,6 +1,8 @@
 """Paths that came over the network, checked before a file is written there."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+from trainyard_api import paths
 
 from trainyard_agent.errors import SourceError
 
@@ -11,11 +13,10 @@ def inside(folder: Path, relative: str) -> Path:
     Raises:
         SourceError: The path is absolute, climbs out or is empty.
     """
-    path = PurePosixPath(relative)
-    unsafe = path.is_absolute() or ".." in path.parts or "\\" in relative or "\0" in relative
-    if unsafe or not path.parts:
-        raise SourceError(f"path {relative!r} leaves its folder", reason="UnsafePath")
-    return folder.joinpath(*path.parts)
+    try:
+        return paths.inside(folder, paths.normal(relative))
+    except paths.BadPath as exc:
+        raise SourceError(str(exc), reason="UnsafePath") from exc
 
 
 def files_under(folder: Path) -> list[Path]:

@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from trainyard_api.paths import segments
 from trainyard_api.transfer import Away, Client, Corrupt, Refused
 
 from trainyard_serving.errors import LoadError, SourceUnavailable
@@ -73,9 +74,7 @@ def _manifest(source: Source) -> list[File]:
 
 def _file(entry: dict[str, object]) -> File:
     path, size, digest = str(entry["path"]), int(str(entry["size"])), str(entry["digest"])
-    parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or "\\" in path or "\0" in path:
-        raise ValueError(f"the path {path!r} leads out of the model")
+    segments(path)
     if not _DIGEST.fullmatch(digest):
         raise ValueError(f"{digest!r} is not a digest")
     return File(path, size, digest)

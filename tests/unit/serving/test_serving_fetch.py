@@ -144,11 +144,11 @@ def test_what_broke_off_is_fetched_from_there_on(store, tmp_path):
     assert (folder / path).read_bytes() == store.files[path]
 
 
-@pytest.mark.parametrize("path", ["../evil", "/etc/evil", "a/../../evil", "", "a\\..\\evil"])
+@pytest.mark.parametrize("path", ["../evil", "/etc/evil", "a/../../evil", "", "a\0b"])
 def test_paths_that_lead_out_are_refused(store, tmp_path, path):
     store.paths["MLmodel"] = path
 
-    with pytest.raises(LoadError, match="leads out"):
+    with pytest.raises(LoadError, match="The manifest can.t be read: path|the path is empty"):
         fetch(store.source(), tmp_path)
 
 
