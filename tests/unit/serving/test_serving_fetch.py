@@ -148,7 +148,7 @@ def test_what_broke_off_is_fetched_from_there_on(store, tmp_path):
 def test_paths_that_lead_out_are_refused(store, tmp_path, path):
     store.paths["MLmodel"] = path
 
-    with pytest.raises(LoadError, match="The manifest can.t be read: path|the path is empty"):
+    with pytest.raises(LoadError, match=r"manifest can't be read: .*path"):
         fetch(store.source(), tmp_path)
 
 
