@@ -48,11 +48,11 @@ def train() -> dict[str, object]:
 def keep(client: MlflowClient) -> dict[str, object]:
     """Do what the registry has besides versions: other names, prompts, MLflow's old stages."""
     client.create_registered_model("A first name")
-    renamed = client.rename_registered_model("A first name", "A better name")
+    client.rename_registered_model("A first name", "A better name")
     mlflow.genai.register_prompt("greeting", "Hello {{name}}")
     moved = client.transition_model_version_stage("From a laptop", "1", "Production")
     return {
-        "renamed": renamed.name,
+        "renamed": client.get_registered_model("A better name").name,
         "greeting": mlflow.genai.load_prompt("prompts:/greeting/1").format(name="you"),
         "stage": moved.current_stage,
         "prediction": int(

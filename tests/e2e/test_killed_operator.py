@@ -48,7 +48,10 @@ def take_the_path(kube: Kubectl) -> None:
     train(kube, "m", [0.4])
     kube.wait("model", "m", lambda seen: refused(seen) == 1)
     train(kube, "m", [0.9], first=2)
-    kube.wait("model", "m", lambda seen: seen["status"]["aliases"].get("production") == 2)
+    # Some twenty lives of the operator, of seconds each, more on a busy machine.
+    kube.wait(
+        "model", "m", lambda seen: seen["status"]["aliases"].get("production") == 2, seconds=300
+    )
     kube.apply(deployment("d", model={"name": "m", "alias": "production"}))
     kube.wait("mdep", "d", lambda seen: status_of(seen, "Available") == "True")
 
