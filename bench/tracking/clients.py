@@ -193,6 +193,8 @@ async def play(options: dict[str, Any]) -> dict[str, Any]:
         if size:
             work += [client.upload(f"{folder}/again", size), client.download(folder, size)]
         await asyncio.gather(*work)
+        for name in ("large.bin", "again/large.bin") if size else ():
+            await client.call("delete artifact", f"{FILES}{folder}/{name}", method="DELETE")
     return tally.told()
 
 
