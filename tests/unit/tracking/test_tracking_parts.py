@@ -71,8 +71,11 @@ def test_a_postgresql_gets_the_driver_that_is_here(scheme):
 @pytest.mark.parametrize(
     ("given", "limits"),
     [
-        ("", "?connect_timeout=10&keepalives_idle=30&tcp_user_timeout=30000"),
-        ("?connect_timeout=3", "?connect_timeout=3&keepalives_idle=30&tcp_user_timeout=30000"),
+        ("", "?connect_timeout=10&keepalives_idle=30&tcp_user_timeout=30000&client_encoding=utf8"),
+        (
+            "?connect_timeout=3",
+            "?connect_timeout=3&keepalives_idle=30&tcp_user_timeout=30000&client_encoding=utf8",
+        ),
     ],
 )
 def test_a_postgresql_that_is_dead_is_noticed_in_seconds_unless_somebody_says_otherwise(
@@ -81,7 +84,8 @@ def test_a_postgresql_that_is_dead_is_noticed_in_seconds_unless_somebody_says_ot
     url = f"postgresql://u:p@h/d{given}"
     settings = read_settings({**ENV, "TRAINYARD_DATABASE_URL": url})
 
-    assert settings.database_url == f"postgresql+psycopg://u:p@h/d{limits}"
+    rest = "keepalives_idle=30&tcp_user_timeout=30000&client_encoding=utf8"
+    assert settings.database_url == f"postgresql+psycopg://u:p@h/d{limits}{rest}"
 
 
 @pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "postgresql+psycopg2://u:secret@h/d"])

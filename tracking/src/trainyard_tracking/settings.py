@@ -13,8 +13,14 @@ from trainyard_tracking.errors import BadSettings
 
 _ADDRESSING = ("auto", "path", "virtual")
 _UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
-# By libpq nothing is noticed for minutes, or hours: seconds, and milliseconds for the last.
-_LIMITS = {"connect_timeout": 10, "keepalives_idle": 30, "tcp_user_timeout": 30_000}
+# By libpq nothing is noticed for minutes, or hours: seconds, and milliseconds for the last. Of a
+# database without an encoding (SQL_ASCII) text would come as bytes.
+_OPTIONS = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "tcp_user_timeout": 30_000,
+    "client_encoding": "utf8",
+}
 _ORIGIN = re.compile(r"https?://[^\s/*?#,]+")
 _POSTGRESQL = "postgresql+psycopg"
 KEEP_ALIVE = 75
@@ -98,7 +104,7 @@ def database_url(value: str) -> str:
         )
     if scheme == "sqlite":
         return f"{scheme}://{rest}"
-    limits = [f"{name}={value}" for name, value in _LIMITS.items() if f"{name}=" not in rest]
+    limits = [f"{name}={value}" for name, value in _OPTIONS.items() if f"{name}=" not in rest]
     return f"{_POSTGRESQL}://{rest}{'&' if '?' in rest else '?'}{'&'.join(limits)}".rstrip("?&")
 
 
