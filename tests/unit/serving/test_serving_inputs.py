@@ -1,14 +1,17 @@
 """Every way to be wrong names the field and the row; every way to be right gives the same rows."""
 
+import tracemalloc
+
 import numpy as np
 import orjson
 import pytest
 from builders.serving import columns, param, tensors
 from trainyard_serving.errors import BadInput, UnsupportedMedia
 from trainyard_serving.kinds import MLFLOW_KINDS, typed
-from trainyard_serving.protocols import mlflow, v2
+from trainyard_serving.protocols import cells, mlflow, v2
 from trainyard_serving.signature import Signature
 from trainyard_serving.table import MAX_COLUMNS
+from trainyard_serving.web.routes import INLINE_CELLS
 
 AB = columns(a="double", b="long")
 ONE = tensors(_=(-1, 2))
@@ -316,3 +319,41 @@ def test_parameters_that_clients_add_for_other_servers_pass():
     asked = v2_read(signature, v2_input(), parameters={"k": 5, "binary_data_output": False})
 
     assert asked.batch.params == {"k": 5}
+
+
+def sparse(count: int, names: int) -> str:
+    return orjson.dumps(
+        {"dataframe_records": [{f"c{i % names}": 1} for i in range(count)]}
+    ).decode()
+
+
+OPTIONAL = columns(*(f"o{i}" for i in range(999)), **{f"o{i}": "double" for i in range(999)})
+
+
+@pytest.mark.parametrize(
+    ("body", "signature"),
+    [
+        pytest.param(sparse(5000, 3000), NONE, id="names of their own"),
+        pytest.param(sparse(5000, 1), OPTIONAL, id="records without optional columns"),
+        pytest.param(
+            orjson.dumps({"inputs": {"o0": [1] * 5000}}).decode(), OPTIONAL, id="one column"
+        ),
+    ],
+)
+def test_a_table_that_is_nearly_all_left_out_is_refused_before_it_is_built(body, signature):
+    tracemalloc.start()
+    with pytest.raises(BadInput, match="send fewer rows at a time"):
+        read(body, signature)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 8 << 20
+    assert cells(body.encode(), signature) > INLINE_CELLS
+
+
+def test_a_table_with_all_optional_columns_left_out_has_its_rows():
+    batch = read('{"dataframe_records":[{"z":1},{}]}', columns("a", "b", a="double", b="long"))
+
+    assert batch.rows == 2
+    assert np.isnan(batch.arrays["a"]).tolist() == [True, True]
+    assert batch.arrays["b"].tolist() == [None, None]

@@ -37,6 +37,8 @@ Plain = Callable[[Request], Answer]
 Write = Callable[[Any], bytes]
 INLINE_BYTES: Final = 256 << 10
 """Bodies above this are read in a thread: a millisecond of reading is a millisecond of silence."""
+INLINE_CELLS: Final = 256 << 10
+"""The same for what they become: a short body may leave many optional columns out."""
 MAX_BEING_READ: Final = 16
 _BINARY: Final = b"inference-header-content-length"
 
@@ -232,7 +234,10 @@ class _Asked:
         self._is_mlflow = is_mlflow
         self._model = model
         self._since = perf_counter()
-        self.large = len(request.body) > INLINE_BYTES
+        body = request.body
+        self.large = (
+            len(body) > INLINE_BYTES or protocols.cells(body, model.signature) > INLINE_CELLS
+        )
         self.read = read
         self.respond = respond
 
