@@ -179,7 +179,7 @@ def rows(x: np.ndarray) -> Batch:
 class Answers:
     """A model whose answer has a shape of its own; counts its calls."""
 
-    row_independent = True
+    row_independent = any_thread = True
 
     def __init__(self, shape) -> None:
         self._shape = shape

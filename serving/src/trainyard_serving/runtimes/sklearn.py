@@ -118,6 +118,7 @@ class SklearnModel:
         self._kinds = kinds or {}
         self._by_row = function in _BY_ROW
         classes = classes_of(estimator)
+        self.any_thread = classes is not None
         self.row_independent = self._by_row and classes is not None and not classes & NEAREST
 
     def predict(self, batch: Batch) -> Any:
