@@ -263,14 +263,19 @@ class Dataplane:
         """Answer whoever is not predicted for: the late and the gone."""
         if waiting.caller.gone:
             error: ServingError = Abandoned("the caller has gone")
-        elif now - waiting.since > self._deadline:
-            error = Overloaded(
-                f"the model did not get to it within {self._deadline:g} s: try again later"
-            )
+        elif (late := self.late(waiting.since, now)) is not None:
+            error = late
         else:
             return False
         self._tell(waiting, _Outcome(error=error))
         return True
+
+    def late(self, since: float, now: float) -> Overloaded | None:
+        """Return the refusal of a request that was complete too long ago; in any thread."""
+        if now - since <= self._deadline:
+            return None
+        text = f"the model did not get to it within {self._deadline:g} s: try again later"
+        return Overloaded(text)
 
     def _next_group(self) -> list[_Waiting]:
         """Take from the queue's head what can share one call of the model."""

@@ -244,6 +244,9 @@ class _Asked:
     def read_if_wanted(self) -> tuple[Batch, Write]:
         if self._caller.gone:
             raise Abandoned("the caller has gone")
+        late = self._model.dataplane.late(self._since, perf_counter())
+        if late is not None:
+            raise late
         return self.read()
 
     def predict(self, batch: Batch, write: Write) -> None:
