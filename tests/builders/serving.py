@@ -50,6 +50,8 @@ def numbers(*values: float) -> Batch:
 class Doubling:
     """A model that doubles the first array; raises on a negative value; remembers its calls."""
 
+    any_thread = True
+
     def __init__(self, *, row_independent: bool = True, result: Any = None) -> None:
         self.row_independent = row_independent
         self.calls: list[int] = []

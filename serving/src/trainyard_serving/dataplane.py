@@ -38,6 +38,7 @@ LOG = logging.getLogger(__name__)
 MAX_BATCH_ROWS: Final = 1024
 MAX_WAITING: Final = 4096
 DEADLINE_SECONDS: Final = 30.0
+LONGEST_CALL_SECONDS: Final = 600.0
 
 Done = Callable[[Any, ServingError | None], None]
 """Called once, in the loop's thread: with what was written, or with None and the error."""
@@ -59,11 +60,15 @@ class Present:
 
 
 class Model(Protocol):
-    """What a runtime loads. Called from one thread at a time."""
+    """What a runtime loads. Called from one thread at a time, unless `any_thread` from only one."""
 
     @property
     def row_independent(self) -> bool:
         """Say whether a row's prediction is the same whatever rows are beside it."""
+
+    @property
+    def any_thread(self) -> bool:
+        """Say whether it is known to be the same in another thread than it was loaded in."""
 
     def predict(self, batch: Batch) -> Any: ...
 
@@ -100,7 +105,8 @@ class Dataplane:
 
     Attributes:
         broken: What is wrong with the machinery itself, "" while it works. A model that raises
-            breaks nothing.
+            breaks nothing; one that does not come back does.
+        busy: Why nothing more should be asked now, though a call may still come back.
     """
 
     def __init__(
@@ -110,19 +116,25 @@ class Dataplane:
         *,
         row_wise: bool = True,
         deadline: float = DEADLINE_SECONDS,
+        longest_call: float = LONGEST_CALL_SECONDS,
+        thread: ThreadPoolExecutor | None = None,
     ) -> None:
+        """Belong to one event loop; `thread` is the one that the model was loaded in."""
         self._model = model
         self._meter = meter
         self._joins = row_wise and model.row_independent
+        self._any_thread = model.any_thread
         self._deadline = deadline
         self._queue: deque[_Waiting] = deque()
         self._scheduled = False
         self._pace = Pace()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
+        self._longest_call = longest_call
+        self._began: float | None = None
+        self._thread = thread or one_thread()
         # Started now: where there is no room for a thread, the server does not become ready.
         self._thread.submit(lambda: None)
         self._closed = False
-        self.broken = ""
+        self.broken = self.busy = ""
 
     def warm_up(self, batch: Batch) -> None:
         """Predict as often as it takes to know what a call costs, for a second at most.
@@ -167,8 +179,13 @@ class Dataplane:
 
     def sweep(self) -> None:
         """Refuse what has waited too long, also while the model is busy with others."""
-        queue = self._queue
-        while queue and self._dropped(queue[0], perf_counter()):
+        queue, now = self._queue, perf_counter()
+        taken = 0.0 if self._began is None else now - self._began
+        if queue and taken > self._deadline:
+            self.busy = f"a call of the model takes longer than {self._deadline:g} s"
+        if taken > self._longest_call:
+            self.broken = f"a call of the model did not come back within {self._longest_call:g} s"
+        while queue and self._dropped(queue[0], now):
             queue.popleft()
 
     def close(self) -> None:
@@ -197,6 +214,7 @@ class Dataplane:
         """Predict in the thread, where a model that needs one thread of its own works too."""
 
         def came(future: asyncio.Future[list[_Outcome]]) -> None:
+            self._began, self.busy = None, ""
             if self._closed:
                 return
             try:
@@ -209,9 +227,11 @@ class Dataplane:
             self._finished(group, answers)
 
         loop = asyncio.get_running_loop()
+        self._began = perf_counter()
         try:
             loop.run_in_executor(self._thread, self._answers, group).add_done_callback(came)
         except RuntimeError as exc:
+            self._began = None
             self._finished(group, self._broke(group, exc))
 
     def _broke(self, group: list[_Waiting], raised: BaseException) -> list[_Outcome]:
@@ -243,14 +263,19 @@ class Dataplane:
         """Answer whoever is not predicted for: the late and the gone."""
         if waiting.caller.gone:
             error: ServingError = Abandoned("the caller has gone")
-        elif now - waiting.since > self._deadline:
-            error = Overloaded(
-                f"the model did not get to it within {self._deadline:g} s: try again later"
-            )
+        elif (late := self.late(waiting.since, now)) is not None:
+            error = late
         else:
             return False
         self._tell(waiting, _Outcome(error=error))
         return True
+
+    def late(self, since: float, now: float) -> Overloaded | None:
+        """Return the refusal of a request that was complete too long ago; in any thread."""
+        if now - since <= self._deadline:
+            return None
+        text = f"the model did not get to it within {self._deadline:g} s: try again later"
+        return Overloaded(text)
 
     def _next_group(self) -> list[_Waiting]:
         """Take from the queue's head what can share one call of the model."""
@@ -275,7 +300,7 @@ class Dataplane:
     def _in_thread(self, group: list[_Waiting]) -> bool:
         rows = sum(waiting.batch.rows for waiting in group)
         large = rows > MAX_BATCH_ROWS // 4 or any(waiting.large for waiting in group)
-        return large or not self._pace.inline()
+        return large or not self._any_thread or not self._pace.inline()
 
     def _inline(self, group: list[_Waiting]) -> list[_Outcome] | None:
         """Predict on the loop's thread; None if the model raised.
@@ -362,6 +387,11 @@ class Dataplane:
         where = f" on row {start}" if self._joins else ""
         LOG.info("the model failed%s", where, exc_info=raised)
         return ModelFailed(f"the model failed{where}: {told(raised)}")
+
+
+def one_thread() -> ThreadPoolExecutor:
+    """Return the thread for all that one model does: what it keeps may belong to its thread."""
+    return ThreadPoolExecutor(1, thread_name_prefix="predict")
 
 
 def _write(waiting: _Waiting, outcome: _Outcome) -> _Outcome:

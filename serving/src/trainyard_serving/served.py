@@ -30,7 +30,7 @@ class Served:
     @property
     def ready(self) -> bool:
         """Say whether new traffic should come here."""
-        return self.loaded is not None and not self.draining and not self.broken
+        return self.loaded is not None and not self.draining and not self._unwell
 
     @property
     def broken(self) -> str:
@@ -38,9 +38,13 @@ class Served:
         return self.loaded.dataplane.broken if self.loaded is not None else ""
 
     @property
+    def _unwell(self) -> str:
+        return self.broken or (self.loaded.dataplane.busy if self.loaded is not None else "")
+
+    @property
     def unready_for(self) -> str:
         """Say why no traffic should come here."""
-        return "draining" if self.draining else self.broken or self.waits_for
+        return "draining" if self.draining else self._unwell or self.waits_for
 
     def model(self) -> Loaded:
         """Return the model; a draining server still answers.

@@ -20,7 +20,7 @@ from typing import Final
 from trainyard_api import serving as names
 
 from trainyard_serving import runtimes
-from trainyard_serving.dataplane import Dataplane
+from trainyard_serving.dataplane import Dataplane, one_thread
 from trainyard_serving.errors import LoadError, ServingError, SourceUnavailable, told
 from trainyard_serving.fetch import Source, fetch
 from trainyard_serving.metrics import Metrics
@@ -54,6 +54,7 @@ class Server:
             connections=lambda: len(self.shared.connections),
         )
         self.metrics.serves(model=settings.name, version=settings.version, digest=settings.digest)
+        self._thread = one_thread()
         self._stop = asyncio.Event()
         self.port = settings.port
 
@@ -104,7 +105,8 @@ class Server:
         started = monotonic()
         folder = self._settings.model_dir or await self._fetched()
         self.served.waits_for = "the model is loading"
-        self.served.loaded = await asyncio.to_thread(self._loaded, folder)
+        loop = asyncio.get_running_loop()
+        self.served.loaded = await loop.run_in_executor(self._thread, self._loaded, folder)
         self.metrics.loaded(monotonic() - started)
         self.metrics.ready(value=self.served.ready)
         LOG.info(
@@ -137,6 +139,7 @@ class Server:
             return folder
 
     def _loaded(self, folder: Path) -> Loaded:
+        """Load and warm up, in the thread that predicts later."""
         try:
             model, signature, platform = runtimes.load(
                 folder, allowed=self._settings.allowed_formats
@@ -150,6 +153,8 @@ class Server:
             self.metrics,
             row_wise=self._settings.batching and signature.joinable,
             deadline=self._settings.deadline_seconds,
+            longest_call=self._settings.longest_call_seconds,
+            thread=self._thread,
         )
         example = runtimes.example_request(folder)
         if example is not None:
@@ -185,6 +190,7 @@ class Server:
                 LOG.exception("unexpected error in looking for what is late")
 
     def _close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
         if self.served.loaded is not None:
             self.served.loaded.dataplane.close()
 

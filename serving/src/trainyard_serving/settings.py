@@ -10,6 +10,7 @@ from trainyard_api import serving as names
 
 TERMINATION_LOG_ENV = "TRAINYARD_TERMINATION_LOG"
 DEADLINE_SECONDS_ENV = "TRAINYARD_DEADLINE_SECONDS"
+LONGEST_CALL_SECONDS_ENV = "TRAINYARD_LONGEST_CALL_SECONDS"
 MAX_CONNECTIONS_ENV = "TRAINYARD_MAX_CONNECTIONS"
 MAX_HELD_BYTES_ENV = "TRAINYARD_MAX_HELD_BYTES"
 _HELD_BYTES = 256 * 1024 * 1024
@@ -38,6 +39,7 @@ class Settings:
     max_held_bytes: int = 0
     max_connections: int = 4096
     deadline_seconds: float = 30.0
+    longest_call_seconds: float = 600.0
     allowed_formats: tuple[str, ...] = ()
     """Formats of which a model may be (`trainyard_api.flavors`); none means any."""
     batching: bool = True
@@ -77,6 +79,7 @@ def settings_from(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         max_held_bytes=given.max_held_bytes,
         max_connections=given.max_connections,
         deadline_seconds=given.deadline_seconds,
+        longest_call_seconds=given.longest_call_seconds,
         allowed_formats=tuple(filter(None, map(str.strip, given.allowed_formats.split(",")))),
         batching=given.batching,
     )
@@ -101,6 +104,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--port", names.PORT_ENV, str(names.PORT), _whole(0, 65535))
     add("--drain-seconds", names.DRAIN_SECONDS_ENV, str(names.DRAIN_SECONDS), _seconds)
     add("--deadline-seconds", DEADLINE_SECONDS_ENV, "30", _seconds)
+    add("--longest-call-seconds", LONGEST_CALL_SECONDS_ENV, "600", _seconds)
     add("--max-body-bytes", names.MAX_BODY_BYTES_ENV, str(names.MAX_BODY_BYTES), _whole(*_SIZES))
     add("--max-held-bytes", MAX_HELD_BYTES_ENV, "0", _whole(0, _SIZES[1]))
     add("--max-connections", MAX_CONNECTIONS_ENV, "4096", _whole(1, 1 << 20))

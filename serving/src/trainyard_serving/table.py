@@ -6,7 +6,10 @@ three forms (columns, rows, records) a request has; tensors are in `tensor.py`.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, Final
+
+import numpy as np
 
 from trainyard_serving.batch import Batch, Label
 from trainyard_serving.errors import BadInput
@@ -15,29 +18,49 @@ from trainyard_serving.signature import Column, Signature
 
 MAX_COLUMNS: Final = 10_000
 """Where no signature says how many there are."""
+MAX_ABSENT: Final = 1 << 22
+"""Cells of a table that a request may leave out, or as many as it has: each takes memory."""
 _MISSING: Final = object()
 
 
-def from_columns(columns: Mapping[Any, list[Any]], signature: Signature) -> Batch:
+def from_columns(
+    columns: Mapping[Any, list[Any]], signature: Signature, rows: int | None = None
+) -> Batch:
     """Return the batch of named columns; without a signature the types are guessed.
+
+    Args:
+        rows: How many there are, where `columns` may be none of them.
 
     Raises:
         BadInput: A column is missing, of another length, or holds a value of another type.
     """
     _same_length(columns)
-    rows = len(next(iter(columns.values()), ()))
+    rows = len(next(iter(columns.values()), ())) if rows is None else rows
     if not signature.columns:
         bounded(columns)
         arrays = {n: typed(v, guessed(v), field=str(n)) for n, v in columns.items()}
         return _filled_batch(arrays, rows)
+    _dense(rows, len(signature.columns), rows * len(columns))
     arrays = {}
     for column in signature.columns:
         values = columns.get(column.name)
         if values is None and column.required:
             raise _missing(column, signature)
-        nulls = [None] * rows if values is None else values
-        arrays[column.label] = typed(nulls, column.kind, field=column.name)
+        if values is None:  # of one null, so that no list of them is ever made
+            arrays[column.label] = np.repeat(typed([None], column.kind, field=column.name), rows)
+        else:
+            arrays[column.label] = typed(values, column.kind, field=column.name)
     return _filled_batch(arrays, rows)
+
+
+def _dense(rows: int, columns: int, given: int) -> None:
+    """Raise BadInput, before anything is built, where nearly nothing of a large table is given."""
+    absent = rows * columns - given
+    if absent > max(MAX_ABSENT, given):
+        raise BadInput(
+            f"{rows} rows of {columns} columns have {absent} values that the request leaves out,"
+            f" more than {MAX_ABSENT} and more than it has: send fewer rows at a time"
+        )
 
 
 def _filled_batch(arrays: dict[Any, Any], rows: int) -> Batch:
@@ -115,9 +138,15 @@ def from_records(records: list[Any], signature: Signature) -> Batch:
         raise BadInput("is {}", row=0)
     if not signature.columns:
         bounded(names)
+    _dense(len(records), len(names), sum(map(len, records)))
     required = {c.name for c in signature.columns if c.required}
-    columns = {n: _column(records, n, signature, required=n in required) for n in names}
-    return from_columns(columns, signature)
+    present = set(chain.from_iterable(records)) if len(required) < len(names) else required
+    columns = {
+        n: _column(records, n, signature, required=n in required)
+        for n in names
+        if n in required or n in present
+    }
+    return from_columns(columns, signature, len(records))
 
 
 def _objects(records: list[Any]) -> None:

@@ -1,14 +1,18 @@
 """Every way to be wrong names the field and the row; every way to be right gives the same rows."""
 
+import tracemalloc
+
 import numpy as np
 import orjson
 import pytest
 from builders.serving import columns, param, tensors
+from trainyard_serving import protocols
 from trainyard_serving.errors import BadInput, UnsupportedMedia
 from trainyard_serving.kinds import MLFLOW_KINDS, typed
-from trainyard_serving.protocols import mlflow, v2
+from trainyard_serving.protocols import cells, mlflow, v2
 from trainyard_serving.signature import Signature
 from trainyard_serving.table import MAX_COLUMNS
+from trainyard_serving.web.routes import INLINE_CELLS
 
 AB = columns(a="double", b="long")
 ONE = tensors(_=(-1, 2))
@@ -316,3 +320,95 @@ def test_parameters_that_clients_add_for_other_servers_pass():
     asked = v2_read(signature, v2_input(), parameters={"k": 5, "binary_data_output": False})
 
     assert asked.batch.params == {"k": 5}
+
+
+def sparse(count: int, names: int) -> str:
+    return orjson.dumps(
+        {"dataframe_records": [{f"c{i % names}": 1} for i in range(count)]}
+    ).decode()
+
+
+OPTIONAL = columns(*(f"o{i}" for i in range(999)), **{f"o{i}": "double" for i in range(999)})
+
+
+@pytest.mark.parametrize(
+    ("body", "signature"),
+    [
+        pytest.param(sparse(5000, 3000), NONE, id="names of their own"),
+        pytest.param(sparse(5000, 1), OPTIONAL, id="records without optional columns"),
+        pytest.param(
+            orjson.dumps({"inputs": {"o0": [1] * 5000}}).decode(), OPTIONAL, id="one column"
+        ),
+    ],
+)
+def test_a_table_that_is_nearly_all_left_out_is_refused_before_it_is_built(body, signature):
+    tracemalloc.start()
+    with pytest.raises(BadInput, match="send fewer rows at a time"):
+        read(body, signature)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 8 << 20
+    assert cells(body.encode(), signature) > INLINE_CELLS
+
+
+def test_a_table_with_all_optional_columns_left_out_has_its_rows():
+    batch = read('{"dataframe_records":[{"z":1},{}]}', columns("a", "b", a="double", b="long"))
+
+    assert batch.rows == 2
+    assert np.isnan(batch.arrays["a"]).tolist() == [True, True]
+    assert batch.arrays["b"].tolist() == [None, None]
+
+
+def test_blank_lines_of_a_file_take_nothing():
+    body = b"a,b\n1,2\n" + b"\n" * 200_000
+    tracemalloc.start()
+    batch = mlflow.read(body, "text/csv", AB)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert batch.rows == 1
+    assert most < 1 << 20
+
+
+LARGE = 2_000
+
+
+@pytest.mark.parametrize(
+    ("body", "media"),
+    [
+        pytest.param(b"a\n" + b"1\n" * LARGE, "text/csv", id="rows of a digit"),
+        pytest.param(
+            b'{"inputs":[' + b"[1]," * LARGE + b"[1]]}", "application/json", id="arrays of a digit"
+        ),
+        pytest.param(
+            b'{"inputs":[' + b"{}," * LARGE + b"{}]}", "application/json", id="empty objects"
+        ),
+    ],
+)
+def test_a_large_body_of_next_to_nothing_is_refused_in_words(body, media, monkeypatch):
+    monkeypatch.setattr(protocols, "LARGE_BYTES", 50_000)
+
+    with pytest.raises(BadInput, match="send fewer rows at a time"):
+        mlflow.read(body, media, columns(a="double"))
+
+
+@pytest.mark.parametrize("each", [b"0.1234567", b"127"])
+def test_a_large_body_of_ordinary_numbers_is_read(each, monkeypatch):
+    monkeypatch.setattr(protocols, "LARGE_BYTES", 50_000)
+    rows = b",".join([b"[" + b",".join([each] * 20) + b"]"] * 1000)
+
+    assert mlflow.read(b'{"inputs":[' + rows + b"]}", "application/json", NONE).rows == 1000
+
+
+@pytest.mark.parametrize(
+    "media",
+    [
+        "application/json; charset=UTF-8; x=y",
+        "application/json; format=pandas-split",
+        "application/json;",
+        'application/json; x=y; charset="utf-8"',
+    ],
+)
+def test_other_parameters_of_a_content_type_are_ignored(media):
+    assert read('{"inputs":[[1,2]]}', AB, media).rows == 1

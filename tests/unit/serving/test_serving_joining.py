@@ -19,18 +19,22 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     RandomForestClassifier,
     StackingClassifier,
+    StackingRegressor,
     VotingClassifier,
 )
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.impute import KNNImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputClassifier
-from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestNeighbors
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from trainyard_serving.batch import Batch
 from trainyard_serving.dataplane import Dataplane
 from trainyard_serving.errors import ModelFailed
@@ -64,14 +68,14 @@ OWN = [
     MLPClassifier((3,), max_iter=3),
     GaussianProcessRegressor(),
     KMeans(2),
-    make_pipeline(StandardScaler(), PCA(2), KNeighborsClassifier(3)),
+    make_pipeline(StandardScaler(), PCA(2), DecisionTreeClassifier()),
     make_pipeline(FunctionTransformer(np.log1p), LinearRegression()),
     make_pipeline(
         ColumnTransformer([("s", StandardScaler(), [0])], remainder="passthrough"),
         LogisticRegression(),
     ),
     GridSearchCV(LogisticRegression(), {"C": [0.1, 1]}, cv=2),
-    StackingClassifier([("a", LogisticRegression()), ("b", KNeighborsClassifier(3))], cv=2),
+    StackingClassifier([("a", LogisticRegression()), ("b", GaussianNB())], cv=2),
     TransformedTargetRegressor(LinearRegression(), func=np.log1p, inverse_func=np.expm1),
 ]
 FOREIGN = [
@@ -119,6 +123,37 @@ def test_what_may_look_at_all_rows_is_found_at_any_depth(estimator):
     assert not SklearnModel(estimator, function, as_array=True).row_independent
 
 
+def on_a_grid(count: int, seed: int) -> np.ndarray:
+    """Rows of few different values, as people's data has: many are equally far from each other."""
+    return np.round(np.random.default_rng(seed).integers(0, 5, (count, 3)) * 0.1, 1)
+
+
+def gappy(x: np.ndarray) -> np.ndarray:
+    return np.where(np.random.default_rng(2).random(x.shape) < 0.2, np.nan, x)
+
+
+TIED = {
+    "imputer": (make_pipeline(KNNImputer(), DecisionTreeRegressor(random_state=0)), gappy),
+    "projected": (make_pipeline(PCA(2), KNeighborsRegressor(4)), np.array),
+    "cosine": (KNeighborsRegressor(4, metric="cosine"), lambda x: x + 1),
+    "stacked": (StackingRegressor([("k", KNeighborsRegressor(4, metric="cosine"))]), np.array),
+}
+
+
+@pytest.mark.parametrize("case", TIED)
+async def test_where_neighbours_are_equally_far_a_row_gets_what_it_gets_alone(case):
+    estimator, shaped = TIED[case]
+    estimator.fit(shaped(on_a_grid(400, 0)), np.random.default_rng(3).random(400))
+    model = SklearnModel(estimator, "predict", as_array=True)
+    batches = [rows(row[np.newaxis]) for row in shaped(on_a_grid(256, 1))]
+
+    alone = [model.predict(batch) for batch in batches]
+    together = await asked(plane(model), *batches)
+
+    assert not model.row_independent
+    assert all(map(same, alone, together))
+
+
 def test_a_method_that_does_not_answer_by_row_is_not_joined():
     near = NearestNeighbors(n_neighbors=2).fit(X)
 
@@ -144,7 +179,7 @@ def rows(x: np.ndarray) -> Batch:
 class Answers:
     """A model whose answer has a shape of its own; counts its calls."""
 
-    row_independent = True
+    row_independent = any_thread = True
 
     def __init__(self, shape) -> None:
         self._shape = shape

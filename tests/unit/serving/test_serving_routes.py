@@ -202,6 +202,18 @@ async def test_the_loop_goes_on_while_a_large_body_is_read(monkeypatch):
     assert (await large).body == b'{"predictions":[42.0]}'
 
 
+async def test_a_large_body_that_waited_too_long_is_not_read(monkeypatch):
+    table, served, _ = routes()
+    served.loaded.dataplane._deadline = -1.0
+    read: list[object] = []
+    monkeypatch.setattr(mlflow, "read", lambda *got: read.append(got))
+
+    reply = await answer(table, "/invocations", b'{"inputs":[[1]]' + b" " * INLINE_BYTES + b"}")
+
+    assert reply.status == 503
+    assert not read
+
+
 async def test_a_large_body_is_refused_as_a_small_one():
     body = {"inputs": [["x"]] * (INLINE_BYTES // 4)}
 

@@ -132,6 +132,30 @@ def test_a_model_that_can_not_be_loaded_says_why(saved, tmp_path, changes, reaso
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("flavors: " + "[" * 5000, id="nested"),
+        pytest.param("flavors: {sklearn: {}}\ncreated: 2020-99-99", id="no date"),
+        pytest.param("flavors: {1: {}}", id="a number for a flavor"),
+        pytest.param("flavors: {sklearn: {}}\nsignature: [1]", id="a list for a signature"),
+        pytest.param("flavors: {python_function: [1]}", id="a list for a flavor"),
+        pytest.param("flavors: {python_function: {loader_module: [1]}}", id="a list for a module"),
+        pytest.param(
+            'flavors: {sklearn: {}}\nsignature: {inputs: "' + "[" * 100_000 + '"}',
+            id="a nested signature",
+        ),
+    ],
+)
+@pytest.mark.parametrize("allowed", [(), ("sklearn",)])
+def test_whatever_an_mlmodel_file_holds_the_reason_is_told(tmp_path, text, allowed):
+    (tmp_path / "MLmodel").write_text(text)
+
+    with pytest.raises(LoadError) as caught:
+        runtimes.load(tmp_path, allowed=allowed)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_missing_package_is_named(saved, tmp_path):
     flavors = {"sklearn": {"pickled_model": "m.pkl", "serialization_format": "pickle"}}
     folder = broken(saved, tmp_path, flavors=flavors)

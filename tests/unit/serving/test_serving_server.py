@@ -148,6 +148,7 @@ def test_settings_come_from_the_environment():
         ({"TRAINYARD_DRAIN_SECONDS": "-1"}, "--drain-seconds"),
         ({"TRAINYARD_DRAIN_SECONDS": "nan"}, "--drain-seconds"),
         ({"TRAINYARD_DEADLINE_SECONDS": "inf"}, "--deadline-seconds"),
+        ({"TRAINYARD_LONGEST_CALL_SECONDS": "-1"}, "--longest-call-seconds"),
         ({"TRAINYARD_BATCHING": "off"}, "TRAINYARD_BATCHING"),
     ],
 )

@@ -4,13 +4,16 @@ import asyncio
 import sys
 import threading
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
+import mlflow.pyfunc
+import pandas as pd
 import pytest
 import uvloop
 from builders.serving import Doubling, answer, asked, numbers, routes
+from mlflow.models import infer_signature
 from trainyard_serving import runtimes
 from trainyard_serving.dataplane import Dataplane
 from trainyard_serving.errors import Abandoned, BadOutput, LoadError, ModelFailed, Overloaded
@@ -393,3 +396,68 @@ async def test_a_model_that_ends_the_process_while_it_loads_leaves_a_reason(save
 
     with pytest.raises(LoadError, match="SystemExit: no licence"):
         await server.load()
+
+
+@pytest.mark.parametrize(
+    ("deadline", "longest_call", "ready", "live"),
+    [(30, 600, 200, 200), (0, 600, 503, 200), (0, 0, 503, 503), (30, 0, 503, 503)],
+)
+async def test_a_call_that_does_not_come_back_is_told_by_health(
+    deadline, longest_call, ready, live
+):
+    model = Held()
+    table, served, _ = routes(model=model)
+    dataplane = plane(model, deadline=deadline, longest_call=longest_call)
+    dataplane._deadline = 30.0  # the first one is not late
+    served.loaded = replace(served.loaded, dataplane=dataplane)
+    first = asyncio.ensure_future(asked(dataplane, numbers(1)))
+    await asyncio.to_thread(model.started.wait, 10)
+    second = asyncio.ensure_future(asked(dataplane, numbers(2)))
+    await asyncio.sleep(0)
+    dataplane._deadline = float(deadline)
+
+    async def health() -> list[int]:
+        dataplane.sweep()
+        dataplane.sweep()  # nobody waits any more
+        paths = ("/v2/health/ready", "/v2/health/live")
+        return [(await answer(table, path, method="GET")).status for path in paths]
+
+    stuck = await health()
+    model.release.set()
+    await asyncio.gather(first, second)
+
+    assert stuck == [ready, live]
+    assert await health() == [200, 200]
+
+
+class OneThread(mlflow.pyfunc.PythonModel):
+    """Keeps what belongs to the thread that loaded it, as connections and settings do."""
+
+    def load_context(self, context: Any) -> None:
+        self.own = threading.local()
+        self.own.factor = 2.0
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        return model_input["a"].to_numpy() * getattr(self.own, "factor", 0.0)
+
+
+@pytest.mark.filterwarnings("ignore")
+async def test_a_model_predicts_in_the_thread_that_loaded_it(tmp_path):
+    example = pd.DataFrame({"a": [1.0, 2.0]})
+    mlflow.pyfunc.save_model(
+        str(tmp_path / "m"),
+        python_model=OneThread(),
+        signature=infer_signature(example),
+        input_example=example,
+        pip_requirements=[],
+    )
+    server = Server(Settings(name="m", version="1", model_dir=tmp_path / "m", port=0))
+    await server.load()
+    dataplane = server.served.loaded.dataplane
+    for _ in range(2 * MEASURED_CALLS):
+        dataplane._pace.called(0.0, 0.0)  # cheap enough for the loop's thread
+
+    results = [await asked(dataplane, numbers(21)) for _ in range(5)]
+
+    assert [each.tolist() for (each,) in results] == [[42.0]] * 5
+    server._close()

@@ -7,17 +7,17 @@ and NaN in a prediction is null, because NaN is not JSON.
 import csv
 import io
 from collections.abc import Callable
-from itertools import zip_longest
 from typing import Any, Final
 
 from trainyard_serving import outputs, params, table, tensor
 from trainyard_serving.batch import Batch, Label
 from trainyard_serving.errors import BadInput, UnsupportedMedia
 from trainyard_serving.kinds import BOOLEAN, INTEGER, NUMBER, Kind
-from trainyard_serving.protocols import decoded
+from trainyard_serving.protocols import FEWER, decoded, most_bytes
 from trainyard_serving.signature import Column, Signature
 
 _LONGEST_INTEGER: Final = 20  # a sign and the digits of 64 bits
+_CELL_BYTES: Final = 64  # an object, its place in a list, and its place in an array
 FORMATS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 
@@ -28,9 +28,10 @@ def read(body: bytes, content_type: str, signature: Signature) -> Batch:
         BadInput: It does not fit the signature.
         UnsupportedMedia: It is neither JSON nor CSV in UTF-8.
     """
-    media, _, rest = content_type.partition(";")
-    charset = rest.strip().lower().removeprefix("charset=").strip('"')
-    if rest and charset not in {"utf-8", "utf8"}:
+    media, *rest = content_type.split(";")
+    pairs = (each.strip().lower().partition("=") for each in rest)
+    charsets = {value.strip().strip('"') for name, _, value in pairs if name.strip() == "charset"}
+    if charsets - {"utf-8", "utf8"}:
         raise UnsupportedMedia(f"the content type {content_type!r:.100} is not in UTF-8")
     reader = _READERS.get(media.strip().lower())
     if reader is None:
@@ -196,27 +197,47 @@ def _is_row(value: dict[str, Any], signature: Signature) -> bool:
 
 def _csv(body: bytes, signature: Signature) -> Batch:
     try:
-        rows = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
+        columns = _csv_columns(body, signature)
     except (UnicodeDecodeError, csv.Error) as exc:
         raise BadInput(f"the body is not CSV in UTF-8: {exc}") from None
-    rows = [row for row in rows if row]
-    if len(rows) < 2:
+    if not any(columns.values()):
         raise BadInput("the CSV needs a line of column names and at least one row")
-    names, data = rows[0], rows[1:]
-    if len(set(names)) < len(names):
+    names = list(columns)
+    if signature.hinted or signature.tensors:
+        rows = zip(*columns.values(), strict=True)
+        if signature.hinted:
+            return tensor.of_items([dict(zip(names, row, strict=True)) for row in rows])
+        return _rows_of_tensors(list(map(list, rows)), list(names), signature, "csv")
+    if not signature.columns or signature.named:
+        return table.from_columns(columns, signature)
+    known = [c.name for c in signature.columns]
+    if len(names) != len(known):
+        raise BadInput(f"has {len(names)} values for {len(known)} columns", row=0)
+    return table.from_columns(dict(zip(known, columns.values(), strict=True)), signature)
+
+
+def _csv_columns(body: bytes, signature: Signature) -> dict[str, list[Any]]:
+    """Return the cells by column, each made of its text at once: rows of texts take far more.
+
+    A row at a time, so that other threads have their turn however many there are.
+    """
+    lines = io.TextIOWrapper(io.BytesIO(body), "utf-8-sig", newline="")
+    rows = (row for row in csv.reader(lines, strict=True) if row)
+    names = next(rows, [])
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    if len(columns) < len(names):
         raise BadInput("has a name twice", field="columns")
-    for index, row in enumerate(data):
+    kinds = _csv_kinds(names, signature)
+    cells = [(column.append, kinds.get(name)) for name, column in columns.items()]
+    most = most_bytes(body) // _CELL_BYTES // max(len(names), 1)
+    for index, row in enumerate(rows):
         if len(row) != len(names):
             raise BadInput(f"has {len(row)} values for {len(names)} columns", row=index)
-    kinds = _csv_kinds(names, signature)
-    columns = dict(zip(names, zip_longest(*data), strict=True))
-    named = {n: [_cell(text, kinds.get(n)) for text in v] for n, v in columns.items()}
-    values = [list(row) for row in zip(*named.values(), strict=True)]
-    if signature.hinted:
-        return tensor.of_items([dict(zip(names, row, strict=True)) for row in values])
-    if signature.tensors:
-        return _rows_of_tensors(values, list(names), signature, "csv")
-    return table.from_rows(values, list(names), signature)
+        if index >= most:
+            raise BadInput(f"the body has more than {index} rows: {FEWER}")
+        for (append, kind), text in zip(cells, row, strict=True):
+            append(_cell(text, kind))
+    return columns
 
 
 def _csv_kinds(names: list[str], signature: Signature) -> dict[str, Kind]:

@@ -10,7 +10,7 @@ import yaml
 from trainyard_api.flavors import loader, refused
 
 from trainyard_serving.dataplane import Model
-from trainyard_serving.errors import LoadError
+from trainyard_serving.errors import LoadError, told
 from trainyard_serving.signature import Signature, signature_of
 
 _BY_FLAVOR: Final = {"sklearn": "sklearn", "python_function": "pyfunc"}
@@ -33,8 +33,8 @@ def read_mlmodel(folder: Path) -> dict[str, Any]:
         document = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise LoadError(f"{folder} holds no MLmodel file: is it a folder made by MLflow?") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as exc:
-        raise LoadError(f"The MLmodel file can't be read: {exc}") from exc
+    except Exception as exc:  # YAML makes dates, numbers and recursion of what anybody wrote
+        raise LoadError(f"The MLmodel file can't be read: {told(exc)}") from exc
     if not isinstance(document, dict) or not isinstance(document.get("flavors"), dict):
         raise LoadError("The MLmodel file names no flavors")
     return document
@@ -52,9 +52,8 @@ def chosen(mlmodel: dict[str, Any]) -> str:
     for flavor, runtime in _BY_FLAVOR.items():
         if flavor in flavors and (flavor != "sklearn" or own):
             return runtime
-    raise LoadError(
-        f"The model has the flavors {', '.join(flavors)}; this server loads {', '.join(_BY_FLAVOR)}"
-    )
+    has = ", ".join(map(str, flavors))
+    raise LoadError(f"The model has the flavors {has}; this server loads {', '.join(_BY_FLAVOR)}")
 
 
 def load(folder: Path, *, allowed: Collection[str] = ()) -> tuple[Model, Signature, str]:
@@ -67,13 +66,13 @@ def load(folder: Path, *, allowed: Collection[str] = ()) -> tuple[Model, Signatu
         LoadError: It can't be loaded, or is of another format; says why in one line.
     """
     mlmodel = read_mlmodel(folder)
-    other = refused(mlmodel, allowed)
-    if other:
-        raise LoadError(
-            f"The model is of the format {', '.join(other)}, this server may load"
-            f" {', '.join(sorted(allowed))} only: nothing of it was loaded"
-        )
-    signature, name = signature_of(mlmodel), chosen(mlmodel)
+    try:
+        _refuse_other(mlmodel, allowed)
+        signature, name = signature_of(mlmodel), chosen(mlmodel)
+    except LoadError:
+        raise
+    except Exception as exc:  # lists where mappings belong, and such things
+        raise LoadError(f"The MLmodel file can't be read: {told(exc)}") from exc
     try:
         runtime = cast("Runtime", importlib.import_module(f"{__name__}.{name}"))
         return runtime.load(folder, mlmodel, signature), signature, name
@@ -89,12 +88,21 @@ def load(folder: Path, *, allowed: Collection[str] = ()) -> tuple[Model, Signatu
         raise LoadError(f"The model can't be loaded: {type(exc).__name__}: {lines[0]}") from exc
 
 
+def _refuse_other(mlmodel: dict[str, Any], allowed: Collection[str]) -> None:
+    other = refused(mlmodel, allowed)
+    if other:
+        raise LoadError(
+            f"The model is of the format {', '.join(other)}, this server may load"
+            f" {', '.join(sorted(allowed))} only: nothing of it was loaded"
+        )
+
+
 def example_request(folder: Path) -> bytes | None:
     """Return the model's input example as an /invocations body, if it was saved with one."""
     path = folder / "serving_input_example.json"
     try:
         body = path.read_bytes()
         json.loads(body)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return body

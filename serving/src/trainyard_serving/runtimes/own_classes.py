@@ -20,6 +20,13 @@ _LEAVES: Final = (
 _LOOK_AT_ALL: Final = frozenset(
     {"NMF", "MiniBatchNMF", "BernoulliRBM", "SparsePCA", "MiniBatchSparsePCA"}
 )
+NEAREST: Final = frozenset(
+    {"KNNImputer", "LocalOutlierFactor"}
+    | {f"KNeighbors{what}" for what in ("Classifier", "Regressor", "Transformer")}
+    | {f"RadiusNeighbors{what}" for what in ("Classifier", "Regressor", "Transformer")}
+)
+"""Row by row, but never to be joined: distances are rounded by the shape of what comes together,
+and where neighbours are equally far, a rounding chooses another one and so another answer."""
 _DRAWS: Final = frozenset({"stratified", "uniform"})
 
 

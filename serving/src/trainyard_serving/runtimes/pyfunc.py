@@ -70,6 +70,8 @@ class PyfuncModel:
         self._kinds = kinds_of(signature)
         self._tensors = {tensor.name: tensor.kind for tensor in signature.tensors}
         self.row_independent = by_row
+        # Connections, settings and such things belong to the thread that made them.
+        self.any_thread = False
 
     def predict(self, batch: Batch) -> Any:
         """Return the model's answer; code of its author may answer with any number of things.

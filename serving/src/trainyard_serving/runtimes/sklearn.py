@@ -18,7 +18,7 @@ from trainyard_serving.errors import LoadError
 from trainyard_serving.joining import refuse_other_count
 from trainyard_serving.kinds import Kind
 from trainyard_serving.runtimes.frames import frame, kinds_of
-from trainyard_serving.runtimes.own_classes import classes_of
+from trainyard_serving.runtimes.own_classes import NEAREST, classes_of
 from trainyard_serving.signature import Signature
 
 _NUMERIC = "fiub"
@@ -117,7 +117,9 @@ class SklearnModel:
         self._as_texts = _reads_texts(estimator)
         self._kinds = kinds or {}
         self._by_row = function in _BY_ROW
-        self.row_independent = self._by_row and classes_of(estimator) is not None
+        classes = classes_of(estimator)
+        self.any_thread = classes is not None
+        self.row_independent = self._by_row and classes is not None and not classes & NEAREST
 
     def predict(self, batch: Batch) -> Any:
         """Return the estimator's answer.

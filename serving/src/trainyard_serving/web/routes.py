@@ -37,6 +37,8 @@ Plain = Callable[[Request], Answer]
 Write = Callable[[Any], bytes]
 INLINE_BYTES: Final = 256 << 10
 """Bodies above this are read in a thread: a millisecond of reading is a millisecond of silence."""
+INLINE_CELLS: Final = 256 << 10
+"""The same for what they become: a short body may leave many optional columns out."""
 MAX_BEING_READ: Final = 16
 _BINARY: Final = b"inference-header-content-length"
 
@@ -232,13 +234,19 @@ class _Asked:
         self._is_mlflow = is_mlflow
         self._model = model
         self._since = perf_counter()
-        self.large = len(request.body) > INLINE_BYTES
+        body = request.body
+        self.large = (
+            len(body) > INLINE_BYTES or protocols.cells(body, model.signature) > INLINE_CELLS
+        )
         self.read = read
         self.respond = respond
 
     def read_if_wanted(self) -> tuple[Batch, Write]:
         if self._caller.gone:
             raise Abandoned("the caller has gone")
+        late = self._model.dataplane.late(self._since, perf_counter())
+        if late is not None:
+            raise late
         return self.read()
 
     def predict(self, batch: Batch, write: Write) -> None:
