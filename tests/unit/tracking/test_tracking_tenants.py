@@ -100,6 +100,20 @@ def test_a_namespace_that_was_made_again_sees_nothing_of_the_old(world):
     assert new.experiment != old.experiment
 
 
+@pytest.mark.parametrize("call", ["create", "search"])
+def test_not_even_the_first_request_of_an_old_token_is_let_in(world, call):
+    name = f"once-{call}"
+    namespace(world, name, "first")
+    old = Side(world, namespace=name, experiment="secret")
+    namespace(world, name, "second")
+    path = f"{V2}/registered-models/{call}"
+
+    asked = old.post(path, {"name": "planted"}) if call == "create" else old.get(path)
+
+    assert asked.status_code == 403, asked.text
+    assert not [key for key in world.kube.objects if key.endswith(f"/{name}/models/planted")]
+
+
 def test_a_namespace_that_was_restored_keeps_its_records_if_it_says_so(world):
     namespace(world, "restored", "before")
     old = Side(world, namespace="restored", experiment="kept")

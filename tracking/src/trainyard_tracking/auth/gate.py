@@ -57,6 +57,7 @@ class Gate:
 
         Raises:
             Unauthenticated: no token, one that nobody vouches for, or one that has ended.
+            NotFound: the namespace of a Run's token does not exist any more.
             Unavailable: the API server would have to be asked, and is away.
         """
         if not token:
@@ -65,6 +66,8 @@ class Gate:
             return self.reviews.person(token)
         claim = verify(token, self.key)
         if isinstance(claim, RunClaim):
+            # A namespace of that name that was made again sets the old one's Runs aside first.
+            self.tenants.require(claim.namespace)
             return self.ledger.identify(claim)
         self.living.check(claim)
         return claim
