@@ -1,5 +1,7 @@
 """A namespace is more than its name: one that is not there, one made again, and its Default."""
 
+import hashlib
+
 import pytest
 from builders.tracking import OPERATOR, SCIENTIST, bearer
 from builders.tracking_side import FILES, V2, Side
@@ -7,6 +9,7 @@ from trainyard_tracking.tenants import KEEPS
 
 HEADERS = bearer(SCIENTIST, **{"X-MLFLOW-WORKSPACE": "team"})
 WORKSPACE = "X-MLFLOW-WORKSPACE"
+PRIVATE = "/api/trainyard/v1/namespaces"
 
 
 def namespace(world, name, uid, **annotations):
@@ -98,6 +101,36 @@ def test_a_namespace_that_was_made_again_sees_nothing_of_the_old(world):
     }
     new = Side(world, namespace="again", experiment="secret")
     assert new.experiment != old.experiment
+
+
+def test_content_and_live_logs_of_the_old_namespace_are_not_the_new_ones(world):
+    namespace(world, "content", "first")
+    old = Side(world, namespace="content")
+    mine, data = admin("content"), b"weights of the old team"
+    home = f"{PRIVATE}/content"
+    blob = f"{home}/blobs/sha256:{hashlib.sha256(data).hexdigest()}"
+    log = f"{home}/runs/{old.run_id}/logs/1"
+    ask = world.client.request
+    assert ask("PUT", blob, content=data, headers=mine).status_code == 201
+    begins = {**mine, "Upload-Offset": "0"}
+    assert ask("PATCH", log, content=b"line", headers=begins).status_code == 204
+    assert ask("GET", log, headers=mine).content == b"line"
+
+    namespace(world, "content", "second")
+
+    assert {
+        "its blob": ask("GET", blob, headers=mine).status_code,
+        "whether it is there": ask("GET", f"{blob}/upload", headers=mine).json(),
+        "its log": ask("GET", log, headers=mine).status_code,
+        "more of its log": ask("PATCH", log, content=b"x", headers=begins).status_code,
+    } == {
+        "its blob": 404,
+        "whether it is there": {"complete": False, "offset": 0},
+        "its log": 404,
+        "more of its log": 404,
+    }
+    assert ask("PUT", blob, content=data, headers=mine).status_code == 201
+    assert ask("GET", blob, headers=mine).content == data
 
 
 @pytest.mark.parametrize("call", ["create", "search"])
