@@ -3,7 +3,7 @@
 import hashlib
 
 import pytest
-from builders.tracking import OPERATOR, SCIENTIST, bearer
+from builders.tracking import OPERATOR, SCIENTIST, STRANGER, bearer
 from builders.tracking_side import FILES, V2, Side
 from trainyard_tracking.tenants import KEEPS
 
@@ -46,6 +46,40 @@ def test_whether_a_namespace_exists_is_told_to_those_only_who_may_use_it(world):
     )
 
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/version", "/static-files/x", "/api/3.0/mlflow/server-info", "/api/3.0/mlflow/workspaces"],
+)
+def test_what_is_of_no_namespace_says_the_same_whichever_is_named(world, path):
+    asked = [
+        world.client.get(path, headers=bearer(STRANGER, **{WORKSPACE: name}))
+        for name in ("other", "not-there")
+    ]
+
+    assert len({(one.status_code, one.text) for one in asked}) == 1
+
+
+def test_a_workspace_is_shown_to_those_only_who_may_list_its_runs(world):
+    where = "/api/3.0/mlflow/workspaces"
+    codes = {
+        (who, name): world.client.get(f"{where}/{name}", headers=bearer(who)).status_code
+        for who in (STRANGER, SCIENTIST, OPERATOR)
+        for name in ("team", "other", "not-there")
+    }
+
+    assert codes == {
+        (STRANGER, "team"): 403,
+        (STRANGER, "other"): 403,
+        (STRANGER, "not-there"): 403,
+        (SCIENTIST, "team"): 200,
+        (SCIENTIST, "other"): 403,
+        (SCIENTIST, "not-there"): 403,
+        (OPERATOR, "team"): 200,
+        (OPERATOR, "other"): 200,
+        (OPERATOR, "not-there"): 404,
+    }
 
 
 def test_a_namespace_that_the_watch_has_not_told_of_is_asked_for(world):

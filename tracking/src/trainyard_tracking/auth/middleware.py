@@ -170,7 +170,9 @@ def _lane(lanes: Lanes, match: Match | None) -> Lane:
 
 
 def _call(scope: Scope, headers: dict[bytes, bytes], match: Match, who: Identity) -> Call:
-    asked = headers.get(_WORKSPACE, b"").decode("latin-1")
+    is_in_namespace = _is_in_namespace(match)
+    # Without rights that are asked for, whether there is such a namespace is not told either.
+    asked = headers.get(_WORKSPACE, b"").decode("latin-1") if is_in_namespace else ""
     return Call(
         method=scope["method"],
         path=scope["path"],
@@ -178,7 +180,7 @@ def _call(scope: Scope, headers: dict[bytes, bytes], match: Match, who: Identity
         arguments=match.arguments,
         query=read_query(scope["query_string"]),
         headers={key.decode("latin-1"): value.decode("latin-1") for key, value in headers.items()},
-        is_in_namespace=_is_in_namespace(match),
+        is_in_namespace=is_in_namespace,
     )
 
 
