@@ -1,12 +1,15 @@
 """A namespace is more than its name: one that is not there, one made again, and its Default."""
 
+import hashlib
+
 import pytest
-from builders.tracking import OPERATOR, SCIENTIST, bearer
+from builders.tracking import OPERATOR, SCIENTIST, STRANGER, bearer
 from builders.tracking_side import FILES, V2, Side
 from trainyard_tracking.tenants import KEEPS
 
 HEADERS = bearer(SCIENTIST, **{"X-MLFLOW-WORKSPACE": "team"})
 WORKSPACE = "X-MLFLOW-WORKSPACE"
+PRIVATE = "/api/trainyard/v1/namespaces"
 
 
 def namespace(world, name, uid, **annotations):
@@ -43,6 +46,40 @@ def test_whether_a_namespace_exists_is_told_to_those_only_who_may_use_it(world):
     )
 
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/version", "/static-files/x", "/api/3.0/mlflow/server-info", "/api/3.0/mlflow/workspaces"],
+)
+def test_what_is_of_no_namespace_says_the_same_whichever_is_named(world, path):
+    asked = [
+        world.client.get(path, headers=bearer(STRANGER, **{WORKSPACE: name}))
+        for name in ("other", "not-there")
+    ]
+
+    assert len({(one.status_code, one.text) for one in asked}) == 1
+
+
+def test_a_workspace_is_shown_to_those_only_who_may_list_its_runs(world):
+    where = "/api/3.0/mlflow/workspaces"
+    codes = {
+        (who, name): world.client.get(f"{where}/{name}", headers=bearer(who)).status_code
+        for who in (STRANGER, SCIENTIST, OPERATOR)
+        for name in ("team", "other", "not-there")
+    }
+
+    assert codes == {
+        (STRANGER, "team"): 403,
+        (STRANGER, "other"): 403,
+        (STRANGER, "not-there"): 403,
+        (SCIENTIST, "team"): 200,
+        (SCIENTIST, "other"): 403,
+        (SCIENTIST, "not-there"): 403,
+        (OPERATOR, "team"): 200,
+        (OPERATOR, "other"): 200,
+        (OPERATOR, "not-there"): 404,
+    }
 
 
 def test_a_namespace_that_the_watch_has_not_told_of_is_asked_for(world):
@@ -98,6 +135,50 @@ def test_a_namespace_that_was_made_again_sees_nothing_of_the_old(world):
     }
     new = Side(world, namespace="again", experiment="secret")
     assert new.experiment != old.experiment
+
+
+def test_content_and_live_logs_of_the_old_namespace_are_not_the_new_ones(world):
+    namespace(world, "content", "first")
+    old = Side(world, namespace="content")
+    mine, data = admin("content"), b"weights of the old team"
+    home = f"{PRIVATE}/content"
+    blob = f"{home}/blobs/sha256:{hashlib.sha256(data).hexdigest()}"
+    log = f"{home}/runs/{old.run_id}/logs/1"
+    ask = world.client.request
+    assert ask("PUT", blob, content=data, headers=mine).status_code == 201
+    begins = {**mine, "Upload-Offset": "0"}
+    assert ask("PATCH", log, content=b"line", headers=begins).status_code == 204
+    assert ask("GET", log, headers=mine).content == b"line"
+
+    namespace(world, "content", "second")
+
+    assert {
+        "its blob": ask("GET", blob, headers=mine).status_code,
+        "whether it is there": ask("GET", f"{blob}/upload", headers=mine).json(),
+        "its log": ask("GET", log, headers=mine).status_code,
+        "more of its log": ask("PATCH", log, content=b"x", headers=begins).status_code,
+    } == {
+        "its blob": 404,
+        "whether it is there": {"complete": False, "offset": 0},
+        "its log": 404,
+        "more of its log": 404,
+    }
+    assert ask("PUT", blob, content=data, headers=mine).status_code == 201
+    assert ask("GET", blob, headers=mine).content == data
+
+
+@pytest.mark.parametrize("call", ["create", "search"])
+def test_not_even_the_first_request_of_an_old_token_is_let_in(world, call):
+    name = f"once-{call}"
+    namespace(world, name, "first")
+    old = Side(world, namespace=name, experiment="secret")
+    namespace(world, name, "second")
+    path = f"{V2}/registered-models/{call}"
+
+    asked = old.post(path, {"name": "planted"}) if call == "create" else old.get(path)
+
+    assert asked.status_code == 403, asked.text
+    assert not [key for key in world.kube.objects if key.endswith(f"/{name}/models/planted")]
 
 
 def test_a_namespace_that_was_restored_keeps_its_records_if_it_says_so(world):

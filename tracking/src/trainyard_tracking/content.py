@@ -1,13 +1,15 @@
 """Published content: blobs and manifests, under the digests of their bytes, written once.
 
 A manifest is accepted only when every blob it lists is there with its size: it is the commit
-of a model. Keys: `models/<namespace>/sha256/<hex>` and the same with `.json` for a manifest.
+of a model. Keys: `models/<folder>/sha256/<hex>` and the same with `.json` for a manifest; the
+folder is the namespace's name, until it is another's.
 """
 
 import hashlib
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,12 +72,14 @@ class Content:
     """Reads and writes the content of all namespaces."""
 
     objects: Objects
+    folder: Callable[[str], str] = str
+    """Tells the folder of a namespace."""
     _indexes: _Indexes = field(default_factory=_Indexes)
 
     def blob(self, namespace: str, digest: str) -> Located:
         """Say where a blob is."""
         missing = f"No blob sha256:{digest} in namespace {namespace}"
-        return Located(blob_key(namespace, digest), missing, digest)
+        return Located(blob_key(self.folder(namespace), digest), missing, digest)
 
     def manifest(self, namespace: str, digest: str) -> bytes:
         """Give the bytes of a manifest.
@@ -83,7 +87,7 @@ class Content:
         Raises:
             NotFound: no model was published with this digest.
         """
-        found = self.objects.open(manifest_key(namespace, digest))
+        found = self.objects.open(manifest_key(self.folder(namespace), digest))
         if found is None:
             raise NotFound(f"No model sha256:{digest} was published in namespace {namespace}")
         return b"".join(found.chunks)
@@ -98,11 +102,12 @@ class Content:
         if found != digest:
             raise Unprocessable(f"The manifest has digest sha256:{found}, not sha256:{digest}")
         files = manifest_files(raw)
+        folder = self.folder(namespace)
         with ThreadPoolExecutor(_LOOKS) as pool:
-            keys = [blob_key(namespace, blob) for _, blob in files]
+            keys = [blob_key(folder, blob) for _, blob in files]
             for (entry, blob), stat in zip(files, pool.map(self.objects.stat, keys), strict=True):
                 _require_there(entry, blob, stat)
-        return self.objects.write(manifest_key(namespace, digest), raw, new=True)
+        return self.objects.write(manifest_key(folder, digest), raw, new=True)
 
     def file_of(self, namespace: str, digest: str, path: str) -> Located:
         """Say where one file of a published model is.
@@ -110,11 +115,12 @@ class Content:
         Raises:
             NotFound: no such model, or no such file in it.
         """
-        known = self._indexes.get((namespace, digest))
+        folder = self.folder(namespace)
+        known = self._indexes.get((folder, digest))
         if known is None:
             raw = self.manifest(namespace, digest)
             known = {entry.path: blob for entry, blob in manifest_files(raw)}
-            self._indexes.put((namespace, digest), known, len(raw))
+            self._indexes.put((folder, digest), known, len(raw))
         if path not in known:
             raise NotFound(f"Model sha256:{digest} has no file {path}")
         return self.blob(namespace, known[path])
@@ -129,14 +135,14 @@ def _require_there(entry: Entry, blob: str, stat: Stat | None) -> None:
         )
 
 
-def blob_key(namespace: str, digest: str) -> str:
+def blob_key(folder: str, digest: str) -> str:
     """Give the key of a blob by the hexadecimal digits of its digest."""
-    return f"models/{namespace}/sha256/{digest}"
+    return f"models/{folder}/sha256/{digest}"
 
 
-def manifest_key(namespace: str, digest: str) -> str:
+def manifest_key(folder: str, digest: str) -> str:
     """Give the key of a manifest."""
-    return f"{blob_key(namespace, digest)}.json"
+    return f"{blob_key(folder, digest)}.json"
 
 
 def manifest_files(raw: bytes) -> list[tuple[Entry, str]]:

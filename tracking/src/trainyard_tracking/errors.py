@@ -17,6 +17,8 @@ TrackingError
 
 from typing import ClassVar
 
+DATABASE_AWAY = "The database does not answer: try again"
+
 
 class TrackingError(Exception):
     """Anything that this service raises on purpose."""

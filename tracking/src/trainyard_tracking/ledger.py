@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, OperationalError
 from trainyard_api.contract import TOKEN_GRACE_SECONDS
 
-from trainyard_tracking.errors import Forbidden, Unauthenticated, Unavailable
+from trainyard_tracking.errors import DATABASE_AWAY, Forbidden, Unauthenticated, Unavailable
 from trainyard_tracking.identity import RunIdentity
 from trainyard_tracking.tokens import RunClaim
 
@@ -70,7 +70,7 @@ class Ledger:
             with self.engine.connect() as connection:
                 row = connection.execute(query).first()
         except OperationalError as exc:
-            raise Unavailable("The database does not answer: try again") from exc
+            raise Unavailable(DATABASE_AWAY) from exc
         if row is None:
             self.forget(run_id)
             return None

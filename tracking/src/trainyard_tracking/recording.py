@@ -276,11 +276,14 @@ def summary(run_id: str, namespace: str) -> dict[str, Any]:
 
     Raises:
         NotFound: no such run in the namespace.
+        MlflowException: the database does not answer.
     """
     with _workspace(namespace) as store:
         try:
             run = store.get_run(run_id)
         except MlflowException as exc:
+            if exc.error_code != NotFound.code:
+                raise
             raise NotFound(f"Run {run_id} is not recorded in namespace {namespace}") from exc
         experiment = store.get_experiment(run.info.experiment_id)
     found = outcome(run_id, namespace)

@@ -32,9 +32,15 @@ def settle(session: Any, run_id: str) -> None:
 
 
 def holder(session: Any, run_id: str) -> str:
-    """Tell which run holds a Run's record: almost always its own."""
+    """Tell which run holds a Run's record: almost always its own.
+
+    The tag is believed of a run right below, in the same namespace: a database may hold one that
+    somebody wrote when people still could.
+    """
     tag = session.query(SqlTag.value).filter_by(run_uuid=run_id, key=CLAIMED).first()
-    return run_id if tag is None or tag.value == TAKEN else str(tag.value)
+    if tag is None or tag.value == TAKEN or tag.value not in attempts.below(session, run_id):
+        return run_id
+    return str(tag.value)
 
 
 def _was_logged_to(session: Any, run_id: str) -> bool:

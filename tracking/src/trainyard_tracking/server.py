@@ -120,20 +120,20 @@ def compose(outside: Outside) -> Service:
     artifact_registry.register(ARTIFACTS_SCHEME, repository(outside.objects))
     uploads = Uploads(outside.objects, outside.spool / "uploads", outside.largest_file)
     uploads.sweep()
+    ownership = Ownership(resources)
+    forget = (ownership.forget, ledger.forget_all, forget_places, forget_artifact_roots)
+    tenants = Tenants(engine, namespaces, outside.kube, forget)
+    workspaces.require = tenants.require
     services = Services(
         ledger=ledger,
         objects=outside.objects,
-        content=Content(outside.objects),
+        content=Content(outside.objects, tenants.folder),
         logs=Logs(outside.spool, outside.objects),
         sources=sources,
         uploads=uploads,
         readiness=Readiness(caches, ledger.engine),
     )
     table = Table((*PRIVATE_ROWS, *MLFLOW_ROWS))
-    ownership = Ownership(resources)
-    forget = (ownership.forget, ledger.forget_all, forget_places, forget_artifact_roots)
-    tenants = Tenants(engine, namespaces, outside.kube, forget)
-    workspaces.require = tenants.require
     alive = living.Living(outside.kube, resources.versions, deployments)
     gate = Gate(table, outside.key, ledger, reviews, ownership, tenants, alive)
     lanes = Lanes()

@@ -182,6 +182,9 @@ def _logged_model(namespace: str, model_id: str) -> Source:
         try:
             model: Any = _get_tracking_store().get_logged_model(model_id)
         except MlflowException as exc:
+            if exc.error_code != NotFound.code:
+                # The database does not answer, which says nothing about the model.
+                raise
             raise NotFound(f"Logged model {model_id} is not in namespace {namespace}") from exc
     key = artifact_key(namespace, model.artifact_location)
     return Source(f"models:/{model_id}", model.source_run_id, key)

@@ -1,19 +1,29 @@
-"""MLflow's SQL store of runs, where a cluster of Runs asks more of it than a laptop does."""
+"""MLflow's SQL store of runs, where a cluster of Runs asks more of it than a laptop does.
 
-from collections.abc import Iterator
+What a caller names beside the run, MLflow writes down as it is: a model of another namespace, or
+a tag that this service believes. Here every way in passes, people's and Runs', so it ends here.
+"""
+
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from mlflow.entities import ExperimentTag
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.store.db.db_types import SQLITE
+from mlflow.store.tracking import MAX_TRACE_LINKS_PER_REQUEST
+from mlflow.store.tracking.dbmodels.models import SqlLoggedModel, SqlTraceInfo
 from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
 from trainyard_tracking.answers import told
+from trainyard_tracking.reserved import check_key
 
 _TRIES = 5
+_AT_ONCE = 1000
+"""Ids in one query; a database takes so many and not many times more."""
 _KIND = "mlflow.experimentKind"
 """The tag by which the UI knows what pages an experiment has; without it, it asks."""
 _MODEL_TRAINING = "custom_model_development"
@@ -64,6 +74,65 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
             given.append(ExperimentTag(_KIND, _MODEL_TRAINING))
         return super().create_experiment(name, artifact_location, given)
 
+    def create_run(
+        self, experiment_id: str, user_id: str, start_time: int, tags: Any, run_name: str
+    ) -> Any:
+        """Make a run; Forbidden if a tag is the platform's."""
+        _check_tags(tags)
+        return super().create_run(experiment_id, user_id, start_time, tags, run_name)
+
+    def set_tag(self, run_id: str, tag: Any) -> None:
+        """Tag a run; Forbidden if the tag is the platform's."""
+        _check_tags([tag])
+        super().set_tag(run_id, tag)
+
+    def delete_tag(self, run_id: str, key: str) -> None:
+        """Take a tag from a run; Forbidden if it is the platform's."""
+        check_key(key)
+        super().delete_tag(run_id, key)
+
+    def log_batch(self, run_id: str, metrics: Any, params: Any, tags: Any) -> None:
+        """Log to a run; Forbidden if a tag is the platform's, 404 if a model is not here."""
+        _check_tags(tags)
+        self._require_models(metrics)
+        super().log_batch(run_id, metrics, params, tags)
+
+    def log_metric(self, run_id: str, metric: Any) -> None:
+        """Log one metric; 404 if it is of a model that is not here."""
+        self._require_models([metric])
+        super().log_metric(run_id, metric)
+
+    def log_outputs(self, run_id: str, models: Any) -> None:
+        """Note the models that a run made; 404 if one is not here."""
+        self._require_models(models)
+        super().log_outputs(run_id, models)
+
+    def link_traces_to_run(self, trace_ids: list[str], run_id: str) -> None:
+        """Link traces to a run; 404 if one is not here."""
+        if len(trace_ids) <= MAX_TRACE_LINKS_PER_REQUEST:
+            self._require("Trace", SqlTraceInfo, SqlTraceInfo.request_id, trace_ids)
+        super().link_traces_to_run(trace_ids, run_id)
+
+    def _require_models(self, named: Any) -> None:
+        ids = [one.model_id for one in named or () if one.model_id is not None]
+        self._require("Logged model", SqlLoggedModel, SqlLoggedModel.model_id, ids)
+
+    def _require(self, kind: str, model: Any, column: Any, ids: Iterable[str]) -> None:
+        """Find out with one look that all these are in the workspace of the request."""
+        named = sorted(set(ids))
+        if not named:
+            return
+        with self.ManagedSessionMaker() as session:
+            query = self._get_query(session, model).with_entities(column)
+            found = {
+                id_
+                for start in range(0, len(named), _AT_ONCE)
+                for (id_,) in query.filter(column.in_(named[start : start + _AT_ONCE]))
+            }
+        if missing := set(named) - found:
+            text = f"{kind} {min(missing)} is not in namespace {self._get_active_workspace()}"
+            raise MlflowException(text, RESOURCE_DOES_NOT_EXIST)
+
     def log_inputs(self, run_id: str, datasets: Any = None, models: Any = None) -> None:
         """Log data sets and models as inputs of a run.
 
@@ -71,6 +140,7 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
         it; the database takes one. MLflow answers the other with a 400, and autologging then
         drops the batch with its metrics. The second try finds what the other Run wrote.
         """
+        self._require_models(models)
         for left in reversed(range(_TRIES)):
             try:
                 super().log_inputs(run_id, datasets, models)
@@ -78,3 +148,8 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
             except MlflowException as exc:
                 if not left or not isinstance(exc.__cause__, IntegrityError):
                     raise
+
+
+def _check_tags(tags: Any) -> None:
+    for tag in tags or ():
+        check_key(tag.key)

@@ -30,6 +30,12 @@ _TABLE = sa.Table(
     sa.Column("namespace", sa.String(63), primary_key=True),
     sa.Column("uid", sa.String(64), nullable=False),
 )
+_FOLDERS = sa.Table(
+    "trainyard_folders",
+    _TABLE.metadata,
+    sa.Column("namespace", sa.String(63), primary_key=True),
+    sa.Column("folder", sa.String(128), nullable=False),
+)
 _OURS = (sa.Table("trainyard_runs", sa.MetaData(), sa.Column("namespace", sa.String(63))),)
 
 
@@ -43,6 +49,7 @@ class Tenants:
     changed: Iterable[Callable[[], None]] = ()
     """What to forget when records were set aside."""
     _known: dict[str, str] = field(default_factory=dict)
+    _folders: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -64,6 +71,22 @@ class Tenants:
         with self._lock:
             self._settle(namespace, uid, found["metadata"].get("annotations") or {})
             self._known[namespace] = uid
+            # Another process may have set aside.
+            self._folders.pop(namespace, None)
+
+    def folder(self, namespace: str) -> str:
+        """Tell where the published content of a namespace is: a team's, not of all of its name.
+
+        Content has no rows that could be set aside, and is too much to be moved.
+        """
+        with self._lock:
+            known = self._folders.get(namespace)
+            if known is None:
+                query = sa.select(_FOLDERS.c.folder).where(_FOLDERS.c.namespace == namespace)
+                with self.engine.connect() as connection:
+                    known = str(connection.execute(query).scalar() or namespace)
+                self._folders[namespace] = known
+            return known
 
     def _find(self, namespace: str) -> Object | None:
         """Find a namespace; None if it was there and the cluster can't be asked."""
@@ -104,6 +127,7 @@ class Tenants:
             # `default` can't be deleted: another UID is that of another cluster, not of a team.
             if said.get(KEEPS) != before and namespace != DEFAULT_WORKSPACE_NAME:
                 _set_aside(connection, namespace, aside(namespace, before))
+                _begin_folder(connection, namespace, uid)
             connection.execute(_TABLE.update().where(mine).values(uid=uid))
         _log.warning("namespace %s was %s and is now %s", namespace, before, uid)
         for forget in self.changed:
@@ -113,6 +137,13 @@ class Tenants:
 def aside(namespace: str, uid: str) -> str:
     """Return under which name the records of a namespace that is gone are kept."""
     return f"{namespace[:40]}/{uid[:20]}"
+
+
+def _begin_folder(connection: sa.Connection, namespace: str, uid: str) -> None:
+    connection.execute(_FOLDERS.delete().where(_FOLDERS.c.namespace == namespace))
+    # A name that no namespace has.
+    folder = f"{namespace}@{uid[:60]}"
+    connection.execute(_FOLDERS.insert().values(namespace=namespace, folder=folder))
 
 
 def _set_aside(connection: sa.Connection, namespace: str, name: str) -> None:

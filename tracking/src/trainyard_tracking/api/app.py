@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mlflow.exceptions import MlflowException
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -14,7 +15,7 @@ from trainyard_api.contract import HEALTH_ROUTE, READY_ROUTE, TRACKING_API
 
 from trainyard_tracking.api import artifacts, blobs, logs, models, runs, versions
 from trainyard_tracking.content import Content
-from trainyard_tracking.errors import Refused, Unavailable
+from trainyard_tracking.errors import DATABASE_AWAY, Refused, Unavailable
 from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.logs import Logs
 from trainyard_tracking.objects import Objects
@@ -42,7 +43,7 @@ class Services:
 
 def private_app(services: Services) -> Starlette:
     """Compose the private routes, and those of MLflow's that carry files."""
-    handlers = {Refused: refused, MlflowException: artifacts.failed}
+    handlers = {Refused: refused, MlflowException: artifacts.failed, OperationalError: _away}
     app = Starlette(routes=_routes(), exception_handlers=handlers)
     app.state.services = services
     return app
@@ -90,6 +91,11 @@ async def _ready(request: Request) -> Response:
 
 async def _metrics(request: Request) -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _away(request: Request, exc: Exception) -> Response:
+    _log.error("the database failed %s", request.url.path, exc_info=exc)
+    return await refused(request, Unavailable(DATABASE_AWAY))
 
 
 async def refused(request: Request, exc: Exception) -> Response:

@@ -14,7 +14,6 @@ from starlette.responses import JSONResponse, Response
 
 from trainyard_tracking.api.bodies import DIGEST, checked
 from trainyard_tracking.api.streams import stream
-from trainyard_tracking.content import blob_key
 from trainyard_tracking.lanes import in_thread
 from trainyard_tracking.ranges import sent
 
@@ -30,9 +29,11 @@ class Blob(HTTPEndpoint):
         return await stream(request, lambda: content.blob(*_key(request)))
 
     async def put(self, request: Request) -> Response:
-        uploads = request.app.state.services.uploads
+        services = request.app.state.services
+        uploads = services.uploads
         namespace, digest = _key(request)
-        key, some = blob_key(namespace, digest), sent(request.headers)
+        some = sent(request.headers)
+        key = (await in_thread(request, services.content.blob, namespace, digest)).key
         new = await uploads.take_slice(key, request.stream(), some, digest=digest, owner=namespace)
         if new is None:
             return JSONResponse({"offset": uploads.offset(key)}, status_code=202)
@@ -42,7 +43,7 @@ class Blob(HTTPEndpoint):
 async def upload(request: Request) -> Response:
     """Tell how many bytes of a blob are here, and whether that is all."""
     services = request.app.state.services
-    key = blob_key(*_key(request))
+    key = (await in_thread(request, services.content.blob, *_key(request))).key
     stat = await in_thread(request, services.objects.stat, key)
     offset = services.uploads.offset(key) if stat is None else stat.size
     return JSONResponse({"complete": stat is not None, "offset": offset})

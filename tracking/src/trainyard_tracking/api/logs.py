@@ -8,6 +8,7 @@ from trainyard_api.contract import LOG_PLACE_HEADER, UPLOAD_OFFSET_HEADER
 from trainyard_tracking.api.bodies import NUMBER, OFFSET, RUN_ID, checked, parsed, whole
 from trainyard_tracking.errors import NotFound
 from trainyard_tracking.lanes import in_thread, lane_of
+from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.logs import LogRef, LogState, WrongOffset
 from trainyard_tracking.sources import known_artifact_root
 
@@ -54,11 +55,16 @@ async def _ref(request: Request) -> LogRef:
     run_id = checked(RUN_ID, request, "run_id")
     attempt = checked(NUMBER, request, "attempt")
     index = checked(NUMBER, request, "index") if "index" in request.path_params else 0
-    root = await in_thread(request, _root, namespace, run_id)
+    ledger = request.app.state.services.ledger
+    root = await in_thread(request, _root, namespace, run_id, ledger)
     return LogRef(namespace, run_id, attempt, root, index)
 
 
-def _root(namespace: str, run_id: str) -> str | None:
+def _root(namespace: str, run_id: str, ledger: Ledger) -> str | None:
+    entry = ledger.find(run_id)
+    if entry is not None and entry.namespace != namespace:
+        # What is in the spool is of the namespace that had the name before.
+        raise NotFound(f"Run {run_id} is not recorded in namespace {namespace}")
     # The record may be lost while the program runs, and is made anew at its end at the latest.
     try:
         return known_artifact_root(namespace, run_id)

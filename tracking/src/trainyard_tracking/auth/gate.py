@@ -12,6 +12,7 @@ from trainyard_api.contract import OPERATE_VERB, RUNS, TRACKING_API
 from trainyard_tracking.auth.artifact_scope import check_path
 from trainyard_tracking.auth.call import Call, Reply
 from trainyard_tracking.auth.default_scope import DEFAULT, use_own_default
+from trainyard_tracking.auth.mlflow_rules import WORKSPACE
 from trainyard_tracking.auth.ownership import Ownership
 from trainyard_tracking.auth.rules import Access, Match, Rule, Table
 from trainyard_tracking.auth.trace_places import without_places
@@ -57,6 +58,7 @@ class Gate:
 
         Raises:
             Unauthenticated: no token, one that nobody vouches for, or one that has ended.
+            NotFound: the namespace of a Run's token does not exist any more.
             Unavailable: the API server would have to be asked, and is away.
         """
         if not token:
@@ -65,6 +67,8 @@ class Gate:
             return self.reviews.person(token)
         claim = verify(token, self.key)
         if isinstance(claim, RunClaim):
+            # A namespace of that name that was made again sets the old one's Runs aside first.
+            self.tenants.require(claim.namespace)
             return self.ledger.identify(claim)
         self.living.check(claim)
         return claim
@@ -136,11 +140,11 @@ def _permissions(rule: Rule, call: Call) -> list[Permission]:
 def namespace_of(match: Match, who: Identity, *, asked: str) -> str:
     """Tell which namespace a request is about.
 
-    That of a private route is in its path; a token of ours says its own; people say theirs in
-    the workspace header.
+    That of a private route, or of a workspace, is in its path; a token of ours says its own; people
+    say theirs in the workspace header.
     """
     if match.template.startswith(f"{TRACKING_API}/namespaces/"):
         return match.arguments[0]
     if isinstance(who, Person):
-        return asked.strip() or DEFAULT
+        return match.arguments[0] if match.template == WORKSPACE else asked.strip() or DEFAULT
     return who.namespace

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import OperationalError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trainyard_api.contract import AUTHORIZATION_HEADER, TRACKING_API, WORKSPACE_HEADER
 
@@ -20,7 +21,7 @@ from trainyard_tracking.auth.gate import Gate, namespace_of
 from trainyard_tracking.auth.limits import check_body, check_query, parsed
 from trainyard_tracking.auth.reading import SPANS, UPLOAD, Budget, Share, inflated, largest, read
 from trainyard_tracking.auth.rules import Access, Match
-from trainyard_tracking.errors import Forbidden, Refused
+from trainyard_tracking.errors import DATABASE_AWAY, Forbidden, Refused, Unavailable
 from trainyard_tracking.identity import Identity, RunIdentity
 from trainyard_tracking.lanes import Lane, Lanes, put
 from trainyard_tracking.narrowing import NARROWED, Family
@@ -71,6 +72,10 @@ class Door:
                 reply, onward = await self._admit(scope, receive, share)
             except Refused as refusal:
                 await _refuse(send, refusal)
+                return
+            except OperationalError:
+                _log.exception("the database failed a request at the door")
+                await _refuse(send, Unavailable(DATABASE_AWAY))
                 return
             except MlflowException as exc:
                 await _answer(send, exc.get_http_status_code(), json.loads(exc.serialize_as_json()))
@@ -165,7 +170,9 @@ def _lane(lanes: Lanes, match: Match | None) -> Lane:
 
 
 def _call(scope: Scope, headers: dict[bytes, bytes], match: Match, who: Identity) -> Call:
-    asked = headers.get(_WORKSPACE, b"").decode("latin-1")
+    is_in_namespace = _is_in_namespace(match)
+    # Without rights that are asked for, whether there is such a namespace is not told either.
+    asked = headers.get(_WORKSPACE, b"").decode("latin-1") if is_in_namespace else ""
     return Call(
         method=scope["method"],
         path=scope["path"],
@@ -173,7 +180,7 @@ def _call(scope: Scope, headers: dict[bytes, bytes], match: Match, who: Identity
         arguments=match.arguments,
         query=read_query(scope["query_string"]),
         headers={key.decode("latin-1"): value.decode("latin-1") for key, value in headers.items()},
-        is_in_namespace=_is_in_namespace(match),
+        is_in_namespace=is_in_namespace,
     )
 
 

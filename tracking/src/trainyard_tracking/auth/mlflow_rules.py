@@ -42,6 +42,7 @@ from trainyard_tracking.auth.spans_scope import own_spans
 _ALL = "GET POST PUT PATCH DELETE"
 _V2 = "/api/2.0/mlflow"
 _V3 = "/api/3.0/mlflow"
+WORKSPACE = f"{_V3}/workspaces/{{}}"
 _MODEL = f"{_V2}/logged-models/{{}}"
 _FILES = "/api/2.0/mlflow-artifacts"
 _NOBODY = Access.NOBODY
@@ -63,7 +64,7 @@ PAGES = (
     row("GET", f"{_V3}/server-info", _KNOWN, anything),
     row("GET", f"{_V3}/ui-telemetry", _KNOWN),
     row("GET", f"{_V3}/workspaces", _KNOWN),
-    row("GET", f"{_V3}/workspaces/{{}}", _KNOWN),
+    row("GET", WORKSPACE, "list runs"),
     row("POST PATCH DELETE", f"{_V3}/workspaces", _NOBODY, prefix=True),
     row("GET POST", "/graphql", "get experiments,get runs,get models,get modelversions"),
 )

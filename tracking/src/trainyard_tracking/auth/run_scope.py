@@ -7,14 +7,13 @@ takes one call; it may change it, answer it, or raise `Forbidden`.
 """
 
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-from trainyard_api.attempts import ATTEMPT_OF_TAG, ATTEMPT_TAG
-from trainyard_api.contract import GROUP
 
 from trainyard_tracking.auth.call import Body, Call, Reply, with_snake_keys
 from trainyard_tracking.auth.ownership import TRACE_RUN_KEY, Ownership, experiment_of
 from trainyard_tracking.claims import claim, mark
 from trainyard_tracking.errors import Forbidden, Refused
 from trainyard_tracking.identity import RunIdentity
+from trainyard_tracking.reserved import check_key
 
 Answer = Reply | None
 
@@ -207,10 +206,7 @@ def check_tags(tags: list[Body], who: RunIdentity, own: Ownership) -> None:
     """Refuse tags that would move a run below another, or pass for the platform's."""
     for tag in tags:
         key = str(tag.get("key", ""))
-        if key.startswith(f"{GROUP}/"):
-            raise Forbidden(f"Tags under {GROUP}/ are the platform's: use another name than {key}")
-        if key in {ATTEMPT_TAG, ATTEMPT_OF_TAG}:
-            raise Forbidden(f"Tag {key} tells attempts of a Run apart: use another name")
+        check_key(key)
         if key == MLFLOW_PARENT_RUN_ID:
             require_run(str(tag.get("value", "")), who, own)
 
