@@ -201,7 +201,7 @@ def _parents(run_ids: set[str]) -> dict[str, str]:
         rows = session.query(SqlTag.run_uuid, SqlTag.value).filter(
             SqlTag.run_uuid.in_(sorted(run_ids)), SqlTag.key == MLFLOW_PARENT_RUN_ID
         )
-        return {run_id: parent for run_id, parent in rows}
+        return dict(list(rows))
 
 
 @contextmanager

@@ -1,0 +1,176 @@
+"""Of whatever all share, one who takes as much as he gets leaves another a place."""
+
+import asyncio
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from anyio import CapacityLimiter
+from builders.tracking import OPERATOR, SCIENTIST, STRANGER, UID, bearer, token
+from builders.tracking_side import V2, Side
+from trainyard_api.contract import MODEL_VERSION_SUBJECT
+from trainyard_tracking.auth import reading
+from trainyard_tracking.auth.reading import Budget, read
+from trainyard_tracking.errors import Busy, Unavailable
+
+V3 = "/api/3.0/mlflow"
+API = "/api/trainyard/v1/namespaces"
+CREATE = f"{V2}/runs/create"
+
+
+def door(world: Any) -> Any:
+    return world.service.app.app if hasattr(world.service.app, "app") else world.service.app.inside
+
+
+@pytest.fixture
+def budget(world: Any, monkeypatch: pytest.MonkeyPatch) -> Budget:
+    made = Budget(most=1000)
+    monkeypatch.setattr(door(world), "budget", made)
+    return made
+
+
+@contextmanager
+def begun(world: Any, method: str, path: str, headers: dict[str, str]) -> Iterator[socket.socket]:
+    """Send the head of a request, of whose 400 bytes all but the last come at once."""
+    where = urlsplit(world.url)
+    lines = [f"{method} {path} HTTP/1.1", "Host: x", "Content-Length: 400"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    with closing(socket.create_connection((where.hostname, where.port), timeout=30)) as sent:
+        sent.sendall("\r\n".join([*lines, "", ""]).encode() + b" " * 399)
+        yield sent
+
+
+def status(*sent: socket.socket) -> int:
+    """Give the status of the first answer to any of these."""
+    answered, _, _ = select.select(sent, [], [], 30)
+    return int(answered[0].recv(1000).split()[1])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "namespace"),
+    [
+        pytest.param("POST", CREATE, "other", id="no right"),
+        pytest.param("POST", f"{V3}/ui-telemetry", "team", id="a route that all may call"),
+        pytest.param("GET", f"{V2}/gateway-proxy", "team", id="a body of a GET"),
+        pytest.param("PUT", f"{API}/team/models/sha256:{'a' * 64}", "team", id="nobody may"),
+    ],
+)
+def test_nothing_is_read_of_who_has_no_right_or_needs_no_body(
+    world: Any, budget: Budget, method: str, path: str, namespace: str
+) -> None:
+    headers = bearer(STRANGER, **{"X-MLFLOW-WORKSPACE": namespace})
+
+    with begun(world, method, path, headers) as sent:
+        # The last byte never comes.
+        assert status(sent) in {200, 403}
+
+    assert budget.held == 0
+
+
+def test_bodies_of_one_namespace_leave_room_for_those_of_another(
+    world: Any, budget: Budget
+) -> None:
+    side, other = Side(world), Side(world, namespace="other", experiment="pots")
+    metric = {"key": "m", "value": 1, "timestamp": 1, "step": 0}
+
+    with (
+        begun(world, "POST", CREATE, side.headers),
+        begun(world, "POST", CREATE, side.headers) as b,
+    ):
+        assert status(b) == 429
+        answer = other.post(f"{V2}/runs/log-metric", {"run_id": other.run_id, **metric})
+
+    assert answer.status_code == 200
+
+
+def test_manifests_under_way_count_as_bodies(world: Any, budget: Budget) -> None:
+    spec = {"model": "v", "version": 1, "source": {"uri": "x"}}
+    world.kube.has("modelversions", "v-1", spec=spec, status={"phase": "Publishing"})
+    world.sync()
+    who = bearer(token(f"{MODEL_VERSION_SUBJECT}{UID}", "v-1"))
+    path = f"{API}/team/models/sha256:{'a' * 64}"
+
+    with begun(world, "PUT", path, who) as one, begun(world, "PUT", path, who) as two:
+        assert status(one, two) == 429
+
+
+async def _read(receive: Any) -> bytes:
+    with Budget().request() as share:
+        return await read(receive, "", 1 << 20, share)
+
+
+async def test_a_body_that_stalls_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_PACE_SECONDS", 0.01)
+
+    async def stalled() -> Any:
+        await asyncio.Event().wait()
+
+    with pytest.raises(Unavailable, match="Nothing of the body came"):
+        await _read(stalled)
+
+
+@pytest.mark.parametrize(("chunk", "is_slow"), [(100, True), (64 << 10, False)])
+async def test_a_body_that_trickles_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, chunk: int, is_slow: bool
+) -> None:
+    seconds = iter(range(1000))
+    monkeypatch.setattr(reading, "monotonic", lambda: float(next(seconds)))
+    left = [True] * 40 + [False]
+
+    async def trickle() -> Any:
+        return {"type": "http.request", "body": bytes(chunk // 4), "more_body": left.pop(0)}
+
+    if not is_slow:
+        assert len(await _read(trickle)) == 41 * (chunk // 4)
+        return
+    with pytest.raises(Unavailable, match="16 KiB a second"):
+        await _read(trickle)
+
+
+def test_one_owner_holds_half_of_the_bodies_and_gives_it_back() -> None:
+    budget = Budget(most=100)
+
+    with budget.request() as share, budget.request() as other:
+        share.owners, other.owners = ("greedy", "team"), ("modest", "team")
+        share.take(50)
+        with pytest.raises(Busy):
+            share.take(1)
+        with pytest.raises(Busy):
+            other.take(1)
+        other.owners = ("modest",)
+        other.take(50)
+
+    assert (budget.held, budget.by_owner) == (0, {})
+
+
+@pytest.mark.parametrize("lane", ["calls", "records"])
+@pytest.mark.parametrize("who", [SCIENTIST, STRANGER, "a Run"])
+def test_nobody_else_takes_a_place_of_the_operators(
+    world: Any, monkeypatch: pytest.MonkeyPatch, lane: str, who: str
+) -> None:
+    side = Side(world)
+    full = getattr(world.service.lanes, lane)
+    monkeypatch.setattr(full, "_taken", CapacityLimiter(0))
+    monkeypatch.setattr(full, "queue", 0)
+    headers = side.headers if who == "a Run" else bearer(who)
+
+    run = f"{API}/team/runs/{side.run_id}"
+    for method, path in (("GET", f"{run}/summary"), ("GET", f"{API}/team/runs"), ("PUT", run)):
+        assert world.client.request(method, path, headers=headers).status_code in {200, 403}
+
+
+def test_the_operator_is_answered_while_others_fill_every_other_lane(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side = Side(world)
+    for name in ("content", "door", "reads", "writes", "names"):
+        monkeypatch.setattr(getattr(world.service.lanes, name), "_taken", CapacityLimiter(0))
+        monkeypatch.setattr(getattr(world.service.lanes, name), "queue", 0)
+
+    path = f"{API}/team/runs/{side.run_id}/summary"
+
+    assert world.client.get(path, headers=bearer(OPERATOR)).status_code == 200
