@@ -3,14 +3,16 @@
 import asyncio
 import select
 import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from anyio import CapacityLimiter
-from builders.tracking import OPERATOR, SCIENTIST, STRANGER, UID, bearer, token
+from builders.tracking import OPERATOR, SCIENTIST, STRANGER, UID, FileObjects, bearer, token
 from builders.tracking_side import V2, Side
 from trainyard_api.contract import MODEL_VERSION_SUBJECT
 from trainyard_tracking.auth import reading
@@ -174,3 +176,43 @@ def test_the_operator_is_answered_while_others_fill_every_other_lane(
     path = f"{API}/team/runs/{side.run_id}/summary"
 
     assert world.client.get(path, headers=bearer(OPERATOR)).status_code == 200
+
+
+def test_an_object_store_that_hangs_keeps_no_run_from_its_record(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More Runs with a log end than may record at once, while the store answers nobody."""
+    ending = [Side(world) for _ in range(world.service.lanes.records.places)]
+    goes_on = threading.Event()
+    monkeypatch.setattr(world.service.lanes.archives, "patience", 0)
+    monkeypatch.setattr(FileObjects, "put", lambda *_: goes_on.wait(60))
+    body = {"status": "FINISHED", "endTime": 1_800_000_000_000, "logs": [1]}
+
+    def finish(side: Side) -> int:
+        path = f"{API}/team/runs/{side.run_id}/finish"
+        return int(world.client.post(path, json=body, headers=bearer(OPERATOR)).status_code)
+
+    with ThreadPoolExecutor(len(ending)) as pool:
+        asked = [pool.submit(finish, side) for side in ending]
+        told = as_completed(asked, timeout=30)
+        for _ in range(len(ending) - world.service.lanes.archives.places):
+            # Those for whom there is no place before the store are told so.
+            assert next(told).result() == 429
+        world.record(f"{0x70_7070:032x}", "recorded")
+        goes_on.set()
+        assert {one.result() for one in asked} == {200, 429}
+
+
+def test_one_run_is_finished_once_at_a_time(world: Any) -> None:
+    side = Side(world)
+    finishing = door(world).inside.private.state.services.finishing
+    body = {"status": "FINISHED", "endTime": 1_800_000_000_000}
+    path = f"{API}/team/runs/{side.run_id}/finish"
+
+    finishing.add(side.run_id)
+    refused = world.client.post(path, json=body, headers=bearer(OPERATOR))
+    finishing.discard(side.run_id)
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
+    assert world.client.post(path, json=body, headers=bearer(OPERATOR)).status_code == 200
+    assert not finishing

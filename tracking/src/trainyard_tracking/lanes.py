@@ -93,6 +93,8 @@ class Lanes:
 
     records: Lane = field(default_factory=lambda: Lane(24, 64, 4))
     """Recording and finishing Runs, which write into the database."""
+    archives: Lane = field(default_factory=lambda: Lane(8, 64, 4))
+    """Logs of Runs that end, which go into the object store; asks no database."""
     calls: Lane = field(default_factory=lambda: Lane(20, 64, 4))
     """What else the operator asks."""
     names: Lane = field(default_factory=lambda: Lane(8, 512, 4))

@@ -120,6 +120,7 @@ def compose(outside: Outside) -> Service:
     artifact_registry.register(ARTIFACTS_SCHEME, repository(outside.objects))
     uploads = Uploads(outside.objects, outside.spool / "uploads", outside.largest_file)
     uploads.sweep()
+    lanes = Lanes()
     services = Services(
         ledger=ledger,
         objects=outside.objects,
@@ -128,6 +129,7 @@ def compose(outside: Outside) -> Service:
         sources=sources,
         uploads=uploads,
         readiness=Readiness(caches, ledger.engine),
+        archives=lanes.archives,
     )
     table = Table((*PRIVATE_ROWS, *MLFLOW_ROWS))
     ownership = Ownership(resources)
@@ -136,7 +138,6 @@ def compose(outside: Outside) -> Service:
     workspaces.require = tenants.require
     alive = living.Living(outside.kube, resources.versions, deployments)
     gate = Gate(table, outside.key, ledger, reviews, ownership, tenants, alive)
-    lanes = Lanes()
     mlflow = _mlflow(lanes)
     app = Measured(Door(_Inside(private_app(services), mlflow, lanes), gate, lanes))
     watchers = tuple(Watcher(outside.kube, cache) for cache in caches)
