@@ -31,6 +31,8 @@ def door(world: Any) -> Any:
 @pytest.fixture
 def budget(world: Any, monkeypatch: pytest.MonkeyPatch) -> Budget:
     made = Budget(most=1000)
+    # Not what these tests are about, however slow the machine is.
+    monkeypatch.setattr(reading, "_PACE_SECONDS", 60.0)
     monkeypatch.setattr(door(world), "budget", made)
     return made
 
@@ -216,3 +218,43 @@ def test_one_run_is_finished_once_at_a_time(world: Any) -> None:
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
     assert world.client.post(path, json=body, headers=bearer(OPERATOR)).status_code == 200
     assert not finishing
+
+
+def test_the_code_of_a_run_does_not_fill_the_cluster_with_models(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainyard_tracking.registry import limits  # noqa: PLC0415  # with what reads MLflow's
+
+    monkeypatch.setattr(limits, "OF_RUN_MOST", 2)
+    side, other = Side(world), Side(world)
+
+    def make(who: Side, name: str, **more: Any) -> Any:
+        return who.post(f"{V2}/registered-models/create", {"name": f"{who.name}-{name}", **more})
+
+    large = make(side, "large", description="x" * (40 << 10))
+    # What the API server did not make counts for nothing.
+    world.kube.down = True
+    failed = make(side, "down").status_code
+    world.kube.down = False
+    made = [make(side, str(number)).status_code for number in range(3)]
+
+    assert (large.status_code, failed // 100, made) == (400, 5, [200, 200, 403])
+    assert "log what is larger as an artifact" in large.json()["message"]
+    assert "the most that one Run may" in make(side, "more").json()["message"]
+    assert make(other, "one").status_code == 200
+
+
+def test_the_code_of_a_run_does_not_grow_a_version_without_end(world: Any) -> None:
+    side = Side(world)
+    side.post(f"{V2}/registered-models/create", {"name": side.name})
+    source = {"name": side.name, "source": f"runs:/{side.run_id}/a.txt", "run_id": side.run_id}
+    made = side.post(f"{V2}/model-versions/create", source)
+    assert made.status_code == 200, made.text
+    tag = {"name": side.name, "version": "1", "value": "x" * 4000}
+
+    told = [
+        side.post(f"{V2}/model-versions/set-tag", {**tag, "key": f"k{number}"}).status_code
+        for number in range(9)
+    ]
+
+    assert told == [200] * 8 + [400]
