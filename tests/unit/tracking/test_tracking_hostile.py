@@ -80,7 +80,9 @@ def test_json_that_is_nested_without_end_is_the_callers_fault(world, method, pat
 def test_a_body_is_bounded_whoever_sends_it(world, headers, path):
     raw = b'{"a": "' + b"x" * (5 << 20) + b'"}'
 
-    assert world.client.post(path, content=raw, headers=headers).status_code == 413
+    # Of who may not call a route at all, no body is read.
+    allowed = {413} if path.endswith("log-batch") or "X-MLFLOW-WORKSPACE" in headers else {403}
+    assert world.client.post(path, content=raw, headers=headers).status_code in allowed
 
 
 def test_a_body_that_comes_in_pieces_is_bounded_as_well(world, headers):

@@ -11,7 +11,9 @@ from trainyard_tracking.errors import Refused, TooLarge, Unavailable
 from trainyard_tracking.objects import PART
 
 _SILENCE_SECONDS = 60.0
-_PART_SECONDS = 600.0
+_GRACE_SECONDS = 60.0
+_PACE = PART / 60
+"""Bytes a second that a part must bring, beyond the grace: 8 MiB a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,8 @@ async def parts(stream: AsyncIterator[bytes], size: int, bound: Bound) -> AsyncI
             yield bytes(memoryview(filled)[:size])
             del filled[:size]
             begun = time.monotonic()
-        if time.monotonic() - begun > _PART_SECONDS:
-            raise Unavailable(f"The body comes too slowly: {size} bytes in {_PART_SECONDS:g} s")
+        if time.monotonic() - begun > _GRACE_SECONDS + len(filled) / _PACE:
+            raise Unavailable("The body comes too slowly: send 8 MiB a minute at least")
     if is_stated and taken < most:
         raise Unavailable(f"The body ended after {taken} of {most} bytes: send it again")
     if filled:

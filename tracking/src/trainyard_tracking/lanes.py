@@ -93,8 +93,12 @@ class Lanes:
 
     records: Lane = field(default_factory=lambda: Lane(24, 64, 4))
     """Recording and finishing Runs, which write into the database."""
+    archives: Lane = field(default_factory=lambda: Lane(8, 64, 4))
+    """Logs of Runs that end, which go into the object store; asks no database."""
     calls: Lane = field(default_factory=lambda: Lane(20, 64, 4))
     """What else the operator asks."""
+    names: Lane = field(default_factory=lambda: Lane(8, 512, 4))
+    """Who calls the operator's routes, where that isn't known yet; asks no database."""
     content: Lane = field(default_factory=lambda: Lane(12, 512, 20))
     """Code, models and logs, for pods and people; and who they are."""
     door: Lane = field(default_factory=lambda: Lane(8, 1024, 30))
@@ -110,10 +114,15 @@ def put(scope: Scope, lane: Lane) -> None:
     scope[_KEY] = lane
 
 
+def lane_in(scope: Scope) -> Lane:
+    """Tell in which lane a request is."""
+    found: Lane = scope[_KEY]
+    return found
+
+
 def lane_of(request: Request) -> Lane:
     """Tell in which lane a request is."""
-    found: Lane = request.scope[_KEY]
-    return found
+    return lane_in(request.scope)
 
 
 def in_thread(request: Request, work: Callable[[*_Ts], _T], *args: *_Ts) -> Awaitable[_T]:

@@ -173,6 +173,10 @@ class Logs:
             folder.rmdir()  # unless a log has just been begun
         return refs
 
+    def has_some(self, namespace: str, run_id: str) -> bool:
+        """Tell whether anything of a Run is in the spool."""
+        return bool(_files(self._folder(namespace, run_id)))
+
     def spooled(self) -> Iterator[tuple[str, str, float]]:
         """List the Runs in the spool: namespace, id, and the second since 1970 it last grew."""
         for folder in (self.spool / "logs").glob("*/*"):

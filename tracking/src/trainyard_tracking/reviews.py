@@ -141,6 +141,14 @@ class Reviews:
         _keep(self._rights, key, (self.clock() + KEPT_SECONDS, allowed))
         return allowed
 
+    def had(self, token: str, permission: Permission) -> bool:
+        """Tell whether the token was good and had the right when last asked: a hint, no answer."""
+        if len(token) > _LONGEST_TOKEN:
+            return False
+        key = hashlib.sha256(token.encode()).digest()
+        _, allowed = self._rights.get((key, permission), (0.0, False))
+        return allowed and key in self._people
+
     def may_each(self, person: Person, verb: str, resource: str, names: list[str]) -> list[str]:
         """Give those namespaces in which the person has the right.
 

@@ -42,9 +42,12 @@ class S3Objects:
 
     settings: ObjectStoreSettings
     _client: Any = field(init=False)
+    _hasty: Any = field(init=False)
+    """Gives up in half a minute, for what is tried again by whoever asked."""
 
     def __post_init__(self) -> None:
         self._client = _client(self.settings)
+        self._hasty = _client(self.settings, connect=5, read=10, tries=2)
 
     def ensure_bucket(self) -> None:
         """Make the bucket if it is missing.
@@ -77,7 +80,7 @@ class S3Objects:
         """Give size and tag of an object, or None if there is none."""
         with self._answering():
             try:
-                found = self._client.head_object(**self._at(key))
+                found = self._hasty.head_object(**self._at(key))
             except ClientError as exc:
                 if _code(exc) in _MISSING:
                     return None
@@ -130,10 +133,10 @@ class S3Objects:
                 found = self._ranged(key, offset, end, str(found.get("ETag", "")))
 
     def put(self, key: str, content: Path) -> None:
-        """Write an object, in place of what is there."""
+        """Write an object, in place of what is there; gives up soon, as who finishes a Run does."""
         how = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=2)
         with self._answering():
-            self._client.upload_file(str(content), self.settings.bucket, key, Config=how)
+            self._hasty.upload_file(str(content), self.settings.bucket, key, Config=how)
 
     def write(self, key: str, data: bytes, *, new: bool) -> bool:
         """Write a small object; tell whether it was written, for `new` only if there is none."""
@@ -228,7 +231,9 @@ class S3Objects:
         return Unavailable(f"The object store {self.settings.url} {_why(exc)}")
 
 
-def _client(store: ObjectStoreSettings) -> Any:
+def _client(
+    store: ObjectStoreSettings, *, connect: int = 10, read: int = 60, tries: int = 5
+) -> Any:
     """Make a client; thread-safe. Checksums beyond S3's first are not known to every store."""
     if store.ca_bundle and not Path(store.ca_bundle).is_file():
         raise BadSettings(
@@ -236,9 +241,9 @@ def _client(store: ObjectStoreSettings) -> Any:
             " objectStore.caBundle of the chart"
         )
     config = Config(
-        connect_timeout=10,
-        read_timeout=60,
-        retries={"mode": "standard", "total_max_attempts": 5},
+        connect_timeout=connect,
+        read_timeout=read,
+        retries={"mode": "standard", "total_max_attempts": tries},
         max_pool_connections=64,
         tcp_keepalive=True,
         s3={"addressing_style": store.addressing},

@@ -124,6 +124,7 @@ def compose(outside: Outside) -> Service:
     forget = (ownership.forget, ledger.forget_all, forget_places, forget_artifact_roots)
     tenants = Tenants(engine, namespaces, outside.kube, forget)
     workspaces.require = tenants.require
+    lanes = Lanes()
     services = Services(
         ledger=ledger,
         objects=outside.objects,
@@ -132,11 +133,11 @@ def compose(outside: Outside) -> Service:
         sources=sources,
         uploads=uploads,
         readiness=Readiness(caches, ledger.engine),
+        archives=lanes.archives,
     )
     table = Table((*PRIVATE_ROWS, *MLFLOW_ROWS))
     alive = living.Living(outside.kube, resources.versions, deployments)
     gate = Gate(table, outside.key, ledger, reviews, ownership, tenants, alive)
-    lanes = Lanes()
     mlflow = _mlflow(lanes)
     app = Measured(Door(_Inside(private_app(services), mlflow, lanes), gate, lanes))
     watchers = tuple(Watcher(outside.kube, cache) for cache in caches)

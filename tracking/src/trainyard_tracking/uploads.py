@@ -12,22 +12,17 @@ import json
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import (
-    AbstractAsyncContextManager,
-    AsyncExitStack,
-    asynccontextmanager,
-    nullcontext,
-    suppress,
-)
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, TypeVar, TypeVarTuple
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, fail_after, to_thread
 
-from trainyard_tracking.errors import Conflict, TooLarge, Unavailable, Unprocessable
+from trainyard_tracking.errors import Busy, Conflict, TooLarge, Unavailable, Unprocessable
 from trainyard_tracking.incoming import Bound, parts, whole
 from trainyard_tracking.lanes import Lane
 from trainyard_tracking.objects import MOST_PARTS, PART, Objects, part_size
@@ -38,8 +33,11 @@ _Ts = TypeVarTuple("_Ts")
 _FREE = CapacityLimiter(math.inf)
 _KEPT_SECONDS = 3600.0
 _MOST_KEPT = 256
+_MOST_OF_ONE = 32
+"""Uploads kept of one owner: of more, the owner's own oldest go."""
 _PLACES = 16
 _WAIT = 20.0
+_AGAIN = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +61,25 @@ class _Under:
     id: str
     part: int
     note: Path
+    owner: str = ""
     offset: int = 0
     tags: list[str] = field(default_factory=list)
     hasher: Any = field(default_factory=hashlib.sha256)
     at: float = field(default_factory=time.monotonic)
+
+
+@dataclass(slots=True)
+class _Several:
+    """A lane of which one holder may take several places."""
+
+    lane: Lane
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def take(self, held: AsyncExitStack, places: int) -> None:
+        # One at a time: two that had half of what they need would wait for each other.
+        async with self._turn:
+            for _ in range(places):
+                await held.enter_async_context(self.lane.place())
 
 
 @dataclass(slots=True)
@@ -80,10 +93,13 @@ class Uploads:
     """Files of one part at most."""
     large: Lane = field(default_factory=lambda: Lane(_PLACES, 512, _WAIT))
     """The others; one with larger parts takes several places, so that memory has a bound."""
-    _shares: dict[tuple[str, int], Lane] = field(default_factory=dict)
-    _several: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _shares: dict[tuple[str, int], _Several] = field(default_factory=dict)
+    _rooms: _Several = field(init=False)
     _kept: dict[str, _Under] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._rooms = _Several(self.large)
 
     def offset(self, key: str) -> int:
         """Tell how many bytes of a file are here, of one that comes in slices."""
@@ -110,14 +126,14 @@ class Uploads:
         """
         self._require_size(size)
         if size is not None and size <= PART:
-            async with self._share(owner, self.small), self.small.place():
+            async with self._share(owner, self.small).lane.place(), self.small.place():
                 data = await whole(stream, size)
                 _require_digest(digest, hashlib.sha256(data).hexdigest() if digest else "")
                 return await _thread(lambda: self.objects.write(key, data, new=bool(digest)))
-        async with self._share(owner, self.large), self._room(size):
-            under = await _thread(self._begin, key, size)
+        async with self._room(owner, size) as grow:
+            under = await _thread(self._begin, key, size, owner)
             try:
-                await self._send(under, stream, size, is_last=True)
+                await self._send(under, _growing(stream, grow), size, is_last=True)
                 return await self._complete(under, digest)
             except BaseException:
                 await self._drop(under)
@@ -138,9 +154,9 @@ class Uploads:
             raise Conflict("Another request sends this file: ask how far it is, and go on there")
         self._busy.add(key)
         try:
-            async with self._share(owner, self.large), self._room(some.total):
-                under = await self._going_on(key, some)
-                return await self._take_on(under, stream, some, digest)
+            async with self._room(owner, some.total) as grow:
+                under = await self._going_on(key, some, owner)
+                return await self._take_on(under, _growing(stream, grow), some, digest)
         finally:
             self._busy.discard(key)
 
@@ -155,29 +171,45 @@ class Uploads:
         for folder in self.notes.parent.glob("upload-*"):
             rmtree(folder, ignore_errors=True)
 
-    def _share(self, owner: str, lane: Lane) -> AbstractAsyncContextManager[None]:
-        """Hold one of the places that a namespace may have: never all."""
+    def _share(self, owner: str, lane: Lane) -> _Several:
+        """Give the places of a lane that a namespace may have: never all."""
         most = lane.places * 3 // 4
-        return self._shares.setdefault((owner, lane.places), Lane(most, 512, _WAIT)).place()
+        return self._shares.setdefault((owner, lane.places), _Several(Lane(most, 512, _WAIT)))
 
     @asynccontextmanager
-    async def _room(self, total: int | None) -> AsyncIterator[None]:
-        """Hold as much room as the parts of a file take."""
-        places = min(_PLACES, part_size(total) // PART)
-        async with AsyncExitStack() as held:
-            # One at a time: two that had half of what they need would wait for each other.
-            async with self._several if places > 1 else nullcontext():
-                for _ in range(places):
-                    await held.enter_async_context(self.large.place())
-            yield
+    async def _room(self, owner: str, total: int | None) -> AsyncIterator[Callable[[], Any]]:
+        """Hold one place; give what takes as many as the parts of the file need.
 
-    async def _going_on(self, key: str, some: Slice) -> _Under:
+        What a file says of its size costs nothing: the others are taken once it has sent as much
+        as one is for.
+        """
+        share = self._share(owner, self.large)
+        more = min(share.lane.places, part_size(total) // PART) - 1
+        async with AsyncExitStack() as held:
+            await held.enter_async_context(share.lane.place())
+            await held.enter_async_context(self.large.place())
+
+            async def grow() -> None:
+                nonlocal more
+                many, more = more, 0
+                try:
+                    with fail_after(_WAIT):
+                        await share.take(held, many)
+                        await self._rooms.take(held, many)
+                except TimeoutError:
+                    raise Busy(
+                        f"There is no room for so large a file: try again in {_AGAIN} s", _AGAIN
+                    ) from None
+
+            yield grow
+
+    async def _going_on(self, key: str, some: Slice, owner: str) -> _Under:
         await self._forget()
         kept = self._kept.get(key)
         if some.begin == 0:
             if kept is not None:
                 await self._drop(self._kept.pop(key))
-            return await _thread(self._begin, key, some.total)
+            return await _thread(self._begin, key, some.total, owner)
         if kept is None or kept.offset != some.begin or kept.part != part_size(some.total):
             raise Conflict(f"The file has {self.offset(key)} bytes here, not {some.begin}")
         return self._kept.pop(key)
@@ -193,10 +225,10 @@ class Uploads:
             if under.offset == some.total:
                 await self._drop(under)
             else:
-                self._keep(under)
+                await self._keep(under)
             raise
         if not is_last:
-            self._keep(under)
+            await self._keep(under)
             return None
         try:
             return await self._complete(under, digest)
@@ -204,26 +236,39 @@ class Uploads:
             await self._drop(under)
             raise
 
-    def _keep(self, under: _Under) -> None:
+    async def _keep(self, under: _Under) -> None:
+        if not under.tags:
+            # Nothing of it is here: whoever goes on begins anew.
+            await self._drop(under)
+            return
         under.at = time.monotonic()
         self._kept[under.key] = under
 
     async def _forget(self) -> None:
-        """Abort what nobody went on with, and the oldest of too many."""
-        oldest = sorted(self._kept.values(), key=lambda one: one.at)
+        """Abort what nobody went on with, and the oldest of those who have too many."""
         late = time.monotonic() - _KEPT_SECONDS
-        many = oldest[: max(0, len(oldest) - _MOST_KEPT)]
-        for one in {id(one): one for one in (*many, *(o for o in oldest if o.at < late))}.values():
+        for one in [one for one in self._kept.values() if one.at < late]:
+            await self._let_go(one)
+        while self._kept:
+            owner, many = Counter(one.owner for one in self._kept.values()).most_common(1)[0]
+            if many <= _MOST_OF_ONE and len(self._kept) <= _MOST_KEPT:
+                return
+            await self._let_go(
+                min((o for o in self._kept.values() if o.owner == owner), key=lambda o: o.at)
+            )
+
+    async def _let_go(self, one: _Under) -> None:
+        if self._kept.get(one.key) is one:
             del self._kept[one.key]
             await self._drop(one)
 
-    def _begin(self, key: str, total: int | None) -> _Under:
+    def _begin(self, key: str, total: int | None, owner: str) -> _Under:
         upload = self.objects.begin(key)
         name = hashlib.sha256(f"{key} {upload}".encode()).hexdigest()
         note = self.notes / f"{name[:32]}.json"
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps({"key": key, "id": upload}))
-        return _Under(key, upload, part_size(total), note)
+        return _Under(key, upload, part_size(total), note, owner)
 
     async def _send(
         self, under: _Under, stream: AsyncIterator[bytes], length: int | None, *, is_last: bool
@@ -288,6 +333,16 @@ class Uploads:
         if length is None:
             return Bound(min(self.largest, MOST_PARTS * PART), is_stated=False)
         return Bound(length)
+
+
+async def _growing(stream: AsyncIterator[bytes], grow: Callable[[], Any]) -> AsyncIterator[bytes]:
+    """Pass a stream on, and take its room once it is more than the smallest part."""
+    came = 0
+    async for chunk in stream:
+        if came <= PART < came + len(chunk):
+            await grow()
+        came += len(chunk)
+        yield chunk
 
 
 def _require_digest(digest: str, found: str) -> None:

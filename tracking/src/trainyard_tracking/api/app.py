@@ -1,7 +1,7 @@
 """The Starlette application of the private routes, and how their errors look."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mlflow.exceptions import MlflowException
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -16,6 +16,7 @@ from trainyard_api.contract import HEALTH_ROUTE, READY_ROUTE, TRACKING_API
 from trainyard_tracking.api import artifacts, blobs, logs, models, runs, versions
 from trainyard_tracking.content import Content
 from trainyard_tracking.errors import DATABASE_AWAY, Refused, Unavailable
+from trainyard_tracking.lanes import Lane
 from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.logs import Logs
 from trainyard_tracking.objects import Objects
@@ -39,6 +40,9 @@ class Services:
     sources: Sources
     uploads: Uploads
     readiness: Readiness
+    archives: Lane
+    finishing: set[str] = field(default_factory=set)
+    """Ids of the Runs that are being finished."""
 
 
 def private_app(services: Services) -> Starlette:

@@ -121,20 +121,19 @@ async def read(request: Request, kind: type[RunBody] | type[FinishBody]) -> Any:
         raise Refused(_first(exc)) from exc
 
 
-async def whole(request: Request, most: int | None = None) -> bytes:
-    """Read the bytes of a request, which may be so many; by default LARGEST.
+async def whole(request: Request) -> bytes:
+    """Read the bytes of a request of the operator, at most LARGEST.
 
     Raises:
         TooLarge: it has more than we take into memory.
     """
-    most = LARGEST if most is None else most
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         chunks.append(chunk)
         size += len(chunk)
-        if size > most:
-            raise TooLarge(f"Send at most {most >> 20} MiB at once")
+        if size > LARGEST:
+            raise TooLarge(f"Send at most {LARGEST >> 20} MiB at once")
     return b"".join(chunks)
 
 

@@ -4,8 +4,9 @@ from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
 
-from trainyard_tracking.api.bodies import DIGEST, checked, whole
+from trainyard_tracking.api.bodies import DIGEST, checked
 from trainyard_tracking.api.streams import stream
+from trainyard_tracking.auth.reading import SHARE, read
 from trainyard_tracking.content import LARGEST_MANIFEST
 from trainyard_tracking.lanes import in_thread
 
@@ -23,8 +24,11 @@ class Manifest(HTTPEndpoint):
 
     async def put(self, request: Request) -> Response:
         content = request.app.state.services.content
-        raw = await whole(request, LARGEST_MANIFEST)
-        new = await in_thread(request, content.put_manifest, *_key(request), raw)
+        key, stated = _key(request), request.headers.get("content-length", "")
+        # Held in memory, as JSON is, and by whoever a version lets publish.
+        share = request.scope[SHARE]
+        raw = await read(request.receive, stated, LARGEST_MANIFEST, share)
+        new = await in_thread(request, content.put_manifest, *key, raw)
         return Response(status_code=201 if new else 200)
 
 

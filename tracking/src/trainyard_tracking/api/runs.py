@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.requests import Request
@@ -10,12 +12,14 @@ from starlette.responses import JSONResponse, Response
 from trainyard_tracking import recording
 from trainyard_tracking.api.bodies import RUN_ID, FinishBody, RunBody, checked, read
 from trainyard_tracking.attempts import Attempt
-from trainyard_tracking.errors import Conflict, NotFound, Refused
+from trainyard_tracking.errors import Busy, Conflict, NotFound, Refused
 from trainyard_tracking.lanes import in_thread
 from trainyard_tracking.ledger import Entry
 from trainyard_tracking.logs import LogRef, Tail, WrongOffset
 from trainyard_tracking.recording import Ending, RunRequest
 from trainyard_tracking.sources import artifact_root, forget_artifact_root
+
+_AGAIN = 5
 
 
 async def put(request: Request) -> Response:
@@ -65,24 +69,50 @@ async def finish(request: Request) -> Response:
     namespace = request.path_params["namespace"]
     services = request.app.state.services
 
-    def work() -> dict[str, Any]:
+    def look() -> tuple[str, bool]:
         try:
-            root = artifact_root(namespace, run_id)
+            return artifact_root(namespace, run_id), services.logs.has_some(namespace, run_id)
         except NotFound:
             entry = services.ledger.find(run_id)
             if entry and entry.namespace == namespace:
                 # Gone for good: it is not to be listed as active for ever.
                 services.ledger.close(run_id)
             raise
+
+    def archive(root: str) -> list[LogRef]:
         try:
             logs: list[LogRef] = services.logs.archive_all(namespace, run_id, root, named=named)
         except WrongOffset as exc:
             raise Conflict(f"{exc}, and its tail does not begin there: append it") from exc
+        return logs
+
+    def end() -> dict[str, Any]:
         found = recording.finish(run_id, namespace, ending)
         services.ledger.close(run_id)
-        return {**found, "logs": {log.name: log.artifact for log in logs}}
+        return found
 
-    return JSONResponse(await in_thread(request, work))
+    with _alone(services.finishing, run_id):
+        root, has_logs = await in_thread(request, look)
+        # Not in a place of those who record Runs: an object store may hang.
+        logs = await services.archives.run(archive, root) if named or has_logs else []
+        found = await in_thread(request, end)
+    return JSONResponse({**found, "logs": {log.name: log.artifact for log in logs}})
+
+
+@contextmanager
+def _alone(finishing: set[str], run_id: str) -> Iterator[None]:
+    """Finish a Run once at a time: who gave up and asks again takes no second place.
+
+    Raises:
+        Busy: it is being finished.
+    """
+    if run_id in finishing:
+        raise Busy(f"Run {run_id} is being finished: ask again in {_AGAIN} s", _AGAIN)
+    finishing.add(run_id)
+    try:
+        yield
+    finally:
+        finishing.discard(run_id)
 
 
 def _tails(body: FinishBody) -> dict[tuple[int, int], Tail | None]:

@@ -81,8 +81,7 @@ class Gate:
             NotFound: the namespace does not exist.
         """
         rule = match.rule
-        if isinstance(who, Person):
-            self._permit(rule, call, who)
+        self.permit(match, call, who)
         if call.is_in_namespace:
             self.tenants.require(call.namespace)
         if _TRACES in match.template:
@@ -91,28 +90,39 @@ class Gate:
             check_path(call, rule.path, who, self.ownership)
         if isinstance(who, Person):
             return self._person(rule, call)
-        if isinstance(who, RunIdentity):
-            return self._run(rule, call, who)
-        if isinstance(who, VersionIdentity):
-            self._version(rule, call, who)
-        else:
-            self._deployment(rule, call, who)
+        if isinstance(who, RunIdentity) and rule.run:
+            return rule.run(call, who, self.ownership)
+        if isinstance(who, VersionIdentity) and rule.version:
+            rule.version(call, who)
+        elif isinstance(who, DeploymentIdentity) and rule.deployment:
+            rule.deployment(call, who)
         return None
 
-    def _run(self, rule: Rule, call: Call, who: RunIdentity) -> Reply | None:
-        if rule.run is None:
-            raise Forbidden(f"The token of a Run does not allow {call.method} {call.path}")
-        return rule.run(call, who, self.ownership)
+    def permit(self, match: Match, call: Call, who: Identity) -> None:
+        """Refuse who may not call this route at all, whatever is in the body.
 
-    def _version(self, rule: Rule, call: Call, who: VersionIdentity) -> None:
-        if rule.version is None:
-            raise Forbidden(f"The token of a ModelVersion does not allow {call.method} {call.path}")
-        rule.version(call, who)
+        Raises:
+            Forbidden: the rule does not let this identity do this.
+            NotSupported: nobody can.
+        """
+        rule = match.rule
+        if isinstance(who, Person):
+            self._permit(rule, call, who)
+            if isinstance(rule.answer, str):
+                raise NotSupported(rule.answer)
+            return
+        if isinstance(who, RunIdentity):
+            check, kind = rule.run is not None, "Run"
+        elif isinstance(who, VersionIdentity):
+            check, kind = rule.version is not None, "ModelVersion"
+        else:
+            check, kind = rule.deployment is not None, "Deployment"
+        if not check:
+            raise Forbidden(f"The token of a {kind} does not allow {call.method} {call.path}")
 
-    def _deployment(self, rule: Rule, call: Call, who: DeploymentIdentity) -> None:
-        if rule.deployment is None:
-            raise Forbidden(f"The token of a Deployment does not allow {call.method} {call.path}")
-        rule.deployment(call, who)
+    def is_known_operator(self, token: str) -> bool:
+        """Tell whether a token was the operator's when it was last seen; asks nobody."""
+        return self.reviews.had(token, OPERATOR_RIGHT)
 
     def _permit(self, rule: Rule, call: Call, who: Person) -> None:
         if rule.people is Access.NOBODY:
@@ -122,11 +132,9 @@ class Gate:
                 raise Forbidden(f"User {who.username!r} may not {permission}")
 
     def _person(self, rule: Rule, call: Call) -> Reply | None:
-        if isinstance(rule.answer, str):
-            raise NotSupported(rule.answer)
         if call.is_in_namespace and call.namespace != DEFAULT:
             use_own_default(call)
-        return None if rule.answer is None else Reply(rule.answer)
+        return Reply(rule.answer) if isinstance(rule.answer, dict) else None
 
 
 def _permissions(rule: Rule, call: Call) -> list[Permission]:

@@ -19,12 +19,22 @@ from trainyard_api.contract import AUTHORIZATION_HEADER, TRACKING_API, WORKSPACE
 from trainyard_tracking.auth.call import Body, Call, Reply, read_body, read_query, with_snake_keys
 from trainyard_tracking.auth.gate import Gate, namespace_of
 from trainyard_tracking.auth.limits import check_body, check_query, parsed
-from trainyard_tracking.auth.reading import SPANS, UPLOAD, Budget, Share, inflated, largest, read
+from trainyard_tracking.auth.reading import (
+    SHARE,
+    SPANS,
+    UPLOAD,
+    Budget,
+    Share,
+    inflated,
+    largest,
+    read,
+)
 from trainyard_tracking.auth.rules import Access, Match
 from trainyard_tracking.errors import DATABASE_AWAY, Forbidden, Refused, Unavailable
-from trainyard_tracking.identity import Identity, RunIdentity
-from trainyard_tracking.lanes import Lane, Lanes, put
+from trainyard_tracking.identity import Identity, Person, RunIdentity
+from trainyard_tracking.lanes import Lane, Lanes, lane_in, put
 from trainyard_tracking.narrowing import NARROWED, Family
+from trainyard_tracking.tokens import is_ours
 
 _log = logging.getLogger(__name__)
 
@@ -95,25 +105,46 @@ class Door:
             return None, receive
         share.count()
         headers = _headers(scope)
-        lane = _lane(self.lanes, match)
-        put(scope, lane)
-        who = await lane.run(self.gate.identify, _token(headers))
-        if match is None:
-            raise Forbidden(f"{scope['method']} {scope['path']} is no route of this service")
-        CALLER.set(who)
-        call = _call(scope, headers, match, who)
+        match, call, who = await self._enter(scope, headers, match)
+        lane = lane_in(scope)
+        share.owners = _owners(call, who)
+        scope[SHARE] = share
         if _is_streamed(match):
             reply = await lane.run(self.gate.decide, match, call, who)
             _rewrite_head(scope, call)
             return reply, receive
-        stated = headers.get(b"content-length", b"0").decode("latin-1")
-        call.raw = await read(receive, stated, largest(match.template), share)
+        if _has_body(match, call, who):
+            stated = headers.get(b"content-length", b"0").decode("latin-1")
+            call.raw = await read(receive, stated, largest(match.template), share)
         reply, body = await lane.run(self._decide, match, call, who)
         if call.narrowed and isinstance(who, RunIdentity):
             NARROWED.set(Family(who.run_id, who.namespace))
         _rewrite_head(scope, call)
         _set_header(scope, b"content-length", str(len(body)))
         return reply, _again(body, receive)
+
+    async def _enter(
+        self, scope: Scope, headers: dict[bytes, bytes], match: Match | None
+    ) -> tuple[Match, Call, Identity]:
+        """Find out who asks and whether they may at all, before anything of a body is taken."""
+        token = _token(headers)
+        is_operator = self.gate.is_known_operator(token)
+        first = _first_lane(self.lanes, match, token, is_operator=is_operator)
+
+        def work() -> tuple[Match, Call, Identity]:
+            who = self.gate.identify(token)
+            if match is None:
+                raise Forbidden(f"{scope['method']} {scope['path']} is no route of this service")
+            call = _call(scope, headers, match, who)
+            self.gate.permit(match, call, who)
+            return match, call, who
+
+        found = await first.run(work)
+        # By now its right is asked, where the route is the operator's.
+        is_operator = is_operator or self.gate.is_known_operator(token)
+        put(scope, _lane(self.lanes, match, is_operator=is_operator))
+        CALLER.set(found[2])
+        return found
 
     def _decide(self, match: Match, call: Call, who: Identity) -> tuple[Reply | None, bytes]:
         """Decide about a call whose body is at hand; give the body that MLflow is to see."""
@@ -140,6 +171,27 @@ def _is_streamed(match: Match) -> bool:
     return match.template == _STREAMED or match.template.startswith(f"{TRACKING_API}/")
 
 
+def _has_body(match: Match, call: Call, who: Identity) -> bool:
+    """Tell whether anybody looks at the body of a call."""
+    if call.method in {"GET", "HEAD"}:
+        return False
+    return not isinstance(who, Person) or match.rule.answer is None
+
+
+def _owners(call: Call, who: Identity) -> tuple[str, ...]:
+    """Give those whose share of the budget the body counts against.
+
+    People name a namespace, and were asked for their rights in it only where the route wants some;
+    so it counts against them as well. The ServiceAccounts of one namespace are one.
+    """
+    if not isinstance(who, Person):
+        return (f"namespace {who.namespace}",)
+    kind, _, account = who.username.partition(":serviceaccount:")
+    name = account.split(":")[0] if kind == "system" else who.username
+    named = (f"namespace {call.namespace}",) if call.is_in_namespace else ()
+    return (f"{'accounts' if kind == 'system' else 'user'} {name}", *named)
+
+
 def _body(raw: bytes, sent: object, who: Identity) -> Body | None:
     """Give the object that was sent; that of a Run must be one, each field spelled one way."""
     if isinstance(who, RunIdentity):
@@ -156,13 +208,26 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     return found
 
 
-def _lane(lanes: Lanes, match: Match | None) -> Lane:
+def _first_lane(lanes: Lanes, match: Match | None, token: str, *, is_operator: bool) -> Lane:
+    """Tell in which lane it is found out who asks: nobody is in the operator's but the operator."""
+    if is_operator or match is None or is_ours(token) or not _is_operators(match):
+        return _lane(lanes, match, is_operator=is_operator)
+    return lanes.names
+
+
+def _is_operators(match: Match) -> bool:
+    """Tell whether a route is one that the operator calls for what it does itself."""
+    is_private = match.template.startswith(f"{TRACKING_API}/")
+    return match.rule.people is Access.OPERATOR or (
+        is_private and match.template.endswith("/summary")
+    )
+
+
+def _lane(lanes: Lanes, match: Match | None, *, is_operator: bool) -> Lane:
     """Tell in which lane a request is looked at and, if it is for one of our routes, answered."""
     if match is None or not match.template.startswith(f"{TRACKING_API}/"):
         return lanes.door
-    if match.template.endswith("/summary"):
-        return lanes.calls
-    if match.rule.people is not Access.OPERATOR:
+    if not is_operator or not _is_operators(match):
         return lanes.content
     # The first is the route that records a Run.
     writes = match.template.endswith(("/runs/{}", "/finish"))

@@ -24,6 +24,7 @@ from mlflow.store.tracking.dbmodels.models import (
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mlflow.utils.proto_json_utils import message_to_json
 from mlflow.utils.workspace_context import ServerWorkspaceContext
+from sqlalchemy import and_
 from trainyard_api.attempts import ATTEMPT_OF_TAG
 
 from trainyard_tracking.identity import RunIdentity
@@ -89,6 +90,30 @@ class Ownership:
             query = session.query(SqlTraceInfo.request_id).filter_by(request_id=trace_id)
             return query.first() is not None
 
+    def foreign_trace(self, identity: RunIdentity, trace_ids: set[str]) -> str | None:
+        """Give one of these traces that exists and is not the Run's; in one look at all of them."""
+        unknown = sorted(one for one in trace_ids if (identity.run_id, one) not in self._known)
+        owners = _owners(unknown)
+        own = self._own_of(identity, set().union(*owners.values()))
+        return next((one for one in unknown if one in owners and not owners[one] & own), None)
+
+    def _own_of(self, identity: RunIdentity, run_ids: set[str]) -> set[str]:
+        """Give those of these runs that are the Run's, or descend from it."""
+        own = {one for one in run_ids if one == identity.run_id}
+        own |= {one for one in run_ids if (identity.run_id, one) in self._known}
+        above = {one: one for one in run_ids - own}
+        for _ in range(_DEEPEST):
+            if not above:
+                break
+            parents = _parents(set(above.values()))
+            above = {one: parents[at] for one, at in above.items() if at in parents}
+            found = {one for one, at in above.items() if at == identity.run_id}
+            own |= found
+            above = {one: at for one, at in above.items() if one not in found}
+        for one in own:
+            self._note((identity.run_id, one))
+        return own
+
     def claim_trace(self, identity: RunIdentity, trace_id: str) -> None:
         """Note that a new trace is the Run's: its spans may come before its description."""
         self._remember(identity, trace_id, lambda: True)
@@ -140,6 +165,43 @@ class Ownership:
             )
             run_ids = [row.value] if row else [run_id for (run_id,) in linked]
         return any(self.has_run(identity, run_id) for run_id in run_ids)
+
+
+def _owners(trace_ids: list[str]) -> dict[str, set[str]]:
+    """Give those traces that exist, each with the runs that it is of."""
+    if not trace_ids:
+        return {}
+    linked = and_(
+        SqlEntityAssociation.source_id == SqlTraceInfo.request_id,
+        SqlEntityAssociation.source_type == EntityAssociationType.TRACE,
+        SqlEntityAssociation.destination_type == EntityAssociationType.RUN,
+    )
+    said = and_(
+        SqlTraceMetadata.request_id == SqlTraceInfo.request_id,
+        SqlTraceMetadata.key == TRACE_RUN_KEY,
+    )
+    owners: dict[str, set[str]] = {}
+    with _session() as session:
+        rows = (
+            session.query(
+                SqlTraceInfo.request_id, SqlTraceMetadata.value, SqlEntityAssociation.destination_id
+            )
+            .outerjoin(SqlTraceMetadata, said)
+            .outerjoin(SqlEntityAssociation, linked)
+            .filter(SqlTraceInfo.request_id.in_(trace_ids))
+        )
+        for trace_id, told, run_id in rows:
+            # What the trace says of itself comes before what it is linked to.
+            owners.setdefault(trace_id, set()).update({told or run_id} - {None})
+    return owners
+
+
+def _parents(run_ids: set[str]) -> dict[str, str]:
+    with _session() as session:
+        rows = session.query(SqlTag.run_uuid, SqlTag.value).filter(
+            SqlTag.run_uuid.in_(sorted(run_ids)), SqlTag.key == MLFLOW_PARENT_RUN_ID
+        )
+        return dict(list(rows))
 
 
 @contextmanager

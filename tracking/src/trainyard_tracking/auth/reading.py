@@ -5,15 +5,18 @@ once it is parsed; so it is counted, whoever sends it.
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import monotonic
 
 from anyio import fail_after
 from starlette.types import Receive
 
 from trainyard_tracking.errors import Busy, Refused, TooLarge, Unavailable
 
+SHARE = "trainyard.share"
+"""Where the share of a request is left in the ASGI scope, for handlers that read a body."""
 SPANS = "/v1/traces"
 UPLOAD = "/api/2.0/mlflow/upload-artifact"
 _JSON = 4 << 20
@@ -25,6 +28,10 @@ _LARGEST = {
     "/graphql": 64 << 10,
 }
 _SECONDS = 120.0
+_PACE_SECONDS = 15.0
+"""A body that brings nothing for so long is given up, and one that falls below the pace in it."""
+_PACE = 16 << 10
+"""Bytes a second."""
 _AGAIN = 5
 _WINDOWS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 
@@ -42,6 +49,7 @@ class Budget:
     requests: int = 4096
     held: int = 0
     under_way: int = 0
+    by_owner: dict[str, int] = field(default_factory=dict)
 
     @contextmanager
     def request(self) -> Iterator["Share"]:
@@ -52,6 +60,10 @@ class Budget:
         finally:
             self.under_way -= share.counted
             self.held -= share.held
+            for owner in share.owners if share.held else ():
+                self.by_owner[owner] -= share.held
+                if not self.by_owner[owner]:
+                    del self.by_owner[owner]
 
 
 @dataclass(slots=True)
@@ -61,6 +73,8 @@ class Share:
     budget: Budget
     held: int = 0
     counted: int = 0
+    owners: tuple[str, ...] = ()
+    """Who each may have half of the budget; set before anything is taken."""
 
     def count(self) -> None:
         """Count the request.
@@ -77,11 +91,14 @@ class Share:
         """Hold as many bytes more.
 
         Raises:
-            Busy: all bodies together would be too large.
+            Busy: all bodies together would be too large, or those of one owner.
         """
-        if self.budget.held + size > self.budget.most:
+        budget = self.budget
+        held = {owner: budget.by_owner.get(owner, 0) + size for owner in self.owners}
+        if budget.held + size > budget.most or any(of > budget.most // 2 for of in held.values()):
             raise _busy()
-        self.budget.held += size
+        budget.by_owner.update(held)
+        budget.held += size
         self.held += size
 
 
@@ -96,23 +113,42 @@ async def read(receive: Receive, stated: str, most: int, share: Share) -> bytes:
     if stated.isdigit() and int(stated) > most:
         raise _too_large(most)
     chunks: list[bytes] = []
-    size, more = 0, True
+    size = 0
     try:
         with fail_after(_SECONDS):
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise Unavailable("The client went away in the middle of its request")
-                chunk = message.get("body", b"")
+            async for chunk in _steady(receive):
                 size += len(chunk)
                 if size > most:
                     raise _too_large(most)
                 share.take(len(chunk))
                 chunks.append(chunk)
-                more = message.get("more_body", False)
     except TimeoutError:
         raise Unavailable(f"The body did not come within {_SECONDS:.0f} s: send it again") from None
     return b"".join(chunks)
+
+
+async def _steady(receive: Receive) -> AsyncIterator[bytes]:
+    """Read on as long as enough comes: what has come is held meanwhile."""
+    since, brought, more = monotonic(), 0, True
+    while more:
+        try:
+            with fail_after(_PACE_SECONDS):
+                message = await receive()
+        except TimeoutError:
+            raise Unavailable(
+                f"Nothing of the body came for {_PACE_SECONDS:g} s: send it again"
+            ) from None
+        if message["type"] == "http.disconnect":
+            raise Unavailable("The client went away in the middle of its request")
+        chunk = message.get("body", b"")
+        more = message.get("more_body", False)
+        brought += len(chunk)
+        passed = monotonic() - since
+        if more and passed >= _PACE_SECONDS:
+            if brought < _PACE * passed:
+                raise Unavailable(f"The body comes too slowly: send {_PACE >> 10} KiB a second")
+            since, brought = monotonic(), 0
+        yield chunk
 
 
 def inflated(raw: bytes, encoding: str, most: int) -> bytes:

@@ -8,18 +8,27 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from trainyard_tracking.auth.call import Call, Reply
 from trainyard_tracking.auth.ownership import Ownership
-from trainyard_tracking.auth.run_scope import require_run, require_trace
+from trainyard_tracking.auth.run_scope import require_run
 from trainyard_tracking.errors import Forbidden, Refused
 from trainyard_tracking.identity import RunIdentity
+
+MOST_TRACES = 1000
+"""In one request; exporters send 512 spans at a time."""
 
 
 def own_spans(call: Call, who: RunIdentity, own: Ownership) -> Reply | None:
     """Let spans through for traces that are new, or the Run's; in the Run's experiment."""
     if run_id := call.headers.get("x-mlflow-run-id"):
         require_run(run_id, who, own)
-    for trace_id in sorted(_trace_ids(call)):
-        if own.trace_exists(trace_id):
-            require_trace(trace_id, who, own)
+    trace_ids = _trace_ids(call)
+    if len(trace_ids) > MOST_TRACES:
+        raise Refused(
+            f"The spans are of {len(trace_ids)} traces; {MOST_TRACES} are the most in one request:"
+            " send fewer at once"
+        )
+    if foreign := own.foreign_trace(who, trace_ids):
+        raise Forbidden(f"Trace {foreign} is not that of Run {who.name}")
+    for trace_id in trace_ids:
         own.claim_trace(who, trace_id)
     call.headers["x-mlflow-experiment-id"] = who.experiment_id
     call.headers.setdefault("x-mlflow-run-id", who.run_id)

@@ -13,6 +13,8 @@ class Hand:
 
     name: str
     token: str | None
+    run_id: str = ""
+    """Of the Run that we write for."""
 
 
 def hand_for(namespace: str) -> Hand:
@@ -31,5 +33,5 @@ def hand_for(namespace: str) -> Hand:
     if isinstance(who, Person):
         return Hand(who.username, who.token)
     if isinstance(who, RunIdentity) and who.namespace == namespace:
-        return Hand(f"run:{who.namespace}/{who.name}", None)
+        return Hand(f"run:{who.namespace}/{who.name}", None, who.run_id)
     raise failures.refused(f"Nobody asked for a write in namespace {namespace}")

@@ -27,7 +27,7 @@ from trainyard_tracking.kube import KubeDown, KubeError, Object, resource_path
 from trainyard_tracking.registry import failures
 from trainyard_tracking.registry.annotations import Origin
 from trainyard_tracking.registry.caller import hand_for
-from trainyard_tracking.registry.limits import require_fits
+from trainyard_tracking.registry.limits import Made, require_fits, require_small
 from trainyard_tracking.registry.resources import Resources, is_going, model_title
 from trainyard_tracking.registry.times import CREATED, stamp
 from trainyard_tracking.watching import Cache
@@ -53,6 +53,7 @@ class Writes:
     resources: Resources
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
+    made: Made = field(default_factory=Made)
     _turns: WeakValueDictionary[tuple[str, str], Any] = field(default_factory=WeakValueDictionary)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -112,6 +113,8 @@ class Writes:
         require_fits(cache.get(metadata["namespace"], metadata["name"]) or resource, change)
         path = resource_path(cache.plural, metadata["namespace"], metadata["name"])
         hand = hand_for(metadata["namespace"])
+        if hand.run_id:
+            require_small(cache.get(metadata["namespace"], metadata["name"]) or resource, change)
         insists = "resourceVersion" not in change.get("metadata", {})
         for left in reversed(range(_TRIES)):
             try:
@@ -184,11 +187,18 @@ class Writes:
         hand = hand_for(namespace)
         whole = {"apiVersion": API_VERSION, **body}
         require_fits(whole, {})
+        if hand.run_id:
+            require_small(whole, {})
+            self.made.take(hand.run_id)
         path = resource_path(plural, namespace)
         try:
             made = self.resources.kube.create(path, whole, token=hand.token)
-        except KubeDown as exc:
-            raise failures.from_kube(exc) from exc
+        except (KubeDown, KubeError) as exc:
+            if hand.run_id:
+                self.made.give_back(hand.run_id)
+            if isinstance(exc, KubeDown):
+                raise failures.from_kube(exc) from exc
+            raise
         cache.put(made)
         return cache.get(namespace, made["metadata"]["name"]) or made
 

@@ -1,0 +1,114 @@
+"""What a Run sends as spans is judged in one look, however many traces it names."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from builders.tracking_side import Side
+from mlflow.server.handlers import _get_tracking_store
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from sqlalchemy import event
+from trainyard_tracking.auth.call import Call
+from trainyard_tracking.auth.ownership import Ownership
+from trainyard_tracking.auth.spans_scope import MOST_TRACES, own_spans
+from trainyard_tracking.errors import Refused
+from trainyard_tracking.identity import RunIdentity
+
+V3 = "/api/3.0/mlflow"
+PROTOBUF = {"Content-Type": "application/x-protobuf"}
+
+
+def spans(*trace_ids: bytes) -> bytes:
+    message = ExportTraceServiceRequest()
+    scope = message.resource_spans.add().scope_spans.add()
+    for trace_id in trace_ids:
+        scope.spans.add(
+            trace_id=trace_id,
+            span_id=os.urandom(8),
+            name="step",
+            start_time_unix_nano=1_700_000_000_000_000_000,
+            end_time_unix_nano=1_700_000_001_000_000_000,
+        )
+    return message.SerializeToString()
+
+
+@contextmanager
+def asked() -> Iterator[list[str]]:
+    """Note what the database is asked."""
+    statements: list[str] = []
+    engine = _get_tracking_store().engine
+
+    def note(connection: Any, cursor: Any, statement: str, *more: Any) -> None:
+        if statement.lstrip().startswith("SELECT"):
+            statements.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def call(*trace_ids: bytes) -> Call:
+    return Call("POST", "/v1/traces", "team", headers=_lower(PROTOBUF), raw=spans(*trace_ids))
+
+
+def _lower(headers: dict[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def begun(side: Side, trace_id: bytes) -> None:
+    """Describe a trace as the Run's."""
+    info = {
+        "trace_id": f"tr-{trace_id.hex()}",
+        "trace_location": {
+            "type": "MLFLOW_EXPERIMENT",
+            "mlflow_experiment": {"experiment_id": side.experiment},
+        },
+        "request_time": "2026-11-24T12:00:00Z",
+        "state": "OK",
+    }
+    answer = side.post(f"{V3}/traces", {"trace": {"trace_info": info}})
+    assert answer.status_code == 200, answer.text
+
+
+def test_many_traces_are_asked_about_at_once(world: Any) -> None:
+    side = Side(world)
+    mine = [os.urandom(16) for _ in range(12)]
+    for trace_id in mine:
+        begun(side, trace_id)
+    who = RunIdentity(side.run_id, "team", side.name, side.experiment)
+    own = Ownership(world.service.resources)
+
+    with asked() as statements:
+        own_spans(call(*mine, *(os.urandom(16) for _ in range(MOST_TRACES - 12))), who, own)
+
+    assert len(statements) == 1
+
+
+def test_more_traces_than_a_request_may_have_are_refused_in_words(world: Any) -> None:
+    some = (os.urandom(16) for _ in range(MOST_TRACES + 1))
+
+    answer = Side(world).send("POST", "/v1/traces", content=spans(*some), headers=PROTOBUF)
+
+    assert answer.status_code == 400
+    assert "1000 are the most" in answer.json()["message"]
+
+
+def test_a_trace_of_a_child_is_the_runs_and_that_of_another_is_not(world: Any) -> None:
+    side, other = Side(world), Side(world)
+    mine, theirs, child = os.urandom(16), os.urandom(16), os.urandom(16)
+    begun(side, mine)
+    begun(other, theirs)
+    run = side.post("/api/2.0/mlflow/runs/create", {"experiment_id": side.experiment}).json()
+    child_id = run["run"]["info"]["run_id"]
+    sent = {**PROTOBUF, "x-mlflow-run-id": child_id}
+    assert side.send("POST", "/v1/traces", content=spans(child), headers=sent).status_code == 200
+    own = Ownership(world.service.resources)
+    who = RunIdentity(side.run_id, "team", side.name, side.experiment)
+
+    own_spans(call(mine, child, os.urandom(16)), who, own)
+
+    for body in (call(mine, theirs), call(theirs)):
+        with pytest.raises(Refused, match="is not that of Run"):
+            own_spans(body, who, own)
