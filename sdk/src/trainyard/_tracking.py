@@ -23,7 +23,7 @@ from trainyard_api.slices import SLICE, Window, content_range, send
 
 from trainyard._kube import Kube, Object, as_json, error_of
 from trainyard._patience import Patience
-from trainyard.errors import ApiError, NotFound
+from trainyard.errors import ApiError, NotFound, TrainyardError
 
 USER_ACCOUNT = "trainyard-user"
 """ServiceAccount of the chart for whom people with client certificates get a token."""
@@ -189,12 +189,18 @@ class Tracking:
         What an earlier call left of a large one is not sent again.
         """
         path, what, told = self._blob(namespace, digest), "upload the folder", 0
+        accepted = False
 
         def tell(there: int) -> None:
             nonlocal told
             if sent is not None:
                 sent(there - told)
             told = there
+
+        def accept(there: int) -> None:
+            nonlocal accepted
+            accepted = True
+            tell(there)
 
         def ask() -> tuple[bool, int]:
             if size <= SLICE:
@@ -213,7 +219,11 @@ class Tracking:
             answer = self._send("PUT", path, what, namespace, content=blocks(), headers=headers)
             return int(answer.json()["offset"]) if answer.status_code == 202 else None
 
-        send(size, ask=ask, put=put, told=tell)
+        try:
+            send(size, ask=ask, put=put, told=accept)
+        except TrainyardError as exc:
+            exc.progress = accepted
+            raise
 
     @contextmanager
     def log(
