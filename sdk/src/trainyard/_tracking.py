@@ -189,18 +189,12 @@ class Tracking:
         What an earlier call left of a large one is not sent again.
         """
         path, what, told = self._blob(namespace, digest), "upload the folder", 0
-        accepted = False
 
         def tell(there: int) -> None:
             nonlocal told
             if sent is not None:
                 sent(there - told)
             told = there
-
-        def accept(there: int) -> None:
-            nonlocal accepted
-            accepted = True
-            tell(there)
 
         def ask() -> tuple[bool, int]:
             if size <= SLICE:
@@ -219,11 +213,7 @@ class Tracking:
             answer = self._send("PUT", path, what, namespace, content=blocks(), headers=headers)
             return int(answer.json()["offset"]) if answer.status_code == 202 else None
 
-        try:
-            send(size, ask=ask, put=put, told=accept)
-        except TrainyardError as exc:
-            exc.progress = accepted
-            raise
+        _send(size, ask=ask, put=put, told=tell)
 
     @contextmanager
     def log(
@@ -299,3 +289,25 @@ class Tracking:
             error.passing = answer.status_code != 404
             return error
         return error_of(answer, what)
+
+
+def _send(
+    size: int,
+    *,
+    ask: Callable[[], tuple[bool, int]],
+    put: Callable[[int, int], int | None],
+    told: Callable[[int], None],
+) -> None:
+    """Send a file in slices; an error says whether any was taken."""
+    accepted = False
+
+    def accept(there: int) -> None:
+        nonlocal accepted
+        accepted = True
+        told(there)
+
+    try:
+        send(size, ask=ask, put=put, told=accept)
+    except TrainyardError as exc:
+        exc.progress = accepted
+        raise
