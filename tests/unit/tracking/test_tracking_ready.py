@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from builders.tracking import OPERATOR, SCIENTIST, bearer
+from builders.tracking import OPERATOR, SCIENTIST, bearer, run_token
 from builders.tracking_attempts import Run
+from mlflow.server import handlers
 from trainyard_tracking.__main__ import _fill
 from trainyard_tracking.errors import BadSettings
 from trainyard_tracking.kube import KubeError
@@ -73,6 +74,54 @@ def test_programs_go_on_logging_meanwhile(world: Any) -> None:
         )
 
     assert answer.json()["metrics"] == {"loss": "3.0"}
+
+
+@contextmanager
+def no_database(*engines: Any) -> Iterator[None]:
+    """Have no connection to the database be made or taken."""
+
+    def refuse(connection: Any) -> None:
+        raise sa.exc.OperationalError("SELECT secret", {}, Exception("secret.host"))
+
+    for engine in engines:
+        sa.event.listen(engine, "engine_connect", refuse)
+    yield
+    for engine in engines:
+        sa.event.remove(engine, "engine_connect", refuse)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        pytest.param("POST", f"{V2}/runs/log-metric", {"run_id": "RUN"}, 429, id="at the door"),
+        pytest.param("POST", f"{V2}/experiments/create", {"name": "x"}, 503, id="by a handler"),
+        pytest.param("GET", f"{V2}/registered-models/get?name=hello", None, 503, id="of prompts"),
+        pytest.param(
+            "GET",
+            "/api/trainyard/v1/namespaces/team/runs/RUN/summary",
+            None,
+            503,
+            id="by a route of ours",
+        ),
+    ],
+)
+def test_a_database_that_is_away_is_said_in_own_words_and_when_to_ask_again(
+    world: Any, method: str, path: str, body: Any, status: int
+) -> None:
+    run = Run(world)
+    stores = handlers._get_tracking_store(), handlers._get_model_registry_store().prompts.store
+    who = OPERATOR if path.endswith("/summary") else SCIENTIST
+    # Whether a Run's token is good is asked of the database before anything is done.
+    who = run_token("f" * 32, "fit") if status == 429 else who
+    headers = bearer(who, **{"X-MLFLOW-WORKSPACE": "team"})
+    with no_database(*(store.engine for store in stores)):
+        answer = world.client.request(
+            method, path.replace("RUN", run.id), json=body, headers=headers
+        )
+
+    assert answer.status_code == status, answer.text
+    assert 2 <= int(answer.headers["Retry-After"]) <= 8
+    assert answer.json()["message"] == "The database does not answer: try again"
 
 
 class Database:

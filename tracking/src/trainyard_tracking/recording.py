@@ -29,6 +29,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from trainyard_tracking import attempts, repeats
+from trainyard_tracking.answers import without_database
 from trainyard_tracking.attempts import Attempt
 from trainyard_tracking.errors import Conflict, NotFound
 from trainyard_tracking.headline import headline
@@ -281,6 +282,8 @@ def summary(run_id: str, namespace: str) -> dict[str, Any]:
         try:
             run = store.get_run(run_id)
         except MlflowException as exc:
+            if without_database(exc) is not None:
+                raise
             raise NotFound(f"Run {run_id} is not recorded in namespace {namespace}") from exc
         experiment = store.get_experiment(run.info.experiment_id)
     found = outcome(run_id, namespace)

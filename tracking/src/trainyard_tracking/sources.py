@@ -12,6 +12,7 @@ from mlflow.server.handlers import _get_tracking_store
 from mlflow.utils.workspace_context import ServerWorkspaceContext
 from trainyard_api.paths import is_plain
 
+from trainyard_tracking.answers import without_database
 from trainyard_tracking.content import Located
 from trainyard_tracking.errors import Conflict, NotFound, Unprocessable
 from trainyard_tracking.kube import Object
@@ -182,6 +183,8 @@ def _logged_model(namespace: str, model_id: str) -> Source:
         try:
             model: Any = _get_tracking_store().get_logged_model(model_id)
         except MlflowException as exc:
+            if without_database(exc) is not None:
+                raise
             raise NotFound(f"Logged model {model_id} is not in namespace {namespace}") from exc
     key = artifact_key(namespace, model.artifact_location)
     return Source(f"models:/{model_id}", model.source_run_id, key)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mlflow.exceptions import MlflowException
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -43,6 +44,7 @@ class Services:
 def private_app(services: Services) -> Starlette:
     """Compose the private routes, and those of MLflow's that carry files."""
     handlers = {Refused: refused, MlflowException: artifacts.failed}
+    handlers[SQLAlchemyError] = artifacts.failed
     app = Starlette(routes=_routes(), exception_handlers=handlers)
     app.state.services = services
     return app

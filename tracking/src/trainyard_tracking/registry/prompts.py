@@ -17,6 +17,7 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EX
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 
+from trainyard_tracking.answers import telling
 from trainyard_tracking.auth.middleware import CALLER
 from trainyard_tracking.identity import Person
 
@@ -32,7 +33,9 @@ class Prompts:
 
     def open(self) -> None:
         """Open MLflow's own registry store, once the database is migrated."""
-        self._store = WorkspaceAwareSqlAlchemyStore(self.database_url)
+        store = WorkspaceAwareSqlAlchemyStore(self.database_url)
+        store.ManagedSessionMaker = telling(store.ManagedSessionMaker)
+        self._store = store
 
     @property
     def store(self) -> Any:
