@@ -381,11 +381,42 @@ def test_the_promoter_moves_an_automatic_stage(team: Api, promoted: given.Object
     assert moved["spec"]["aliases"] == {"staging": 3}
 
 
+COLLECTOR = "system:serviceaccount:kube-system:generic-garbage-collector"
+
+
+def _cleaner(team: Api, promoted: given.Object, user: str) -> Api:
+    _bind(team, user, "trainyard-scientist")
+    cleaner = team.as_user(user, "system:serviceaccounts:kube-system")
+    _eventually_known(cleaner, promoted)
+    return cleaner
+
+
+@pytest.mark.parametrize("user", [CLEAN_UP, COLLECTOR])
 def test_the_clean_up_of_a_namespace_deletes_promoted_models(
+    team: Api, promoted: given.Object, user: str
+) -> None:
+    cleaner = _cleaner(team, promoted, user)
+    kept = team.create(clean(given.model_version(version=1)))
+    _eventually_refused(lambda: cleaner.delete(kept, dry=True), "may not delete digits-1")
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": team.namespace}}
+
+    team.delete(namespace)
+
+    # The policy hears of the namespace's end in a moment.
+    _eventually(lambda: cleaner.delete(kept))
+    _eventually(lambda: cleaner.delete(promoted))
+
+
+def test_the_garbage_collector_does_not_delete_for_who_names_an_owner_that_is_not_there(
     team: Api, promoted: given.Object
 ) -> None:
-    _bind(team, CLEAN_UP, "trainyard-scientist")
-    cleaner = team.as_user(CLEAN_UP, "system:serviceaccounts:kube-system")
-    _eventually_known(cleaner, promoted)
+    collector, ann = _cleaner(team, promoted, COLLECTOR), team.as_user("ann")
+    _eventually_known(ann, promoted)
+    kept = team.create(clean(given.model_version(version=1)))
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "0"}
+    for each in (promoted, kept):
+        ann.patch(each, {"metadata": {"ownerReferences": [owner]}})
 
-    assert cleaner.delete(promoted)["status"] == "Success"
+    with pytest.raises(Refused, match="may not promote digits"):
+        collector.delete(promoted)
+    _eventually_refused(lambda: collector.delete(kept, dry=True), "may not delete digits-1")

@@ -72,6 +72,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self._is_barred():
             return
         fault = service.faults.pop(0) if service.faults else ""
+        if fault == "lost":
+            service.partial.clear()
+            fault = "away"
         if fault in {"away", "busy"}:
             self._answer(503 if fault == "away" else 409, b"{}")
             return

@@ -287,3 +287,7 @@ def test_the_monitored_installation_has_no_prometheus_of_ours() -> None:
 
     assert "trainyard-prometheus" not in {o["metadata"]["name"] for o in objects}
     assert len(of_kind(objects, "PodMonitor")) == 2
+
+
+def test_a_value_of_the_last_release_that_does_nothing_any_more_is_no_error() -> None:
+    assert rendered(None, "tracking.uploadSpace=10Gi")

@@ -128,21 +128,23 @@ class _Upload:
         self._file = file
         self._size = size
         self._told = told
-        self._furthest = 0
+        self._there = 0
+        self._has_moved = False
         self._is_resumed = False
 
     def go_on(self) -> bool:
-        before = self._furthest
+        self._has_moved = False
         try:
             return send(self._size, ask=self._ask, put=self._put, told=self._moved)
         except Away as exc:
-            exc.progress = exc.progress or self._furthest > before
+            exc.progress = exc.progress or self._has_moved
             raise
 
     def _ask(self) -> tuple[bool, int]:
         found = json.loads(self._client.get(f"{self._url}/upload", most=CHUNK))
         offset = int(found["offset"])
         self._is_resumed = self._is_resumed or offset > 0
+        self._reach(offset)
         return bool(found["complete"]), offset
 
     def _put(self, begin: int, end: int) -> int | None:
@@ -164,8 +166,13 @@ class _Upload:
             raise
 
     def _moved(self, offset: int) -> None:
-        self._furthest = max(self._furthest, offset)
+        self._reach(offset)
         self._told(offset, self._size)
+
+    def _reach(self, offset: int) -> None:
+        # Further than before, not than ever: a service that was replaced has it begin anew.
+        self._has_moved = self._has_moved or offset > self._there
+        self._there = offset
 
 
 def _offset(response: HTTPResponse) -> int | None:

@@ -122,7 +122,7 @@ class ModelSpec(ApiModel):
     stages: Annotated[list[Stage], map_list("name", max_items=16)] = []
     """Policies for aliases."""
     promoters: (
-        Annotated[dict[str, Annotated[str, Field(max_length=256)]], bounded(most=64)] | None
+        Annotated[dict[str, Annotated[str, Field(max_length=256)]], bounded(most=256)] | None
     ) = None
     """Who moved each stage that needs approval, by stage; whoever moves one writes his own name
     in the same write."""

@@ -47,6 +47,8 @@ class Patience:
     def ask(self, request: Callable[[], T], *, harmless: bool, until: float | None = None) -> T:
         """Send *request* until it is answered, and return what it returns.
 
+        An error with `progress` begins a new spell: what took long was no silence.
+
         Args:
             harmless: a repeat changes nothing that the first try did not.
             until: repeat no longer than to this moment of `clock()`.
@@ -60,6 +62,8 @@ class Patience:
             try:
                 answer = request()
             except TrainyardError as exc:
+                if exc.progress:
+                    spell = Spell(self, until, doubtful=spell.doubtful)
                 exc.doubtful = spell.doubtful
                 if not (exc.passing and (harmless or exc.unsent) and spell.wait(exc)):
                     raise
@@ -85,8 +89,10 @@ class Patience:
 class Spell:
     """One spell without an answer: how long it lasts, and the pauses in it."""
 
-    def __init__(self, patience: Patience, until: float | None = None) -> None:
-        self.doubtful = False
+    def __init__(
+        self, patience: Patience, until: float | None = None, *, doubtful: bool = False
+    ) -> None:
+        self.doubtful = doubtful
         self._patience = patience
         self._until = until
         self._end: float | None = None

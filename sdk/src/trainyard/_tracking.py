@@ -23,7 +23,7 @@ from trainyard_api.slices import SLICE, Window, content_range, send
 
 from trainyard._kube import Kube, Object, as_json, error_of
 from trainyard._patience import Patience
-from trainyard.errors import ApiError, NotFound
+from trainyard.errors import ApiError, NotFound, TrainyardError
 
 USER_ACCOUNT = "trainyard-user"
 """ServiceAccount of the chart for whom people with client certificates get a token."""
@@ -213,7 +213,7 @@ class Tracking:
             answer = self._send("PUT", path, what, namespace, content=blocks(), headers=headers)
             return int(answer.json()["offset"]) if answer.status_code == 202 else None
 
-        send(size, ask=ask, put=put, told=tell)
+        _send(size, ask=ask, put=put, told=tell)
 
     @contextmanager
     def log(
@@ -289,3 +289,25 @@ class Tracking:
             error.passing = answer.status_code != 404
             return error
         return error_of(answer, what)
+
+
+def _send(
+    size: int,
+    *,
+    ask: Callable[[], tuple[bool, int]],
+    put: Callable[[int, int], int | None],
+    told: Callable[[int], None],
+) -> None:
+    """Send a file in slices; an error says whether any was taken."""
+    accepted = False
+
+    def accept(there: int) -> None:
+        nonlocal accepted
+        accepted = True
+        told(there)
+
+    try:
+        send(size, ask=ask, put=put, told=accept)
+    except TrainyardError as exc:
+        exc.progress = accepted
+        raise

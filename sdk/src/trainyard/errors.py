@@ -27,6 +27,8 @@ class TrainyardError(Exception):
     """Whether the request certainly changed nothing: it never got there, or was turned away."""
     doubtful = False
     """Whether an earlier try of the same request may have been carried out unanswered."""
+    progress = False
+    """Whether the request got some way that a repeat of it need not go again."""
     retry_after = 0.0
     """How many seconds the server asks to wait."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainyard_api.deployment import Deployment
-from trainyard_api.model import Model, StageStatus
+from trainyard_api.model import Model, Promotion, StageStatus
 from trainyard_api.model_version import ModelVersion
 
 from trainyard.client import Client
@@ -36,14 +36,15 @@ def alias_patch(
 
     It tests the old value; where there is none yet, which a patch cannot test, or no map
     that the patch could add to, it tests that the Model did not change at all. Without a version
-    the alias goes.
+    the alias goes. Who moves a stage that needs approval signs, even for taking it away; a name
+    that stands beside any other alias is taken off.
     """
     path = f"/spec/aliases/{alias}"
     old = wanted(model, alias)
     revision = model.metadata.resource_version
-    signed = model.spec.promoters is not None
+    signature = _signature(model, alias, user)
     change: list[dict[str, Any]] = []
-    if old is None or not signed:
+    if old is None or any(each["path"] == "/spec/promoters" for each in signature):
         change.append({"op": "test", "path": "/metadata/resourceVersion", "value": revision})
     if old is not None:
         change.append({"op": "test", "path": path, "value": old})
@@ -53,13 +54,31 @@ def alias_patch(
         change.append({"op": "add", "path": "/spec/aliases", "value": {alias: version}})
     else:
         change.append({"op": "add", "path": path, "value": version})
-    target, value = (
-        (f"/spec/promoters/{alias}", user) if signed else ("/spec/promoters", {alias: user})
-    )
-    change.append({"op": "add", "path": target, "value": value})
+    change += signature
     if force:
         change.append({"op": "add", "path": "/spec/force", "value": version})
     return change
+
+
+def _signature(model: Model, alias: str, user: str) -> list[dict[str, Any]]:
+    path = f"/spec/promoters/{alias}"
+    signed = model.spec.promoters
+    if _needs_approval(model, alias):
+        if signed is None:
+            return [{"op": "add", "path": "/spec/promoters", "value": {alias: user}}]
+        return [{"op": "add", "path": path, "value": user}]
+    if alias not in (signed or {}):
+        return []
+    return [
+        {"op": "test", "path": path, "value": (signed or {})[alias]},
+        {"op": "remove", "path": path},
+    ]
+
+
+def _needs_approval(model: Model, alias: str) -> bool:
+    return any(
+        stage.name == alias and stage.promotion is Promotion.APPROVAL for stage in model.spec.stages
+    )
 
 
 def wanted(model: Model, alias: str) -> int | None:

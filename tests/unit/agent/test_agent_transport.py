@@ -335,6 +335,21 @@ def test_an_upload_that_was_cut_off_goes_on(
     assert service.received == received
 
 
+@pytest.mark.usefixtures("small_slices")
+def test_patience_begins_anew_with_each_slice_also_where_the_service_lost_the_file(
+    service: Service, said: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "large").write_bytes(b"0123456789")
+    service.faults = ["", "", "lost", "", "away"]
+    seconds = itertools.count()
+    hasty = Tracking(
+        service.url, "t", patience=0, say=said.append, sleep=lambda _: None, clock=seconds.__next__
+    )
+
+    assert hasty.upload("/blobs/large", tmp_path / "large", size=10)
+    assert service.received == [4, 4, 4, 4, 2]
+
+
 def test_an_upload_whose_last_answer_was_lost_is_there_and_not_sent_again(
     service: Service, tracking: Tracking, tmp_path: Path
 ) -> None:

@@ -1,6 +1,8 @@
 """The API server goes away under every verb: each lives through it, says so, and does it once."""
 
+import io
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,13 @@ import pytest
 import trainyard as ty
 from builders.outages import Outage, Time, lost, reset, status
 from builders.sdk import FakeCluster, finished, run_object
+from trainyard import _tracking
+from trainyard._patience import Patience
+from trainyard._tracking import Tracking
 from trainyard.cli import app
 from trainyard.client import Client
 from trainyard.submission import build_run
+from trainyard_api import slices
 from typer.testing import CliRunner
 
 AWAY = 8
@@ -140,6 +146,41 @@ def test_a_certificate_that_is_not_trusted_is_not_waited_for(
     with pytest.raises(ty.Unreachable, match="self-signed"):
         patient.list(ty.Run)
     assert not clock.pauses
+
+
+class Halting(Tracking):
+    """A service that takes one slice of each call, and then is not there any more."""
+
+    def __init__(self, patience: Patience, clock: Time) -> None:
+        super().__init__(httpx.Client(), "", dict, nullcontext, {}, patience=patience)
+        self.there, self.clock, self.refuses = 0, clock, False
+
+    def json(self, method: str, path: str, **_: Any) -> Any:
+        self.refuses = False
+        return {"complete": False, "offset": self.there}
+
+    def _send(self, *_: Any, content: Any, **__: Any) -> httpx.Response:
+        if self.refuses:
+            raise ty.Unreachable("The connection broke off")
+        self.clock.pauses.append(200.0)
+        sent, self.refuses = sum(map(len, content)), True
+        self.there += sent
+        return httpx.Response(202 if self.there < 10 else 201, json={"offset": self.there})
+
+
+def test_an_upload_is_given_up_after_silence_not_after_long_work(
+    clock: Time, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (slices, _tracking):
+        monkeypatch.setattr(module, "SLICE", 2)
+    patience = Patience(300, tell=told.append)
+    halting = Halting(patience, clock)
+
+    patience.ask(
+        lambda: halting.put_blob("team", "sha256:x", io.BytesIO(b"0123456789"), 10), harmless=True
+    )
+
+    assert halting.there == 10
 
 
 def test_patience_ends_after_five_minutes(

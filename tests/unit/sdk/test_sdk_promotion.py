@@ -15,8 +15,12 @@ def model(**fields: Any) -> ty.Model:
     return parse(ty.Model, model_object("digits", **fields))
 
 
+GATED = [{"name": "production", "promotion": "approval"}]
+
+
 def test_the_patch_tests_the_old_value() -> None:
-    signed = model(aliases={"production": 1}, promoters={"production": "bob"})
+    promoters = {"production": "bob"}
+    signed = model(aliases={"production": 1}, promoters=promoters, stages=GATED)
 
     patch = alias_patch(signed, "production", 2, user="ada")
 
@@ -24,6 +28,41 @@ def test_the_patch_tests_the_old_value() -> None:
         {"op": "test", "path": "/spec/aliases/production", "value": 1},
         {"op": "add", "path": "/spec/aliases/production", "value": 2},
         {"op": "add", "path": "/spec/promoters/production", "value": "ada"},
+    ]
+
+
+@pytest.mark.parametrize("version", [2, None])
+def test_a_stage_that_needs_approval_is_signed_also_for_taking_it_away(version: int | None) -> None:
+    body = model_object("digits", aliases={"production": 1}, stages=GATED)
+    body["metadata"]["resourceVersion"] = "41"
+
+    patch = alias_patch(parse(ty.Model, body), "production", version, user="ada")
+
+    assert patch[0] == {"op": "test", "path": "/metadata/resourceVersion", "value": "41"}
+    assert patch[-1] == {"op": "add", "path": "/spec/promoters", "value": {"production": "ada"}}
+
+
+@pytest.mark.parametrize("version", [2, None])
+@pytest.mark.parametrize("stages", [[], [{"name": "free", "promotion": "automatic"}]])
+@pytest.mark.parametrize("promoters", [None, {"production": "bob"}])
+def test_a_free_alias_is_signed_by_nobody(
+    version: int | None, stages: list[Any], promoters: Any
+) -> None:
+    free = model(aliases={"free": 1}, promoters=promoters, stages=[*GATED, *stages])
+
+    assert not [
+        each
+        for each in alias_patch(free, "free", version, user="ada")
+        if each["path"].startswith("/spec/promoters")
+    ]
+
+
+def test_a_name_beside_a_free_alias_goes_with_the_next_move() -> None:
+    left = model(aliases={"free": 1}, promoters={"free": "bob"}, stages=GATED)
+
+    assert alias_patch(left, "free", None, user="ada")[-2:] == [
+        {"op": "test", "path": "/spec/promoters/free", "value": "bob"},
+        {"op": "remove", "path": "/spec/promoters/free"},
     ]
 
 

@@ -259,6 +259,19 @@ async def test_slices_that_nobody_goes_on_with_are_aborted(
     assert len(objects.uploads) == 1
 
 
+async def test_an_upload_that_no_note_can_be_taken_of_is_aborted(
+    uploads: Uploads, objects: FileObjects
+) -> None:
+    data, digest = content("full", PART)
+    uploads.notes.parent.mkdir(parents=True, exist_ok=True)
+    uploads.notes.write_text("no folder: as on a volume that is full")
+
+    with pytest.raises(Unavailable, match="volume takes no files"):
+        await uploads.take_slice("full", chunks(data), Slice(0, PART, 2 * PART), digest=digest)
+
+    assert not objects.uploads
+
+
 async def test_what_a_kill_left_behind_is_aborted_at_the_next_start(
     uploads: Uploads, objects: FileObjects, tmp_path: Path
 ) -> None:
@@ -267,7 +280,8 @@ async def test_what_a_kill_left_behind_is_aborted_at_the_next_start(
     (tmp_path / "spool" / "upload-x").mkdir()
     note = json.loads(next(uploads.notes.glob("*.json")).read_text())
 
-    Uploads(objects, uploads.notes, 1 << 40).sweep()
+    again = Uploads(objects, uploads.notes, 1 << 40)
+    again.sweep(again.left())
 
     assert note["key"] == "killed"
     assert not objects.uploads

@@ -9,6 +9,7 @@ import uvicorn
 from trainyard_tracking.errors import BadSettings
 from trainyard_tracking.kube import HttpKube, KubeDown, KubeError, find_cluster, own_namespace
 from trainyard_tracking.mlflow_env import mlflow_environment
+from trainyard_tracking.opening import Opening
 from trainyard_tracking.s3 import S3Objects
 from trainyard_tracking.settings import KEEP_ALIVE, Settings, read_settings
 from trainyard_tracking.tokens import read_public_key
@@ -16,6 +17,7 @@ from trainyard_tracking.watching import Watcher
 
 _log = logging.getLogger("trainyard_tracking")
 _GRACE_SECONDS = 20
+_TOO_MANY, _FAULT = 429, 500
 
 
 def main() -> int:
@@ -42,7 +44,6 @@ def _serve(settings: Settings) -> None:
     from trainyard_tracking.server import Outside, compose  # noqa: PLC0415
 
     objects = S3Objects(settings.object_store)
-    objects.ensure_bucket()
     outside = Outside(
         kube=HttpKube(find_cluster()),
         objects=objects,
@@ -57,6 +58,7 @@ def _serve(settings: Settings) -> None:
         _fill(watcher)
         watcher.start()
     service.leftovers.start()
+    Opening(objects.ensure_bucket, service.sweep).start()
     uvicorn.run(
         service.app,
         host="0.0.0.0",  # noqa: S104  # a pod's port
@@ -72,14 +74,17 @@ def _serve(settings: Settings) -> None:
 def _fill(watcher: Watcher) -> None:
     """Read the registry before the first request.
 
-    A cluster that is away is waited for later: programs go on logging meanwhile, and who asks for
-    the registry is told to ask again.
+    A cluster that is away or has too much to do is waited for later: programs go on logging
+    meanwhile, and who asks for the registry is told to ask again.
     """
     try:
         watcher.list_once()
     except KubeDown as exc:
         _log.warning("starting without %s: %s", watcher.cache.plural, exc)
     except KubeError as exc:
+        if exc.status == _TOO_MANY or exc.status >= _FAULT:
+            _log.warning("starting without %s: %s", watcher.cache.plural, exc.message)
+            return
         raise BadSettings(
             f"the Kubernetes API does not let us list {watcher.cache.plural}: {exc.message};"
             " is the chart's role there, and are the CRDs?"

@@ -4,20 +4,22 @@ A 500 is repeated for minutes by MLflow's client; a 503 as it is told, or at onc
 """
 
 import json
-import random
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import Flask, Response
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlparse.exceptions import SQLParseError
 
-from trainyard_tracking.errors import Refused
+from trainyard_tracking.errors import NoDatabase, Refused, Unavailable
 
 _BAD_INPUT = (RecursionError, SQLParseError)
-_UNAVAILABLE = 503
-_AGAIN = range(2, 9)
+_log = logging.getLogger(__name__)
 
 
 def answer_clearly(app: Flask) -> None:
@@ -25,6 +27,7 @@ def answer_clearly(app: Flask) -> None:
     for kind in _BAD_INPUT:
         app.register_error_handler(kind, _bad_input)
     app.register_error_handler(Refused, _refused)
+    app.register_error_handler(SQLAlchemyError, _of_database)
     app.after_request(_when_again)
 
 
@@ -33,11 +36,47 @@ def told(exc: MlflowException) -> MlflowException:
     cause = exc.__cause__
     if isinstance(cause, _BAD_INPUT):
         return MlflowException(_words(cause), INVALID_PARAMETER_VALUE)
-    if isinstance(cause, NoConnection):
-        return MlflowException(
-            "The database has no connection left at the moment: try again", TEMPORARILY_UNAVAILABLE
-        )
+    if (gone := without_database(exc)) is not None:
+        return MlflowException(str(gone), TEMPORARILY_UNAVAILABLE)
     return exc
+
+
+def without_database(exc: BaseException) -> NoDatabase | None:
+    """Say that it was the database that did not answer, without its host and its SQL.
+
+    Those are for the log: anybody may read an answer. None if it was something else.
+    """
+    cause = exc.__cause__ if isinstance(exc, MlflowException) else exc
+    if isinstance(cause, NoConnection):
+        return NoDatabase("The database has no connection left at the moment: try again")
+    is_gone = isinstance(cause, DBAPIError) and cause.connection_invalidated
+    if is_gone or isinstance(cause, (InterfaceError, OperationalError)):
+        _log.warning("the database: %s", cause)
+        return NoDatabase("The database does not answer: try again")
+    return None
+
+
+def telling(make: Any) -> Any:
+    """Make sessions of a store of MLflow's whose errors say whose fault they were."""
+
+    @contextmanager
+    def session(*args: Any, **more: Any) -> Iterator[Any]:
+        try:
+            with make(*args, **more) as opened:
+                yield opened
+        except MlflowException as exc:
+            better = told(exc)
+            if better is exc:
+                raise
+            raise better from exc.__cause__
+
+    return session
+
+
+def _of_database(exc: SQLAlchemyError) -> Response:
+    if (gone := without_database(exc)) is None:
+        raise exc
+    return _refused(gone)
 
 
 def _refused(exc: Refused) -> Response:
@@ -55,6 +94,6 @@ def _words(exc: BaseException) -> str:
 
 
 def _when_again(answer: Any) -> Any:
-    if answer.status_code == _UNAVAILABLE and "Retry-After" not in answer.headers:
-        answer.headers["Retry-After"] = str(random.choice(_AGAIN))  # noqa: S311  # spreads only
+    if answer.status_code == Unavailable.status and "Retry-After" not in answer.headers:
+        answer.headers.extend(Unavailable("").headers)
     return answer

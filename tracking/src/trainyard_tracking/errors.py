@@ -11,13 +11,14 @@ TrackingError
     ├── Unsatisfiable       416
     ├── Unprocessable       422
     ├── NotSupported        501
-    ├── Unavailable         503
+    ├── Unavailable         503, and when to ask again
     └── Busy                429, and when to ask again
 """
 
+import random
 from typing import ClassVar
 
-DATABASE_AWAY = "The database does not answer: try again"
+_AGAIN = range(2, 9)
 
 
 class TrackingError(Exception):
@@ -115,6 +116,14 @@ class Unavailable(Refused):
     status = 503
     code = "TEMPORARILY_UNAVAILABLE"
     passes = True
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(random.choice(_AGAIN))}  # noqa: S311  # spreads only
+
+
+class NoDatabase(Unavailable):
+    """The database does not answer, or has no connection left."""
 
 
 class Busy(Refused):

@@ -10,10 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from trainyard_api.contract import TOKEN_GRACE_SECONDS
 
-from trainyard_tracking.errors import DATABASE_AWAY, Forbidden, Unauthenticated, Unavailable
+from trainyard_tracking.answers import without_database
+from trainyard_tracking.errors import Forbidden, Unauthenticated
 from trainyard_tracking.identity import RunIdentity
 from trainyard_tracking.tokens import RunClaim
 
@@ -60,7 +61,7 @@ class Ledger:
         """Give what is known of a Run.
 
         Raises:
-            Unavailable: the database does not answer.
+            NoDatabase: the database does not answer.
         """
         kept, until = self._entries.get(run_id, (None, 0.0))
         if kept is not None and (kept.finished_at is not None or self.clock() < until):
@@ -69,8 +70,10 @@ class Ledger:
         try:
             with self.engine.connect() as connection:
                 row = connection.execute(query).first()
-        except OperationalError as exc:
-            raise Unavailable(DATABASE_AWAY) from exc
+        except SQLAlchemyError as exc:
+            if (gone := without_database(exc)) is None:
+                raise
+            raise gone from exc
         if row is None:
             self.forget(run_id)
             return None

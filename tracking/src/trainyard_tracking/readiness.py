@@ -1,18 +1,18 @@
-"""Whether the service can do its work: it has read the cluster, and the database answers.
+"""Whether the service can do its work: the database answers.
 
 Not the same as being alive: who restarts a service because its database is away makes it worse.
+Nor does it take the cluster: programs go on logging while that is away, and who asks for what was
+not read of it yet is told so by the caches.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
-
-from trainyard_tracking.watching import Cache
 
 _log = logging.getLogger(__name__)
 _PATIENCE = 5.0
@@ -23,7 +23,6 @@ _PATIENCE = 5.0
 class Readiness:
     """Looks when it is asked, at the database once at a time; thread-safe."""
 
-    caches: Sequence[Cache]
     engine: sa.Engine
     clock: Callable[[], float] = time.monotonic
     _asking: threading.Lock = field(default_factory=threading.Lock)
@@ -32,9 +31,6 @@ class Readiness:
 
     def obstacle(self) -> str:
         """Say what is missing, in one sentence; nothing if the service is ready."""
-        unread = [cache.plural for cache in self.caches if not cache.synced.is_set()]
-        if unread:
-            return f"Not read from the Kubernetes API yet: {', '.join(unread)}"
         if not self._asking.acquire(blocking=False):
             is_late = self.clock() - self._asked_at > _PATIENCE
             return f"The database says nothing for {_PATIENCE:.0f} s" if is_late else self._last

@@ -9,6 +9,7 @@ Importing this imports MLflow's server, which reads its environment while loadin
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,8 @@ class Service:
     watchers: tuple[Watcher, ...]
     leftovers: Leftovers
     lanes: Lanes
+    sweep: Callable[[], None]
+    """Aborts the uploads that an earlier service left."""
 
 
 def compose(outside: Outside) -> Service:
@@ -114,12 +117,14 @@ def compose(outside: Outside) -> Service:
     prompts = Prompts(outside.database_url)
     _register(TrainyardStore(resources, sources, prompts), workspaces)
     engine = _open_stores(outside.database_url)
+    # MLflow tries a database that is away for minutes: not under a request.
+    _must("the database", prompts.open)
     index_parents(engine)
     ledger = Ledger(engine)
     outside.spool.mkdir(parents=True, exist_ok=True)
     artifact_registry.register(ARTIFACTS_SCHEME, repository(outside.objects))
     uploads = Uploads(outside.objects, outside.spool / "uploads", outside.largest_file)
-    uploads.sweep()
+    left = uploads.left()
     ownership = Ownership(resources)
     forget = (ownership.forget, ledger.forget_all, forget_places, forget_artifact_roots)
     tenants = Tenants(engine, namespaces, outside.kube, forget)
@@ -132,7 +137,7 @@ def compose(outside: Outside) -> Service:
         logs=Logs(outside.spool, outside.objects),
         sources=sources,
         uploads=uploads,
-        readiness=Readiness(caches, ledger.engine),
+        readiness=Readiness(ledger.engine),
         archives=lanes.archives,
     )
     table = Table((*PRIVATE_ROWS, *MLFLOW_ROWS))
@@ -142,7 +147,8 @@ def compose(outside: Outside) -> Service:
     app = Measured(Door(_Inside(private_app(services), mlflow, lanes), gate, lanes))
     watchers = tuple(Watcher(outside.kube, cache) for cache in caches)
     leftovers = Leftovers(services.logs, ledger)
-    return Service(app, mlflow, table, resources, watchers, leftovers, lanes)
+    sweep = partial(uploads.sweep, left)
+    return Service(app, mlflow, table, resources, watchers, leftovers, lanes, sweep)
 
 
 def _mlflow(lanes: Lanes) -> FastAPI:

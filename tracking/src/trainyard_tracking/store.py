@@ -4,8 +4,7 @@ What a caller names beside the run, MLflow writes down as it is: a model of anot
 a tag that this service believes. Here every way in passes, people's and Runs', so it ends here.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 from mlflow.entities import ExperimentTag
@@ -18,7 +17,7 @@ from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAl
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
-from trainyard_tracking.answers import told
+from trainyard_tracking.answers import telling
 from trainyard_tracking.reserved import check_key
 
 _TRIES = 5
@@ -27,21 +26,6 @@ _AT_ONCE = 1000
 _KIND = "mlflow.experimentKind"
 """The tag by which the UI knows what pages an experiment has; without it, it asks."""
 _MODEL_TRAINING = "custom_model_development"
-
-
-def _telling(make: Any) -> Any:
-    @contextmanager
-    def session(*args: Any, **more: Any) -> Iterator[Any]:
-        try:
-            with make(*args, **more) as opened:
-                yield opened
-        except MlflowException as exc:
-            better = told(exc)
-            if better is exc:
-                raise
-            raise better from exc.__cause__
-
-    return session
 
 
 def _without_regexp(connection: Any, record: Any) -> None:
@@ -59,7 +43,7 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         opened: Any = self.ManagedSessionMaker
-        self.ManagedSessionMaker: Any = _telling(opened)
+        self.ManagedSessionMaker: Any = telling(opened)
         if self.db_type == SQLITE:
             event.listen(self.engine, "connect", _without_regexp)
             # Those that are open know MLflow's own.

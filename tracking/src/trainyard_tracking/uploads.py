@@ -13,8 +13,12 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import (
+    AsyncExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
@@ -160,9 +164,13 @@ class Uploads:
         finally:
             self._busy.discard(key)
 
-    def sweep(self) -> None:
+    def left(self) -> tuple[Path, ...]:
+        """Give the notes of what was under way when the service ended."""
+        return tuple(self.notes.glob("*.json"))
+
+    def sweep(self, left: Iterable[Path]) -> None:
         """Abort what was under way when the service ended; whoever sent it sends it again."""
-        for note in self.notes.glob("*.json"):
+        for note in left:
             with suppress(ValueError, KeyError, Unavailable):
                 found = json.loads(note.read_bytes())
                 self.objects.abort(found["key"], found["id"])
@@ -266,8 +274,16 @@ class Uploads:
         upload = self.objects.begin(key)
         name = hashlib.sha256(f"{key} {upload}".encode()).hexdigest()
         note = self.notes / f"{name[:32]}.json"
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps({"key": key, "id": upload}))
+        try:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(json.dumps({"key": key, "id": upload}))
+        except OSError as exc:
+            # Without a note nobody would know of it after a kill.
+            with suppress(OSError):
+                note.unlink(missing_ok=True)
+            self.objects.abort(key, upload)
+            _log.warning("the volume takes no note of an upload: %s", exc)
+            raise Unavailable("The service's own volume takes no files: try again later") from exc
         return _Under(key, upload, part_size(total), note, owner)
 
     async def _send(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from mlflow.exceptions import MlflowException
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -15,7 +15,7 @@ from trainyard_api.contract import HEALTH_ROUTE, READY_ROUTE, TRACKING_API
 
 from trainyard_tracking.api import artifacts, blobs, logs, models, runs, versions
 from trainyard_tracking.content import Content
-from trainyard_tracking.errors import DATABASE_AWAY, Refused, Unavailable
+from trainyard_tracking.errors import Refused, Unavailable
 from trainyard_tracking.lanes import Lane
 from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.logs import Logs
@@ -47,7 +47,8 @@ class Services:
 
 def private_app(services: Services) -> Starlette:
     """Compose the private routes, and those of MLflow's that carry files."""
-    handlers = {Refused: refused, MlflowException: artifacts.failed, OperationalError: _away}
+    handlers = {Refused: refused, MlflowException: artifacts.failed}
+    handlers[SQLAlchemyError] = artifacts.failed
     app = Starlette(routes=_routes(), exception_handlers=handlers)
     app.state.services = services
     return app
@@ -95,11 +96,6 @@ async def _ready(request: Request) -> Response:
 
 async def _metrics(request: Request) -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-
-async def _away(request: Request, exc: Exception) -> Response:
-    _log.error("the database failed %s", request.url.path, exc_info=exc)
-    return await refused(request, Unavailable(DATABASE_AWAY))
 
 
 async def refused(request: Request, exc: Exception) -> Response:

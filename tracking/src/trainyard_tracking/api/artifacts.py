@@ -22,9 +22,10 @@ from starlette.routing import Route
 from trainyard_api.contract import WORKSPACE_HEADER
 from trainyard_api.paths import BadPath, normal
 
+from trainyard_tracking.answers import without_database
 from trainyard_tracking.api.streams import stream
 from trainyard_tracking.content import Located
-from trainyard_tracking.errors import NotFound, Refused
+from trainyard_tracking.errors import NotFound, Refused, Unavailable
 from trainyard_tracking.sources import artifact_key, path_key
 
 _READS = {"GET", "HEAD"}
@@ -165,9 +166,12 @@ def _headers(path: str) -> dict[str, str]:
 
 
 async def failed(request: Request, exc: Exception) -> Response:
-    """Answer what MLflow's stores refuse."""
+    """Answer what MLflow's stores refuse, and a database that is away."""
+    if (gone := without_database(exc)) is not None:
+        content = {"error_code": gone.code, "message": str(gone)}
+        return JSONResponse(content, gone.status, gone.headers)
     if not isinstance(exc, MlflowException):
         raise exc
-    return Response(
-        exc.serialize_as_json(), exc.get_http_status_code(), media_type="application/json"
-    )
+    status = exc.get_http_status_code()
+    more = Unavailable("").headers if status == Unavailable.status else {}
+    return Response(exc.serialize_as_json(), status, more, "application/json")

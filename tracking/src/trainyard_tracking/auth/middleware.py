@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trainyard_api.contract import AUTHORIZATION_HEADER, TRACKING_API, WORKSPACE_HEADER
 
+from trainyard_tracking.answers import without_database
 from trainyard_tracking.auth.call import Body, Call, Reply, read_body, read_query, with_snake_keys
 from trainyard_tracking.auth.gate import Gate, namespace_of
 from trainyard_tracking.auth.limits import check_body, check_query, parsed
@@ -30,7 +31,7 @@ from trainyard_tracking.auth.reading import (
     read,
 )
 from trainyard_tracking.auth.rules import Access, Match
-from trainyard_tracking.errors import DATABASE_AWAY, Forbidden, Refused, Unavailable
+from trainyard_tracking.errors import Busy, Forbidden, NoDatabase, Refused
 from trainyard_tracking.identity import Identity, Person, RunIdentity
 from trainyard_tracking.lanes import Lane, Lanes, lane_in, put
 from trainyard_tracking.narrowing import NARROWED, Family
@@ -80,15 +81,14 @@ class Door:
         with self.budget.request() as share:
             try:
                 reply, onward = await self._admit(scope, receive, share)
+            except NoDatabase as gone:
+                await _refuse(send, _not_begun(gone))
+                return
             except Refused as refusal:
                 await _refuse(send, refusal)
                 return
-            except OperationalError:
-                _log.exception("the database failed a request at the door")
-                await _refuse(send, Unavailable(DATABASE_AWAY))
-                return
-            except MlflowException as exc:
-                await _answer(send, exc.get_http_status_code(), json.loads(exc.serialize_as_json()))
+            except (MlflowException, SQLAlchemyError) as exc:
+                await _fail(send, exc)
                 return
             if reply is not None:
                 await _answer(send, 200, reply.content)
@@ -308,6 +308,20 @@ def _set_header(scope: Scope, name: bytes, value: str) -> None:
 async def _refuse(send: Send, refusal: Refused) -> None:
     content = {"error_code": refusal.code, "message": str(refusal)}
     await _answer(send, refusal.status, content, refusal.headers)
+
+
+async def _fail(send: Send, exc: MlflowException | SQLAlchemyError) -> None:
+    if (gone := without_database(exc)) is not None:
+        await _refuse(send, _not_begun(gone))
+    elif isinstance(exc, MlflowException):
+        await _answer(send, exc.get_http_status_code(), json.loads(exc.serialize_as_json()))
+    else:
+        raise exc
+
+
+def _not_begun(gone: NoDatabase) -> Busy:
+    """Say that nothing was done yet, so that clients repeat writes too."""
+    return Busy(str(gone), int(gone.headers["Retry-After"]))
 
 
 async def _answer(

@@ -5,9 +5,8 @@ nothing in the cluster serves, gates or publishes. MLflow tells one from a model
 does this: what has it, and what is called like one that has it, goes to MLflow's store.
 """
 
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
@@ -18,6 +17,7 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EX
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 
+from trainyard_tracking.answers import telling
 from trainyard_tracking.auth.middleware import CALLER
 from trainyard_tracking.identity import Person
 
@@ -30,15 +30,17 @@ class Prompts:
 
     database_url: str
     _store: Any = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def open(self) -> None:
+        """Open MLflow's own registry store, once the database is migrated."""
+        store = WorkspaceAwareSqlAlchemyStore(self.database_url)
+        store.ManagedSessionMaker = telling(store.ManagedSessionMaker)
+        self._store = store
 
     @property
     def store(self) -> Any:
-        """MLflow's own registry store, opened when it is first asked."""
-        with self._lock:
-            if self._store is None:
-                self._store = WorkspaceAwareSqlAlchemyStore(self.database_url)
-            return self._store
+        """MLflow's own registry store."""
+        return self._store
 
     def has(self, name: str) -> bool:
         """Tell whether a prompt has a name."""
