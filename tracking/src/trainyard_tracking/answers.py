@@ -25,6 +25,8 @@ def answer_clearly(app: Flask) -> None:
     for kind in _BAD_INPUT:
         app.register_error_handler(kind, _bad_input)
     app.register_error_handler(Refused, _refused)
+    # Some of its handlers let pass what they should answer.
+    app.register_error_handler(MlflowException, _failed)
     app.after_request(_when_again)
 
 
@@ -43,6 +45,11 @@ def told(exc: MlflowException) -> MlflowException:
 def _refused(exc: Refused) -> Response:
     body = json.dumps({"error_code": exc.code, "message": str(exc)})
     return Response(body, exc.status, exc.headers, mimetype="application/json")
+
+
+def _failed(exc: MlflowException) -> Response:
+    text = exc.serialize_as_json()
+    return Response(text, exc.get_http_status_code(), mimetype="application/json")
 
 
 def _bad_input(exc: Exception) -> Response:
