@@ -49,10 +49,11 @@ def forget(world: Any) -> None:
 
 
 def source(name: str, side: Side) -> dict[str, Any]:
-    return {
+    found: dict[str, dict[str, Any]] = {
         "run": {"mlflowRun": {"id": side.run_id, "artifactPath": "model"}},
         "model": {"uri": f"models:/{side.model}"},
-    }[name]
+    }
+    return found[name]
 
 
 def calls(side: Side) -> dict[str, tuple[str, str, dict[str, str], Any]]:

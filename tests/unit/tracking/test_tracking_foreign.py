@@ -179,3 +179,9 @@ def test_nothing_is_written_that_names_a_model_or_trace_elsewhere(
     assert not shown.get("inputs")
     model = theirs.get(f"{V2}/logged-models/{theirs.model}").json()["model"]
     assert not model.get("data", {}).get("metrics")
+
+
+def test_records_of_a_data_set_that_is_not_here_are_404(world: Any) -> None:
+    path = "/api/3.0/mlflow/datasets/d-0123456789abcdef0123456789abcdef/records"
+
+    assert world.client.get(path, headers=TEAM).status_code == 404

@@ -1,7 +1,7 @@
 """Prompts are MLflow's own, in its SQL registry, beside models that are resources."""
 
 import pytest
-from builders.tracking import SCIENTIST, VIEWER, bearer
+from builders.tracking import SCIENTIST, VIEWER, bearer, person_token
 from builders.tracking_registry import NAMES, ROOT, V2, Registry, error
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -62,6 +62,12 @@ def test_a_name_is_of_a_prompt_or_of_a_model(client, name, registry):
         client.register_prompt(registry.name, "Hello")
     with pytest.raises(MlflowException, match="already exists"):
         client.rename_registered_model(registry.name, name)
+    both = {"name": name, "new_name": registry.name}
+    # Not with the client, which renames no prompts.
+    assert error(registry.call("POST", "registered-models/rename", **both)) == (
+        "RESOURCE_ALREADY_EXISTS"
+    )
+    assert client.get_prompt(name) is not None
 
 
 def test_a_model_does_not_become_a_prompt_by_a_tag(registry):
@@ -77,6 +83,17 @@ def test_who_may_not_write_models_writes_no_prompts(world, name):
     assert viewer.call("GET", "registered-models/get", name=name).status_code == 200
     assert viewer.create(name="other", tags=IS_PROMPT).status_code == 403
     assert viewer.call("DELETE", "registered-models/delete", name=name).status_code == 403
+
+
+def test_a_token_for_the_tracking_service_alone_writes_no_prompts(world, name):
+    alone = person_token("scientist", "trainyard-tracking")
+    headers = bearer(alone, **{"X-MLFLOW-WORKSPACE": "team"})
+    for path, body in (
+        ("registered-models/create", {"name": f"{name}-new", "tags": IS_PROMPT}),
+        ("registered-models/rename", {"name": name, "new_name": f"{name}-new"}),
+    ):
+        answer = world.client.post(f"{V2}/{path}", json=body, headers=headers)
+        assert answer.status_code == 403, answer.text
 
 
 def test_a_prompt_of_another_namespace_is_not_there(world, name):

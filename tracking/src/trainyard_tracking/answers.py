@@ -28,6 +28,8 @@ def answer_clearly(app: Flask) -> None:
         app.register_error_handler(kind, _bad_input)
     app.register_error_handler(Refused, _refused)
     app.register_error_handler(SQLAlchemyError, _of_database)
+    # Some of its handlers let pass what they should answer.
+    app.register_error_handler(MlflowException, _failed)
     app.after_request(_when_again)
 
 
@@ -82,6 +84,11 @@ def _of_database(exc: SQLAlchemyError) -> Response:
 def _refused(exc: Refused) -> Response:
     body = json.dumps({"error_code": exc.code, "message": str(exc)})
     return Response(body, exc.status, exc.headers, mimetype="application/json")
+
+
+def _failed(exc: MlflowException) -> Response:
+    text = exc.serialize_as_json()
+    return Response(text, exc.get_http_status_code(), mimetype="application/json")
 
 
 def _bad_input(exc: Exception) -> Response:

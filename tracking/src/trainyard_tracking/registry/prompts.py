@@ -20,6 +20,7 @@ from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwar
 from trainyard_tracking.answers import telling
 from trainyard_tracking.auth.middleware import CALLER
 from trainyard_tracking.identity import Person
+from trainyard_tracking.registry.failures import only_for_us
 
 _NOT_FOUND = ErrorCode.Name(RESOURCE_DOES_NOT_EXIST)
 
@@ -56,9 +57,13 @@ class Prompts:
         """Give the store to write to; the door has asked whether the caller may.
 
         Raises:
-            MlflowException: a Run asks, which reads prompts only.
+            MlflowException: a Run asks, which reads prompts only, or a person by a token that is
+                for this service alone.
         """
-        if not isinstance(CALLER.get(), Person):
+        who = CALLER.get()
+        if isinstance(who, Person) and who.is_for_us_alone:
+            raise only_for_us()
+        if not isinstance(who, Person):
             raise MlflowException(
                 "A Run may read prompts, not write them: register it with an own token",
                 PERMISSION_DENIED,

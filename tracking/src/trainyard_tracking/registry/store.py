@@ -130,13 +130,15 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
             )
         return self._show(model)
 
-    @or_prompt
     def rename_registered_model(self, name: str, new_name: str) -> Any:
         _validate_model_renaming(new_name)
-        model = self._model(name)
+        prompts = self.prompts.written() if self.is_prompt(name) else None
+        model = None if prompts else self._model(name)
         with self.writes.turn(_namespace(), f"title/{new_name}"):
             if new_name != name and self._is_taken(new_name):
                 raise failures.model_exists(new_name)
+            if prompts:
+                return prompts.rename_registered_model(name, new_name)
             spec, cache = {"name": new_name}, self.resources.models
             return self._show(self.writes.edit(cache, model, spec, UPDATED, RENAMED))
 
