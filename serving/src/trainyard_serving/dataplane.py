@@ -32,6 +32,7 @@ from trainyard_serving.errors import (
     told,
 )
 from trainyard_serving.joining import cut
+from trainyard_serving.metrics import Metrics
 from trainyard_serving.pace import Pace
 
 LOG = logging.getLogger(__name__)
@@ -73,16 +74,6 @@ class Model(Protocol):
     def predict(self, batch: Batch) -> Any: ...
 
 
-class Meter(Protocol):
-    """Where the dataplane counts."""
-
-    def called(self, rows: int, seconds: float) -> None: ...
-
-    def predicted(self, rows: int) -> None: ...
-
-    def failed(self) -> None: ...
-
-
 # Frozen ones cost a microsecond more to make, and each request makes both.
 @dataclass(slots=True)
 class _Waiting:
@@ -112,7 +103,7 @@ class Dataplane:
     def __init__(
         self,
         model: Model,
-        meter: Meter,
+        meter: Metrics,
         *,
         row_wise: bool = True,
         deadline: float = DEADLINE_SECONDS,
