@@ -22,6 +22,7 @@ from time import perf_counter, thread_time
 from typing import Any, Final, Protocol
 
 from trainyard_serving.batch import Batch, joined
+from trainyard_serving.callers import Caller, Present
 from trainyard_serving.errors import (
     Abandoned,
     BadOutput,
@@ -43,21 +44,6 @@ LONGEST_CALL_SECONDS: Final = 600.0
 
 Done = Callable[[Any, ServingError | None], None]
 """Called once, in the loop's thread: with what was written, or with None and the error."""
-
-
-class Caller(Protocol):
-    """Who waits for an answer."""
-
-    @property
-    def gone(self) -> bool:
-        """Say whether nobody will read an answer any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Present:
-    """A caller that stays."""
-
-    gone: bool = False
 
 
 class Model(Protocol):

@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from trainyard_serving import errors
-from trainyard_serving.dataplane import Caller, Present
+from trainyard_serving.callers import Caller, Present
 
 JSON: Final = "application/json"
 

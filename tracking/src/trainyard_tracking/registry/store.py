@@ -133,7 +133,7 @@ class TrainyardStore(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
     def rename_registered_model(self, name: str, new_name: str) -> Any:
         _validate_model_renaming(new_name)
         prompts = self.prompts.written() if self.is_prompt(name) else None
-        model = None if prompts else self._model(name)
+        model = {} if prompts else self._model(name)
         with self.writes.turn(_namespace(), f"title/{new_name}"):
             if new_name != name and self._is_taken(new_name):
                 raise failures.model_exists(new_name)
