@@ -17,3 +17,6 @@ class Present:
     """A caller that stays."""
 
     gone: bool = False
+
+
+PRESENT = Present()

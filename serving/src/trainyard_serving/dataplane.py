@@ -22,7 +22,7 @@ from time import perf_counter, thread_time
 from typing import Any, Final, Protocol
 
 from trainyard_serving.batch import Batch, joined
-from trainyard_serving.callers import Caller, Present
+from trainyard_serving.callers import PRESENT, Caller
 from trainyard_serving.errors import (
     Abandoned,
     BadOutput,
@@ -133,7 +133,7 @@ class Dataplane:
         *,
         large: bool = False,
         write: Callable[[Any], Any] = lambda result: result,
-        caller: Caller = Present(),
+        caller: Caller = PRESENT,
         since: float | None = None,
     ) -> None:
         """Queue a request; `done` is called in a later turn of the loop.
