@@ -107,7 +107,7 @@ def test_a_query_that_fails_once_is_told_as_passing(world: Any, name: str) -> No
             answer = httpx.request(method, world.url + path, headers=headers, json=body)
         if not failed:
             break
-        if answer.status_code != 503:
+        if answer.status_code not in {429, 503}:  # 429: before anything was done
             seen[failed[0]] = (answer.status_code, answer.text[:200])
 
     assert answer.status_code == 200, answer.text
@@ -126,4 +126,4 @@ def test_a_namespace_whose_records_can_not_be_looked_up_is_told_as_passing(world
     second = world.client.post(f"{V2}/experiments/search", json=body, headers=headers)
 
     assert "trainyard_namespaces" in failed[0]
-    assert (first.status_code, second.status_code) == (503, 200)
+    assert (first.status_code, second.status_code) == (429, 200)

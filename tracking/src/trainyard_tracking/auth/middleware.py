@@ -81,14 +81,8 @@ class Door:
         with self.budget.request() as share:
             try:
                 reply, onward = await self._admit(scope, receive, share)
-            except NoDatabase as gone:
-                await _refuse(send, _not_begun(gone))
-                return
-            except Refused as refusal:
-                await _refuse(send, refusal)
-                return
-            except (MlflowException, SQLAlchemyError) as exc:
-                await _fail(send, exc)
+            except (Refused, MlflowException, SQLAlchemyError) as exc:
+                await _fail(scope, send, exc)
                 return
             if reply is not None:
                 await _answer(send, 200, reply.content)
@@ -310,9 +304,14 @@ async def _refuse(send: Send, refusal: Refused) -> None:
     await _answer(send, refusal.status, content, refusal.headers)
 
 
-async def _fail(send: Send, exc: MlflowException | SQLAlchemyError) -> None:
-    if (gone := without_database(exc)) is not None:
-        await _refuse(send, _not_begun(gone))
+async def _fail(scope: Scope, send: Send, exc: Refused | MlflowException | SQLAlchemyError) -> None:
+    gone = exc if isinstance(exc, NoDatabase) else without_database(exc)
+    if gone is not None:
+        # Ours, the operator above all, know a service that is away by 503, and ask it less.
+        ours = scope["path"].startswith(f"{TRACKING_API}/")
+        await _refuse(send, gone if ours else _not_begun(gone))
+    elif isinstance(exc, Refused):
+        await _refuse(send, exc)
     elif isinstance(exc, MlflowException):
         await _answer(send, exc.get_http_status_code(), json.loads(exc.serialize_as_json()))
     else:
