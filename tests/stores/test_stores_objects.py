@@ -105,10 +105,11 @@ async def test_slices_of_several_requests_become_one_object(uploads, store):
 
 def test_what_a_kill_left_behind_is_aborted_at_the_next_start(objects, tmp_path):
     uploads = Uploads(objects, tmp_path / "uploads", 1 << 40)
-    killed = uploads._begin("killed", 3 * PART)
+    killed = uploads._begin("killed", 3 * PART, "somebody")
     uploads._send_part(killed, b"x" * PART)
 
-    Uploads(objects, tmp_path / "uploads", 1 << 40).sweep()
+    begun = Uploads(objects, tmp_path / "uploads", 1 << 40)
+    begun.sweep(begun.left())
 
     assert not list(uploads.notes.iterdir())
     with pytest.raises(Unavailable, match="NoSuchUpload"):
