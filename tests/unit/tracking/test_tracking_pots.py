@@ -82,10 +82,10 @@ def test_bodies_of_one_namespace_leave_room_for_those_of_another(
     metric = {"key": "m", "value": 1, "timestamp": 1, "step": 0}
 
     with (
-        begun(world, "POST", CREATE, side.headers),
-        begun(world, "POST", CREATE, side.headers) as b,
+        begun(world, "POST", CREATE, side.headers) as one,
+        begun(world, "POST", CREATE, side.headers) as two,
     ):
-        assert status(b) == 429
+        assert status(one, two) == 429  # of the two, which came first is the server's to say
         answer = other.post(f"{V2}/runs/log-metric", {"run_id": other.run_id, **metric})
 
     assert answer.status_code == 200
