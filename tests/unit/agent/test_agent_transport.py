@@ -3,11 +3,11 @@ import io
 import itertools
 import json
 import tarfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from builders import threaded
 from builders.agent_service import Server, Service
 from trainyard_agent import __main__ as agent
 from trainyard_agent import source, termination
@@ -22,12 +22,8 @@ def service() -> Iterator[Service]:
     service = Service()
     server = Server(service)
     service.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield service
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with threaded.running(server):
+        yield service
 
 
 @pytest.fixture

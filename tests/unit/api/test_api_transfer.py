@@ -1,12 +1,12 @@
 """HTTP between the parts: resumed, verified, and with credentials for nobody else."""
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from builders import threaded
 from trainyard_api.transfer import Away, Client, Corrupt, Refused, patiently
 
 CONTENT = bytes(range(256)) * 9000
@@ -65,12 +65,8 @@ def serving() -> Iterator[Service]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     service.url = f"http://127.0.0.1:{server.server_port}/f"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield service
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with threaded.running(server):
+        yield service
 
 
 service = pytest.fixture(serving, name="service")

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from builders import threaded
 from trainyard_serving.errors import LoadError, SourceUnavailable
 from trainyard_serving.fetch import Source, fetch
 
@@ -71,12 +71,8 @@ def store() -> Iterator[Store]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     served.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield served
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with threaded.running(server):
+        yield served
 
 
 def test_every_file_arrives_with_the_token(store, tmp_path):

@@ -1,13 +1,13 @@
 """The S3 client where no S3 is needed: whose keys it takes, and what it says of a store."""
 
 import http.server
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import threaded
 from trainyard_tracking.errors import BadSettings, Unavailable
 from trainyard_tracking.s3 import S3Objects
 from trainyard_tracking.settings import ObjectStoreSettings
@@ -72,12 +72,8 @@ def cloud() -> Iterator[Cloud]:
     found = Cloud()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(found))
     found.url = f"127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with threaded.running(server):
+        yield found
 
 
 @pytest.fixture(autouse=True)

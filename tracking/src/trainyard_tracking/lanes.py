@@ -28,6 +28,11 @@ _AGAIN = range(10, 31)
 _FREE = CapacityLimiter(math.inf)
 
 
+async def in_a_thread(work: Callable[[*_Ts], _T], *args: *_Ts) -> _T:
+    """Work in a thread at once: whoever calls this has a place already."""
+    return await to_thread.run_sync(work, *args, limiter=_FREE)
+
+
 @dataclass(slots=True)
 class Lane:
     """So many at a time, a queue for the others, and the seconds that one stays in it."""
@@ -73,7 +78,7 @@ class Lane:
             Busy: there was none in time; nothing was done.
         """
         async with self.place():
-            return await to_thread.run_sync(work, *args, limiter=_FREE)
+            return await in_a_thread(work, *args)
 
     async def iterate(self, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
         """Read each chunk in a thread; an answer that has begun waits for as long as it takes."""

@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -22,19 +21,16 @@ from contextlib import (
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any
 
-from anyio import CapacityLimiter, fail_after, to_thread
+from anyio import fail_after
 
 from trainyard_tracking.errors import Busy, Conflict, TooLarge, Unavailable, Unprocessable
 from trainyard_tracking.incoming import Bound, parts, whole
-from trainyard_tracking.lanes import Lane
+from trainyard_tracking.lanes import Lane, in_a_thread
 from trainyard_tracking.objects import MOST_PARTS, PART, Objects, part_size
 
 _log = logging.getLogger(__name__)
-_T = TypeVar("_T")
-_Ts = TypeVarTuple("_Ts")
-_FREE = CapacityLimiter(math.inf)
 _KEPT_SECONDS = 3600.0
 _MOST_KEPT = 256
 _MOST_OF_ONE = 32
@@ -133,9 +129,9 @@ class Uploads:
             async with self._share(owner, self.small).lane.place(), self.small.place():
                 data = await whole(stream, size)
                 _require_digest(digest, hashlib.sha256(data).hexdigest() if digest else "")
-                return await _thread(lambda: self.objects.write(key, data, new=bool(digest)))
+                return await in_a_thread(lambda: self.objects.write(key, data, new=bool(digest)))
         async with self._room(owner, size) as grow:
-            under = await _thread(self._begin, key, size, owner)
+            under = await in_a_thread(self._begin, key, size, owner)
             try:
                 await self._send(under, _growing(stream, grow), size, is_last=True)
                 return await self._complete(under, digest)
@@ -217,7 +213,7 @@ class Uploads:
         if some.begin == 0:
             if kept is not None:
                 await self._drop(self._kept.pop(key))
-            return await _thread(self._begin, key, some.total, owner)
+            return await in_a_thread(self._begin, key, some.total, owner)
         if kept is None or kept.offset != some.begin or kept.part != part_size(some.total):
             raise Conflict(f"The file has {self.offset(key)} bytes here, not {some.begin}")
         return self._kept.pop(key)
@@ -298,7 +294,7 @@ class Uploads:
                     sending = None
                 if len(part) < under.part and not is_last:
                     return
-                sending = asyncio.ensure_future(_thread(self._send_part, under, part))
+                sending = asyncio.ensure_future(in_a_thread(self._send_part, under, part))
         finally:
             if sending is not None:
                 await asyncio.shield(sending)
@@ -324,7 +320,7 @@ class Uploads:
             under.note.unlink(missing_ok=True)
             return done
 
-        return await _thread(work)
+        return await in_a_thread(work)
 
     async def _drop(self, under: _Under) -> None:
         """Abort an upload; if the store is away its note stays, for the next start."""
@@ -336,7 +332,7 @@ class Uploads:
             except Unavailable as exc:
                 _log.warning("an upload of %s is not aborted yet: %s", under.key, exc)
 
-        await asyncio.shield(asyncio.ensure_future(_thread(work)))
+        await asyncio.shield(asyncio.ensure_future(in_a_thread(work)))
 
     def _require_size(self, size: int | None) -> None:
         if size is not None and size > self.largest:
@@ -366,7 +362,3 @@ def _require_digest(digest: str, found: str) -> None:
         raise Unprocessable(
             f"The content has digest sha256:{found}, not sha256:{digest}: upload it again"
         )
-
-
-async def _thread(work: Callable[[*_Ts], _T], *args: *_Ts) -> _T:
-    return await to_thread.run_sync(work, *args, limiter=_FREE)
