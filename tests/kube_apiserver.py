@@ -6,7 +6,6 @@ What only an API server knows is tested on it: validation, CEL, apply, conflicts
 import contextlib
 import os
 import secrets
-import signal
 import socket
 import ssl
 import subprocess
@@ -18,6 +17,7 @@ from pathlib import Path
 import httpx
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from processes import ended
 
 READY_SECONDS = 120
 
@@ -112,15 +112,8 @@ def _apiserver(binaries: Path, folder: Path, *, etcd: int, port: int) -> list[st
 def _process(folder: Path, name: str, command: list[str]) -> Iterator[None]:
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
-        try:
+        with ended(process, seconds=20):
             yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def _wait_until_ready(server: Server, folder: Path) -> None:

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -15,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from processes import ended
 from trainyard_cluster import paths
 
 READY_SECONDS = 60
@@ -90,16 +90,9 @@ def _running(command: list[str], env: dict[str, str], folder: Path, port: int) -
             stderr=written,
             cwd=folder,
         )
-    try:
+    with ended(process, seconds=3):
         _wait(process, port, log)
         yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(3)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -20,6 +20,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
+from builders import threaded
+
 API = "/apis/trainyard.dev/v1alpha1"
 SERVICE = "/api/v1/namespaces/trainyard-system/services/http:trainyard-tracking:5000/proxy"
 NAMESPACE = "dev"
@@ -308,14 +310,8 @@ def serving(cluster: FakeCluster) -> Iterator[str]:
     server.daemon_threads = True
     server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients go away, as tests tell them to
     server.block_on_close = False
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with threaded.running(server):
         yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def write_kubeconfig(path: Path, server: str, *, token: str = "secret") -> Path:

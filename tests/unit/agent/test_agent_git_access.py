@@ -3,7 +3,6 @@
 import base64
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import threaded
 from builders.repositories import add_submodule, checkout, git, repository
 from trainyard_agent.errors import SourceError
 from trainyard_agent.git import fetch
@@ -46,29 +46,22 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.passwords: list[str] = []
         handler = partial(_Private, self.passwords, directory=str(folder))
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     made = Server(tmp_path)
-    yield made
-    made.close()
+    with threaded.running(made.http):
+        yield made
 
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Iterator[Server]:
     made = Server(tmp_path)
-    yield made
-    made.close()
+    with threaded.running(made.http):
+        yield made
 
 
 @pytest.fixture
