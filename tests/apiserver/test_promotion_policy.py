@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import pytest
 from builders import given
 from builders.chart import of_kind, rendered
 from kube_api import Api, Refused, clean
+from rows_promotion import ALLOWED, REFUSED, STAGES, Write
 from trainyard_api.contract import PROMOTER_MANAGER
 
 OPERATOR = "system:serviceaccount:trainyard-system:trainyard-operator"
@@ -15,94 +15,7 @@ TRACKING = "system:serviceaccount:trainyard-system:trainyard-tracking"
 CLEAN_UP = "system:serviceaccount:kube-system:namespace-controller"
 ROLES = {"ann": "trainyard-scientist", "bob": "trainyard-approver", "eve": "trainyard-viewer"}
 PARTS = {OPERATOR: "trainyard-operator", TRACKING: "trainyard-tracking"}
-STAGES = [given.stage("staging", "automatic"), given.stage("production", "approval")]
 EFFECTIVE_SECONDS = 30
-
-
-@dataclass(frozen=True)
-class Write:
-    """A change of the spec of a Model whose production is version 1, and who makes it."""
-
-    id: str
-    user: str
-    change: given.Object
-    code: int = 422
-    says: str = ""
-
-
-ALLOWED = [
-    Write("a scientist moves a free alias", "ann", {"aliases": {"champion": 2}}),
-    Write("a scientist renames it in MLflow", "ann", {"name": "Digits of Hand"}),
-    Write("a scientist moves an automatic stage", "ann", {"aliases": {"staging": 2}}),
-    Write("a scientist describes", "ann", {"description": "x", "tags": {"a": "b"}}),
-    Write(
-        "an approver promotes in his name",
-        "bob",
-        {"aliases": {"production": 2}, "promoters": {"production": "bob"}},
-    ),
-    Write(
-        "an approver empties a stage in his name",
-        "bob",
-        {"aliases": {"production": None}, "promoters": {"production": "bob"}},
-    ),
-    Write("an approver forces", "bob", {"force": 2}),
-    Write("an approver changes the gates", "bob", {"stages": [STAGES[1]]}),
-]
-REFUSED = [
-    Write(
-        "a scientist does not promote",
-        "ann",
-        {"aliases": {"production": 2}, "promoters": {"production": "ann"}},
-        403,
-        "ann may not promote digits: spec.aliases.production is a stage that needs approval",
-    ),
-    Write(
-        "a scientist does not empty a stage",
-        "ann",
-        {"aliases": {"production": None}},
-        403,
-        "ann may not promote digits",
-    ),
-    Write(
-        "a scientist does not lower the gates",
-        "ann",
-        {"stages": [STAGES[0]]},
-        403,
-        "ann may not change spec.stages of digits, of which production needs approval",
-    ),
-    Write("a scientist does not force", "ann", {"force": 2}, 403, "may not set spec.force"),
-    Write(
-        "an approver does not promote in silence",
-        "bob",
-        {"aliases": {"production": 2}},
-        says="set it to 'bob' in the same write",
-    ),
-    Write(
-        "an approver does not promote in another's name",
-        "bob",
-        {"aliases": {"production": 2}, "promoters": {"production": "eve"}},
-        says="set it to 'bob' in the same write",
-    ),
-    Write(
-        "nobody takes another's name",
-        "ann",
-        {"promoters": {"production": "bob"}},
-        says="spec.promoters may only be set to your own name: 'ann', not 'bob'",
-    ),
-    Write(
-        "nobody signs for a move that another made",
-        "bob",
-        {"promoters": {"production": "bob"}},
-        says="spec.promoters.production says who moved that stage",
-    ),
-    Write(
-        "nobody takes away who made a move",
-        "ann",
-        {"promoters": None},
-        says="spec.promoters.production says who moved that stage",
-    ),
-    Write("a viewer writes nothing", "eve", {"description": "x"}, 403, "cannot patch resource"),
-]
 
 
 def model(**spec: object) -> given.Object:

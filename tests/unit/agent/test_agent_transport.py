@@ -3,44 +3,16 @@ import io
 import itertools
 import json
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from builders import threaded
-from builders.agent_service import Server, Service
+from builders.agent_service import Service
 from trainyard_agent import __main__ as agent
 from trainyard_agent import source, termination
 from trainyard_agent.errors import AgentError, SourceError, TransportError
 from trainyard_agent.publish import canonical_manifest, publish
 from trainyard_agent.transport import Tracking
 from trainyard_api import slices
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    service = Service()
-    server = Server(service)
-    service.url = f"http://127.0.0.1:{server.server_port}"
-    with threaded.running(server):
-        yield service
-
-
-@pytest.fixture
-def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slices, "SLICE", 4)
-
-
-@pytest.fixture
-def said() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def tracking(service: Service, said: list[str]) -> Tracking:
-    return Tracking(
-        service.url, "the-token", patience=5, say=said.append, sleep=lambda seconds: None
-    )
 
 
 def digest_of(content: bytes) -> str:

@@ -21,6 +21,7 @@ from builders.tracking_database import fresh_database
 from builders.tracking_registry import Registry
 from trainyard_tracking.mlflow_env import ARTIFACTS_URI, behaviour
 from trainyard_tracking.settings import KEEP_ALIVE
+from trainyard_tracking.uploads import Uploads
 
 NAMESPACES = ("default", "team", "other")
 BEHAVIOUR = {**behaviour(), "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "https://mlflow.example.org"}
@@ -133,3 +134,13 @@ def deciding(world: World) -> FakeKube:
     """Let the cache hear of the stand-in's writes, as a watch would."""
     world.kube.seen = world.service.resources.models
     return world.kube
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> FileObjects:
+    return FileObjects(tmp_path / "bucket")
+
+
+@pytest.fixture
+def uploads(objects: FileObjects, tmp_path: Path) -> Uploads:
+    return Uploads(objects, tmp_path / "spool" / "uploads", 1 << 40)
