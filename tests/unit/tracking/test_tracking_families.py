@@ -161,19 +161,7 @@ PLACES = {
 
 def test_nobody_says_where_the_files_of_a_trace_are(mine):
     trace_id = f"tr-{mine.run_id}"
-    info = {
-        "trace_id": trace_id,
-        "trace_location": {
-            "type": "MLFLOW_EXPERIMENT",
-            "mlflow_experiment": {"experiment_id": mine.experiment},
-        },
-        "request_time": "2026-11-27T00:00:00Z",
-        "state": "OK",
-        "trace_metadata": dict(PLACES),
-        "tags": {**PLACES, "kept": "1"},
-    }
-    made = mine.post(f"{V3}/traces", {"trace": {"trace_info": info}})
-    assert made.status_code == 200, made.text
+    mine.trace(trace_id, trace_metadata=dict(PLACES), tags={**PLACES, "kept": "1"})
 
     shown = mine.get(f"{V3}/traces/{trace_id}").json()["trace"]["trace_info"]
     told = {**shown.get("tags", {}), **shown.get("trace_metadata", {})}

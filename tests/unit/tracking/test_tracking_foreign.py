@@ -123,17 +123,7 @@ def test_a_claim_that_names_a_run_elsewhere_is_not_believed(run: Run, theirs: Si
 
 def trace_of(side: Side) -> str:
     trace = f"tr-{uuid.uuid4().hex}"
-    info = {
-        "trace_id": trace,
-        "trace_location": {
-            "type": "MLFLOW_EXPERIMENT",
-            "mlflow_experiment": {"experiment_id": side.experiment},
-        },
-        "request_time": "2026-01-01T00:00:00Z",
-        "state": "OK",
-    }
-    made = side.post("/api/3.0/mlflow/traces", {"trace": {"trace_info": info}})
-    assert made.status_code == 200, made.text
+    side.trace(trace)
     return trace
 
 
