@@ -13,7 +13,7 @@ from finished import Finished
 from overlaps import overlap, wrote
 from posting import in_parallel
 from program import say
-from scene import START, Scene, prepared, space
+from scene import START, Scene, Space, prepared, space
 
 EVERY = 0.5
 LOADS_FOR = 3.0  # of the 15 s or so that 30,000 objects take
@@ -43,27 +43,30 @@ async def play(n: int, seconds: float) -> Figures:
         await _stop(scene)
         figures |= await _start(scene, 2, seconds=seconds)
         await _stop(scene)
-        return figures | await _struck(scene)
+        return figures | await _struck(scene, runs)
 
 
-async def _struck(scene: Scene) -> Figures:
-    """Start two, and delete the one that leads while it still loads."""
+async def _struck(scene: Scene, runs: Space) -> Figures:
+    """Start two, and delete the one that leads while it still loads; a Run waits for the other.
+
+    The Run says when that is over: one that does not lead is Ready all the time.
+    """
     begun = time.time()
     await release.scale(scene.api, release.OPERATOR, 2)
     first = await _leader(scene, begun)
     await asyncio.sleep(LOADS_FOR)
     await handover.deleted(scene, scene.lease.holder(), 0)
     struck = time.time()
-    await release.ready_operators(scene.api, 2, seconds=START)
-    end = time.time()
+    await runs.post([2], name="real")
+    end = await runs.jobs.moment("real-2", "Job", seconds=START)
     found: Figures = {
         "deleted after it led for, s": struck - first,
         "longest without a renewal, s": scene.lease.largest_gap(first, end),
         "changes of leader": len(scene.lease.hand_overs(first, end)),
         "two wrote, s": overlap(scene.samples.steps(begun, end), wrote),
-        "strike to all Ready, s": end - struck,
+        "strike to the Job of a new Run, s": end - struck,
     }
-    say(f"The leader was deleted while it loaded: all Ready {end - struck:.1f} s later")
+    say(f"The leader was deleted while it loaded: a new Run had its Job {end - struck:.1f} s later")
     return prefixed("struck", found)
 
 

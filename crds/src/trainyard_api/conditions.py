@@ -59,6 +59,7 @@ class WaitingReason(StrEnum):
     UNSCHEDULABLE = "Unschedulable"
     START_FAILED = "StartFailed"
     QUOTA_EXCEEDED = "QuotaExceeded"
+    RESOURCES_MISSING = "ResourcesMissing"
     JOB_NAME_TAKEN = "JobNameTaken"
     SECRET_NAME_TAKEN = "SecretNameTaken"  # noqa: S105  # a reason
     JOB_SUSPENDED = "JobSuspended"
@@ -75,6 +76,7 @@ class FinalReason(StrEnum):
     POD_LOST = "PodLost"
     EVICTED = "Evicted"
     PREEMPTED = "Preempted"
+    RESOURCES_MISSING = "ResourcesMissing"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     INVALID_IMAGE_NAME = "InvalidImageName"
     IMAGE_RUNS_AS_ROOT = "ImageRunsAsRoot"
@@ -212,6 +214,7 @@ class ServingReason(StrEnum):
     CONFIG_MISSING = "ConfigMissing"
     UNSCHEDULABLE = "Unschedulable"
     QUOTA_EXCEEDED = "QuotaExceeded"
+    RESOURCES_MISSING = "ResourcesMissing"
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from trainyard_api import serving as contract
 
 from trainyard_operator.deployments.rollout import Failure
+from trainyard_operator.engine import quota
 from trainyard_operator.engine.conditions import find, is_true, parse_time
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.termination import reported
@@ -174,5 +175,5 @@ def _cannot_make_pods(child: Object) -> Failure | None:
     if not is_stuck(child) and refused.get("status") != "True":
         return None
     message = str(refused.get("message", ""))
-    reason = "QuotaExceeded" if "quota" in message else "PodsRefused"
-    return Failure(reason, message, waits=True)
+    reason, why = quota.refusal(message) or ("PodsRefused", message)
+    return Failure(reason, why, waits=True)

@@ -35,7 +35,7 @@ def error_of(code: int, body: bytes, headers: Mapping[str, str]) -> OperatorErro
 
 
 def _forbidden(message: str) -> OperatorError:
-    if "exceeded quota" in message or "must specify" in message:
+    if "exceeded quota" in message:
         return Retry("QuotaExceeded", message, after=timedelta(seconds=10))
     if "being terminated" in message:
         return Retry("NamespaceTerminating", message, after=timedelta(seconds=30))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from trainyard_operator.engine import quota
 from trainyard_operator.engine.conditions import find
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.runs.outcome import MAIN, SOURCE, container_state, tail_of
@@ -23,6 +24,7 @@ DENIED_PATIENCE = timedelta(seconds=60)
 REGISTRY_PATIENCE = timedelta(seconds=20)
 CONFIG_PATIENCE = timedelta(seconds=30)
 UNKNOWN_PATIENCE = timedelta(minutes=5)
+_QUOTA_PATIENCE = {quota.EXCEEDED: None, quota.RESOURCES_MISSING: UNKNOWN_PATIENCE}
 # Of what no event of a pod or Job tells: Warning Events, patience.
 SHORTEST_LOOK = timedelta(seconds=5)
 LONGEST_LOOK = timedelta(minutes=1)
@@ -129,8 +131,8 @@ def suspended_of(job: Object) -> Waiting:
 def blocked_of(warnings: Sequence[str]) -> Waiting:
     """Return why a Job has no pod, from its own Warning Events, newest first."""
     for warning in warnings:
-        if "exceeded quota" in warning or "must specify" in warning:
-            return Waiting("QuotaExceeded", f"The namespace's quota leaves no room: {warning}")
+        if refused := quota.refusal(warning):
+            return Waiting(*refused, _QUOTA_PATIENCE[refused[0]])
         if _ROOT.search(warning):
             return Waiting("ImageRunsAsRoot", f"{ROOT_MESSAGE} ({warning})", timedelta(0))
         missing = _MISSING.search(warning)

@@ -203,7 +203,11 @@ def test_a_pod_that_was_just_made_is_starting() -> None:
     ("warning", "reason", "patience"),
     [
         ("FailedCreate: pods is forbidden: exceeded quota: q", "QuotaExceeded", NEVER),
-        ("FailedCreate: failed quota: q: must specify limits.cpu", "QuotaExceeded", NEVER),
+        (
+            "FailedCreate: failed quota: q: must specify limits.cpu for: main",
+            "ResourcesMissing",
+            timedelta(minutes=5),
+        ),
         (
             'FailedCreate: violates PodSecurity "restricted": runAsUser=0',
             "ImageRunsAsRoot",
