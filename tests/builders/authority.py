@@ -82,7 +82,10 @@ class Authority:
         )
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         pair = Pair(self.folder / f"{stem}.crt", self.folder / f"{stem}.key")
-        for path, content in ((pair.certificate, signed.public_bytes(Encoding.PEM)), (pair.key, pem)):
+        for path, content in (
+            (pair.certificate, signed.public_bytes(Encoding.PEM)),
+            (pair.key, pem),
+        ):
             new = path.with_suffix(".new")
             new.write_bytes(content)
             new.replace(path)

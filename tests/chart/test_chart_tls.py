@@ -196,7 +196,9 @@ def test_without_tls_everything_is_plain_and_no_certificate_is_anywhere() -> Non
     assert probes(objects) == {"HTTP"}
     assert scrape(objects) == (None, None)
     assert keys_of(objects, "trainyard-tracking-tls") == {}
-    assert "trainyard-tracking-tls" not in {s["metadata"]["name"] for s in of_kind(objects, "Secret")}
+    assert "trainyard-tracking-tls" not in {
+        s["metadata"]["name"] for s in of_kind(objects, "Secret")
+    }
     (test,) = (pod for name, pod in pods(objects) if name == "trainyard-test")
     assert "https" not in str(test["spec"])
 
