@@ -20,7 +20,8 @@ def read(path: str | Path) -> str:
     """
     try:
         with Path(path).open("rb") as file:
-            text = file.read(_MOST_BYTES).decode()
+            # PEM is ASCII; what people write between certificates need not be.
+            text = file.read(_MOST_BYTES).decode("ascii", errors="ignore")
         trusting(text or "nothing")
     except (OSError, ValueError) as exc:
         raise ValueError(
