@@ -1,9 +1,13 @@
 """TLS on the service's port, by real connections: what is shown, and what after a renewal."""
 
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,22 +59,30 @@ def serial(files: Pair) -> int:
     return x509.load_pem_x509_certificate(files.certificate.read_bytes()).serial_number
 
 
+@contextmanager
+def served(config: uvicorn.Config) -> Iterator[tuple[str, int]]:
+    """Serve at a free port of this machine; yields where."""
+    config.lifespan = "off"
+    server = uvicorn.Server(config)
+    listening = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield listening.getsockname()
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
+
+
 @pytest.fixture
 def port(tmp_path, monkeypatch) -> Iterator[Port]:
     monkeypatch.setattr(certificate, "_EVERY", 0.0)
     authority = Authority(tmp_path)
     files = authority.issue()
     tls = Files(files.certificate, files.key)
-    config = configured(app, replace(PLAIN, tls=tls))
-    config.lifespan = "off"
-    server = uvicorn.Server(config)
-    listening = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    yield Port(listening.getsockname(), authority, files)
-    server.should_exit = True
-    thread.join()
-    listening.close()
+    with served(configured(app, replace(PLAIN, tls=tls))) as address:
+        yield Port(address, authority, files)
 
 
 def test_who_knows_the_authority_is_served_by_tls(port):
@@ -162,3 +174,46 @@ def test_a_certificate_and_its_key_are_set_together(alone):
 def test_without_a_certificate_the_port_speaks_plain_http():
     assert read_settings(ENVIRONMENT).tls is None
     assert configured(app, PLAIN).ssl is None
+
+
+LOGS = """
+import mlflow
+with mlflow.start_run() as run:
+    mlflow.log_metric("score", 1)
+    mlflow.log_text("hello", "notes/hello.txt")
+print(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/notes/hello.txt"))
+"""
+
+
+@pytest.mark.parametrize("trusted", [True, False], ids=["the authority", "another authority"])
+def test_mlflow_checks_the_service_by_its_own_variable(world, tmp_path, trusted):
+    authority = Authority(tmp_path)
+    pair = authority.issue()
+    config = configured(world.service.app, replace(PLAIN, tls=Files(pair.certificate, pair.key)))
+    with served(config) as address:
+        token = world.record("f" * 32, "by-tls")
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "MLFLOW_TRACKING_URI": f"https://127.0.0.1:{address[1]}",
+            "MLFLOW_TRACKING_TOKEN": token,
+            "MLFLOW_TRACKING_SERVER_CERT_PATH": str(
+                authority.file if trusted else Authority(tmp_path, "other").file
+            ),
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "GIT_PYTHON_REFRESH": "quiet",
+        }
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", LOGS],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    if trusted:
+        assert done.stdout.splitlines()[-1:] == ["hello"], done.stderr
+    else:
+        assert "CERTIFICATE_VERIFY_FAILED" in done.stderr
