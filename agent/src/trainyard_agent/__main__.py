@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from trainyard_api import authority
-from trainyard_api.contract import CA_FILE_ENV
 
 from trainyard_agent import archive, git, publish, source, termination
 from trainyard_agent.convert import convert
@@ -93,7 +92,7 @@ def _tracking(options: argparse.Namespace) -> Tracking:
 
 
 def _ca_file() -> str:
-    path = os.environ.get(CA_FILE_ENV, "")
+    path = os.environ.get("TRAINYARD_CA_FILE", "")
     if path:
         try:
             authority.read(path)
