@@ -1,5 +1,6 @@
 """TLS on the service's port, by real connections: what is shown, and what after a renewal."""
 
+import logging
 import os
 import socket
 import ssl
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,7 +63,6 @@ def serial(files: Pair) -> int:
 @contextmanager
 def served(config: uvicorn.Config) -> Iterator[tuple[str, int]]:
     """Serve at a free port of this machine; yields where."""
-    config.lifespan = "off"
     server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -148,6 +148,23 @@ def test_files_are_looked_at_every_few_seconds_and_not_for_every_connection(tmp_
     now[0] = 5.0
     shown.choose(opened, None, None)
     assert opened.context is not first
+
+
+def test_a_restart_waits_for_no_client_whose_connection_is_idle(tmp_path, caplog):
+    authority = Authority(tmp_path)
+    pair = authority.issue()
+    trusted = ssl.create_default_context(cafile=authority.file)
+    config = configured(app, replace(PLAIN, tls=Files(pair.certificate, pair.key)))
+    logger = logging.getLogger("uvicorn.error")
+    logger.addHandler(caplog.handler)
+    with ExitStack() as later, served(config) as address:
+        plain = later.enter_context(socket.create_connection(address))
+        opened = later.enter_context(trusted.wrap_socket(plain, server_hostname=address[0]))
+        opened.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert opened.recv(99).startswith(b"HTTP/1.1 200")
+    logger.removeHandler(caplog.handler)
+
+    assert "graceful shutdown exceeded" not in caplog.text
 
 
 def test_files_that_are_none_at_the_start_are_named_with_their_settings(tmp_path):

@@ -9,6 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from trainyard_tracking.certificate import Shown
+from trainyard_tracking.closing import Closing
 from trainyard_tracking.errors import BadSettings
 from trainyard_tracking.kube import HttpKube, KubeDown, KubeError, find_cluster, own_namespace
 from trainyard_tracking.mlflow_env import mlflow_environment
@@ -82,6 +83,7 @@ def configured(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_keep_alive=KEEP_ALIVE,
         server_header=False,
+        http=Closing if shown else "auto",
         ssl_certfile=settings.tls.certificate if settings.tls else None,
         ssl_keyfile=settings.tls.key if settings.tls else None,
     )
