@@ -8,6 +8,7 @@ import asyncio
 import collections
 import json
 import os
+import ssl
 import statistics
 import sys
 import time
@@ -169,7 +170,8 @@ async def play(options: dict[str, Any]) -> dict[str, Any]:
         "Authorization": f"Bearer {os.environ['TOKEN']}",
         "X-MLFLOW-WORKSPACE": options["namespace"],
     }
-    connector = aiohttp.TCPConnector(limit=0)
+    trusted = ssl.create_default_context(cadata=options["authority"])
+    connector = aiohttp.TCPConnector(limit=0, ssl=trusted)
     limits = aiohttp.ClientTimeout(total=120)
     async with aiohttp.ClientSession(
         options["url"], headers=headers, connector=connector, timeout=limits

@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import sys
+from base64 import b64decode
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from readings import SYSTEM, find_operator
 
 NAME = "clients"
 SPACE = f"trainyard-bench-{os.getpid()}"
-URL = f"http://trainyard-tracking.{SYSTEM}.svc:5000"
+URL = f"https://trainyard-tracking.{SYSTEM}.svc:5000"
 EVERY = 2.0
 
 
@@ -43,6 +44,8 @@ async def bench(options: argparse.Namespace) -> Figures:
             "searches": options.searches,
             "mebibytes": options.mebibytes,
         }
+        tls = await api.get(f"/api/v1/namespaces/{SYSTEM}/secrets/trainyard-tracking-tls")
+        asked["authority"] = b64decode(tls["data"]["ca.crt"]).decode()
         await _start(api, space, image, asked)
         say(f"{options.n} clients log for {options.seconds:.0f} s")
         memory = Memory(api)
@@ -78,7 +81,7 @@ class Memory:
             name = pod["metadata"]["name"]
             states = pod["status"].get("containerStatuses") or ()
             self._restarts[name] = sum(each["restartCount"] for each in states)
-            text = await self._api.text(f"{path}/{name}:5000/proxy/metrics")
+            text = await self._api.text(f"{path}/https:{name}:5000/proxy/metrics")
             for line in text.splitlines():
                 if line.startswith("process_resident_memory_bytes "):
                     now = float(line.split()[1]) / 2**20

@@ -23,7 +23,8 @@ import yaml
 from builders import threaded
 
 API = "/apis/trainyard.dev/v1alpha1"
-SERVICE = "/api/v1/namespaces/trainyard-system/services/http:trainyard-tracking:5000/proxy"
+SERVICE = "/api/v1/namespaces/trainyard-system/services/https:trainyard-tracking:5000/proxy"
+PLAIN = SERVICE.replace("https:", "http:")
 NAMESPACE = "dev"
 USER = "ada@example.com"
 
@@ -43,6 +44,7 @@ class FakeCluster:
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.token_requests: list[dict[str, Any]] = []
         self.forbidden: set[str] = set()
+        self.speaks_plain = False
         self.outages: list[Callable[[Any], bool]] = []
         self.version = 0
 
@@ -88,6 +90,12 @@ class _Handler(BaseHTTPRequestHandler):
             if self.path_only.startswith(prefix):
                 self.fail(403, "Forbidden", 'pods "x" is forbidden: User cannot get pods/log')
                 return
+        # As its proxy does that asks a service by another scheme than the service speaks.
+        wrong, right = (SERVICE, PLAIN) if self.cluster.speaks_plain else (PLAIN, SERVICE)
+        if self.path_only.startswith(wrong):
+            self.fail(503, "ServiceUnavailable", "error trying to reach service: EOF")
+            return
+        self.path_only = self.path_only.replace(right, SERVICE, 1)
         for pattern, handler in _ROUTES:
             if found := re.fullmatch(pattern, self.path_only):
                 handler(self, *found.groups())

@@ -59,7 +59,7 @@ def test_every_port_of_a_service_is_one_of_its_pods(values: Path) -> None:
 def test_every_volume_s_source_is_there(values: Path) -> None:
     objects = rendered(values)
     made = {(o["kind"], o["metadata"]["name"]) for o in objects}
-    given = {"trainyard-keys", "minio-credentials", "mlflow"}
+    given = {"trainyard-keys", "minio-credentials", "mlflow", "mlflow-own-tls"}
 
     for name, pod in pods(objects):
         for volume in pod["spec"].get("volumes", []):
@@ -129,11 +129,12 @@ def test_a_preset_of_one_s_own_stands_beside_ours() -> None:
 @EACH
 def test_the_operator_reads_its_settings(values: Path) -> None:
     env = environment(rendered(values), "operator")
-    files = {"TRAINYARD_SIGNING_KEY_FILE": "", "TRAINYARD_RUNTIMES_FILE": ""}
+    files = dict.fromkeys(("SIGNING_KEY_FILE", "RUNTIMES_FILE", "CA_FILE"), "")
+    files = {f"TRAINYARD_{name}": nothing for name, nothing in files.items()}
 
     settings = from_environment({**env, **files})
 
-    assert settings.tracking_url == f"http://trainyard-tracking.{NAMESPACE}.svc:5000"
+    assert settings.tracking_url == f"https://trainyard-tracking.{NAMESPACE}.svc:5000"
     assert settings.http_port == 8081
     assert settings.lease_name == "trainyard-operator"
 
@@ -286,7 +287,7 @@ def test_the_monitored_installation_has_no_prometheus_of_ours() -> None:
     objects = rendered(VALUES_FOLDER / "monitored.yaml")
 
     assert "trainyard-prometheus" not in {o["metadata"]["name"] for o in objects}
-    assert len(of_kind(objects, "PodMonitor")) == 2
+    assert len(of_kind(objects, "PodMonitor")) == 3
 
 
 def test_a_value_of_the_last_release_that_does_nothing_any_more_is_no_error() -> None:

@@ -171,15 +171,15 @@ def test_every_binding_is_of_a_role_that_is_there_and_a_known_account(values: Pa
             assert subject["kind"] != "ServiceAccount" or subject["name"] in accounts
 
 
-def mounted_keys(name: str) -> set[str]:
+def mounted_keys(name: str) -> dict[str, set[str]]:
     spec = named(rendered(), "Deployment", name)["spec"]["template"]["spec"]
     secrets = [volume["secret"] for volume in spec["volumes"] if "secret" in volume]
-    return {item["key"] for secret in secrets for item in secret["items"]}
+    return {each["secretName"]: {item["key"] for item in each["items"]} for each in secrets}
 
 
 def test_who_verifies_tokens_cannot_make_them() -> None:
-    assert mounted_keys("trainyard-tracking") == {"tls.crt"}
-    assert mounted_keys("trainyard-operator") == {"signing.key"}
+    assert mounted_keys("trainyard-tracking")["trainyard-signing"] == {"tls.crt"}
+    assert mounted_keys("trainyard-operator") == {"trainyard-signing": {"signing.key"}}
 
 
 def test_the_operator_s_token_for_the_tracking_service_is_good_for_nothing_else() -> None:
@@ -189,7 +189,7 @@ def test_the_operator_s_token_for_the_tracking_service_is_good_for_nothing_else(
     mounted = {m["mountPath"]: m["name"] for m in container["volumeMounts"]}
     folder, _, file = settings["TRAINYARD_TOKEN_FILE"].rpartition("/")
     (volume,) = (v for v in spec["volumes"] if v["name"] == mounted[folder])
-    (source,) = volume["projected"]["sources"]
+    (source,) = (s for s in volume["projected"]["sources"] if "serviceAccountToken" in s)
 
     assert source["serviceAccountToken"]["path"] == file
     assert source["serviceAccountToken"]["audience"] == CLAIM_AUDIENCE
@@ -208,6 +208,7 @@ def test_keys_stay_on_uninstall_by_value(retained: str, policy: str | None) -> N
     assert {s["metadata"]["name"] for s in secrets} == {
         "trainyard-signing",
         "trainyard-object-store",
+        "trainyard-tracking-tls",
     }
     for secret in secrets:
         assert secret["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == policy

@@ -91,7 +91,7 @@ def test_command_and_sdk_ask_for_what_the_page_says() -> None:
 
 def test_a_runs_pod_has_what_the_page_says() -> None:
     run = given.run(parameters={"max_depth": 12})
-    settings = operator.Settings(signing_key=KEY)
+    settings = operator.Settings(signing_key=KEY, tracking_ca="PEM")
     names = {each["name"] for each in main_environment(run, 2, settings=settings)}
     table = SECTIONS["Your program, in the pod of a Run"]
     said = {name for row in rows(table) for name in words(row[0])}

@@ -1,7 +1,7 @@
 """Runs in a pod: the operator behind a proxy, which kills it after every write of its own.
 
     operator ──http──▶ proxy ──▶ API server
-                         └─────▶ tracking service
+             ──https─▶   └─────▶ tracking service
 
 A write goes through; then the operator is killed before it sees the answer, and starts anew.
 The same write again, apart from times, gets its answer: else nothing would ever follow it.
@@ -12,7 +12,11 @@ Leases are let through: they say who leads, and nothing of what is led. Events c
 is told after the status that it tells of, and by then the process is dead.
 
 Prints `killed after METHOD SERVER PATH` a kill, and `ended by itself` if it was nobody's.
-Environment: NAMESPACE whose writes count, TRACKING where the tracking service really is.
+To the operator it is the tracking service, by a certificate of an authority of its own that the
+operator trusts beside the true one, and gives to what it makes together with that.
+
+Environment: NAMESPACE whose writes count, TRACKING_HOST as which the operator knows the tracking
+service, TRACKING_ADDRESS where it really is; TRAINYARD_CA_FILE as the operator has it.
 """
 
 import asyncio
@@ -29,10 +33,12 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
+from authority import Authority  # beside this file in the pod
 from yarl import URL
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 KUBECONFIG = Path("/tmp/kubeconfig")
+TRUSTED = Path("/tmp/trusted.crt")
 API_PORT, TRACKING_PORT = 8001, 5000
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 HOP_BY_HOP = frozenset({"connection", "content-length", "host", "transfer-encoding"})
@@ -42,8 +48,11 @@ TIMES = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+Z")
 class Life:
     """One process of the operator, from its start to its end."""
 
-    def __init__(self, session: aiohttp.ClientSession, survived: set[str]) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, shown: ssl.SSLContext, survived: set[str]
+    ) -> None:
         self.session = session
+        self.shown = shown
         self.survived = survived
         self.turn = asyncio.Lock()
         self.is_killed = False
@@ -55,9 +64,10 @@ class Life:
         app.router.add_route("*", "/{path:.*}", self.handle)
         runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await runner.setup()
-        for port in (API_PORT, TRACKING_PORT):
-            await web.TCPSite(runner, "127.0.0.1", port).start()
-        environment = os.environ | {"KUBECONFIG": str(KUBECONFIG)}
+        for port, tls in ((API_PORT, None), (TRACKING_PORT, self.shown)):
+            await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
+        told = {"KUBECONFIG": str(KUBECONFIG), "TRAINYARD_CA_FILE": str(TRUSTED)}
+        environment = os.environ | told
         del environment["KUBERNETES_SERVICE_HOST"]
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "trainyard_operator", env=environment
@@ -105,7 +115,11 @@ class Life:
     def ask(self, request: web.Request, server: str, body: bytes) -> Any:
         url = URL(upstream(server) + request.raw_path, encoded=True)
         headers = end_to_end(request.headers)
-        return self.session.request(request.method, url, headers=headers, data=body or None)
+        # Its address is in no certificate.
+        name = os.environ["TRACKING_HOST"] if server == "tracking" else None
+        return self.session.request(
+            request.method, url, headers=headers, data=body or None, server_hostname=name
+        )
 
 
 def tell(line: str) -> None:
@@ -114,7 +128,7 @@ def tell(line: str) -> None:
 
 def upstream(server: str) -> str:
     if server == "tracking":
-        return os.environ["TRACKING"]
+        return f"https://{os.environ['TRACKING_ADDRESS']}:{TRACKING_PORT}"
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
     return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
@@ -136,7 +150,14 @@ def kubeconfig() -> str:
 
 async def main() -> None:
     KUBECONFIG.write_text(kubeconfig(), encoding="utf-8")
+    tracking = Path(os.environ["TRAINYARD_CA_FILE"])
     tls = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
+    tls.load_verify_locations(tracking)
+    own = Authority(Path("/tmp"))
+    pair = own.issue("tls", os.environ["TRACKING_HOST"])
+    shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    shown.load_cert_chain(pair.certificate, pair.key)
+    TRUSTED.write_text(tracking.read_text("utf-8") + own.file.read_text("utf-8"), "utf-8")
     survived: set[str] = set()
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=tls),
@@ -144,7 +165,7 @@ async def main() -> None:
         auto_decompress=False,
     ) as session:
         while True:
-            await Life(session, survived).play()
+            await Life(session, shown, survived).play()
 
 
 if __name__ == "__main__":

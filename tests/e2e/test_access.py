@@ -31,6 +31,7 @@ from on_cluster.runs import (
     shell_run,
     sources,
 )
+from on_cluster.tracking import trusting
 
 NOBODY = Side("", "", "", "", "")
 OWN = tuple(own_requests(NOBODY))
@@ -98,9 +99,10 @@ def script(name: str) -> Object:
 def tracking(environment: dict[str, str]) -> Iterator[httpx.Client]:
     """Reach the tracking service as a pod does, with nothing in between that knows a login."""
     forward = ("kubectl", "-n", SYSTEM, "port-forward", "service/trainyard-tracking", ":5000")
+    trusted = trusting(Kubectl(environment, SYSTEM))
     with (
         background(environment, *forward, until=r"Forwarding from 127\.0\.0\.1:(\d+)") as port,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http,
+        httpx.Client(base_url=f"https://127.0.0.1:{port}", timeout=30, verify=trusted) as http,
     ):
         yield http
 
@@ -187,7 +189,9 @@ def test_the_pod_is_nobody_to_the_cluster(runs: Runs) -> None:
     assert runs.inside["cluster"] in (0, 401, 403)
 
 
-def test_the_pod_mounts_no_secret(runs: Runs, kube: Kubectl) -> None:
+def test_the_pod_mounts_no_secret_but_the_authority_of_the_service(
+    runs: Runs, kube: Kubectl
+) -> None:
     spec = kube.list("pods", "trainyard.dev/run=mine")[0]["spec"]
     volumes = {kind for volume in spec["volumes"] for kind in volume if kind != "name"}
     secrets = {
@@ -197,8 +201,13 @@ def test_the_pod_mounts_no_secret(runs: Runs, kube: Kubectl) -> None:
         if "secretKeyRef" in entry.get("valueFrom", {})
     }
 
-    assert volumes == {"emptyDir", "configMap"}
+    mounted = [volume["secret"] for volume in spec["volumes"] if "secret" in volume]
+
+    assert volumes == {"emptyDir", "configMap", "secret"}
     (own,) = kube.list("secrets", "trainyard.dev/run=mine")
+    (authority,) = mounted
+    assert authority["secretName"] == own["metadata"]["name"]
+    assert [item["key"] for item in authority["items"]] == ["ca.crt"]
     assert secrets == {own["metadata"]["name"]}
     assert all("envFrom" not in container for container in spec["containers"])
     assert spec["automountServiceAccountToken"] is False

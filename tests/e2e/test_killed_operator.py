@@ -12,6 +12,7 @@ from on_cluster.models import deployment, model, stage, train
 from on_cluster.runs import SYSTEM, Kubectl, Object, namespace, status_of
 
 PROXY = Path(__file__).parent / "killing_proxy.py"
+AUTHORITY = Path(__file__).parents[1] / "builders" / "authority.py"
 OPERATOR, KILLED = "deployment/trainyard-operator", "killed-operator"
 EXPERIMENT = {
     "apiVersion": "trainyard.dev/v1alpha1",
@@ -69,7 +70,8 @@ def killed_operator(system: Kubectl, watched: str) -> Iterator[Callable[[], list
     system(*clear)
     try:
         system("scale", OPERATOR, "--replicas=0")
-        system("create", "configmap", KILLED, f"--from-file={PROXY}")
+        files = (f"--from-file={path}" for path in (PROXY, AUTHORITY))
+        system("create", "configmap", KILLED, *files)
         system.apply(pod(installed["spec"]["template"], system, watched))
         system("wait", "--for=condition=Ready", f"pod/{KILLED}", "--timeout=60s")
         yield lambda: re.findall("(?:killed after|ended by itself) .*", system("logs", KILLED))
@@ -94,7 +96,8 @@ def pod(template: Object, system: Kubectl, watched: str) -> Object:
         "env": [
             *operator["env"],
             {"name": "NAMESPACE", "value": watched},
-            {"name": "TRACKING", "value": f"http://{address}:5000"},
+            {"name": "TRACKING_HOST", "value": host},
+            {"name": "TRACKING_ADDRESS", "value": address},
         ],
     }
     spec = template["spec"] | {

@@ -7,9 +7,9 @@
     publish       --namespace NS --model DIR --fields FILE
 
 The tracking service's URL is TRAINYARD_TRACKING_URL (or MLFLOW_TRACKING_URI), its token the
-content of TRAINYARD_TOKEN_FILE, or TRAINYARD_TOKEN, or MLFLOW_TRACKING_TOKEN. Whatever comes
-of it is the container's termination message: {"commit"}, {"digest", …} or {"reason",
-"message"}.
+content of TRAINYARD_TOKEN_FILE, or TRAINYARD_TOKEN, or MLFLOW_TRACKING_TOKEN; TRAINYARD_CA_FILE
+has the authority that its certificate is checked by. Whatever comes of it is the container's
+termination message: {"commit"}, {"digest", …} or {"reason", "message"}.
 """
 
 import argparse
@@ -19,6 +19,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from trainyard_api import authority
 
 from trainyard_agent import archive, git, publish, source, termination
 from trainyard_agent.convert import convert
@@ -84,7 +86,19 @@ def _tracking(options: argparse.Namespace) -> Tracking:
     if not service:
         raise AgentError("TRAINYARD_TRACKING_URL is not set", reason="ConfigMissing")
     base = f"{service.rstrip('/')}/api/trainyard/v1/namespaces/{options.namespace}"
-    return Tracking(base=base, token=_token(), patience=options.patience, say=_say)
+    return Tracking(
+        base=base, token=_token(), patience=options.patience, say=_say, ca_file=_ca_file()
+    )
+
+
+def _ca_file() -> str:
+    path = os.environ.get("TRAINYARD_CA_FILE", "")
+    if path:
+        try:
+            authority.read(path)
+        except ValueError as exc:
+            raise AgentError(str(exc), reason="ConfigMissing") from exc
+    return path
 
 
 def _token() -> str:

@@ -35,6 +35,7 @@ class Tracking:
         base: Service URL followed by `/api/trainyard/v1/namespaces/<namespace>`.
         token: Bearer token.
         patience: Seconds without progress after which it gives up.
+        ca_file: The authority of the service's certificate; "" for the machine's own.
     """
 
     base: str
@@ -43,6 +44,7 @@ class Tracking:
     say: Callable[[str], None] = print
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    ca_file: str = ""
 
     def json(self, path: str) -> Any:
         """GET a JSON document."""
@@ -81,7 +83,7 @@ class Tracking:
 
     @property
     def _client(self) -> Client:
-        return Client("agent", token=lambda: self.token)
+        return Client("agent", token=lambda: self.token, ca_file=self.ca_file)
 
     def _patiently(self, attempt: Callable[[], _T]) -> _T:
         try:

@@ -81,11 +81,14 @@ affinity:
 {{- end }}
 {{- end }}
 
-{{/* Annotations of every pod: {root, port} */}}
+{{/* Annotations of every pod: {root, own, port}, and scheme if that is https */}}
 {{- define "trainyard.podAnnotations" -}}
 prometheus.io/scrape: "true"
 prometheus.io/port: {{ .port | quote }}
 prometheus.io/path: {{ .path | default "/metrics" }}
+{{- if eq (.scheme | default "http") "https" }}
+prometheus.io/scheme: https
+{{- end }}
 {{- with merge dict .own.podAnnotations .root.Values.podAnnotations }}
 {{ toYaml . }}
 {{- end }}

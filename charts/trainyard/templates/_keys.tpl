@@ -38,6 +38,59 @@
 {{ toYaml .Values.madeObjectStore }}
 {{- end }}
 
+{{- define "trainyard.trackingTlsSecret" -}}
+{{ .Values.tracking.tls.existingSecret | default "trainyard-tracking-tls" }}
+{{- end }}
+
+{{/* The authority's key is kept nowhere: nobody makes another certificate of it. */}}
+{{- define "trainyard.trackingTlsData" -}}
+{{- if not (hasKey .Values "madeTrackingTls") -}}
+  {{- $found := lookup "v1" "Secret" .Release.Namespace (include "trainyard.trackingTlsSecret" .) -}}
+  {{- if $found -}}
+    {{- $_ := set .Values "madeTrackingTls" $found.data -}}
+  {{- else -}}
+    {{- $name := printf "trainyard-tracking.%s" .Release.Namespace -}}
+    {{- $svc := printf "%s.svc" $name -}}
+    {{- $full := printf "%s.%s" $svc .Values.tracking.tls.clusterDomain -}}
+    {{- $ca := genCAWithKey "trainyard" 3650 (genPrivateKey "ecdsa") -}}
+    {{- $names := list "trainyard-tracking" $name $svc $full "localhost" -}}
+    {{- $own := genSignedCertWithKey "trainyard-tracking" (list "127.0.0.1") $names 3650 $ca (genPrivateKey "ecdsa") -}}
+    {{- $data := dict "tls.crt" (b64enc $own.Cert) "tls.key" (b64enc $own.Key) "ca.crt" (b64enc $ca.Cert) -}}
+    {{- $_ := set .Values "madeTrackingTls" $data -}}
+  {{- end -}}
+{{- end -}}
+{{ toYaml .Values.madeTrackingTls }}
+{{- end }}
+
+{{/* A Secret without ca.crt would leave every pod that mounts it waiting, without a word here. */}}
+{{- define "trainyard.checkTrackingTls" -}}
+{{- $name := .Values.tracking.tls.existingSecret -}}
+{{- if and .Values.tracking.tls.enabled $name -}}
+  {{- $found := lookup "v1" "Secret" .Release.Namespace $name -}}
+  {{- range $key := list "tls.crt" "tls.key" "ca.crt" -}}
+    {{- if and $found (not (get ($found.data | default dict) $key)) -}}
+{{ fail (printf "tracking.tls.existingSecret: the Secret %s has no %s: tls.crt, tls.key and ca.crt must be in it" $name $key) }}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* Scheme of the tracking service. */}}
+{{- define "trainyard.trackingScheme" -}}
+{{ .Values.tracking.tls.enabled | ternary "https" "http" }}
+{{- end }}
+
+{{/* Its name as its clients know it, which any certificate of it has. */}}
+{{- define "trainyard.trackingName" -}}
+trainyard-tracking.{{ .Release.Namespace }}.svc
+{{- end }}
+
+{{/* What of the tracking service's certificate everybody may have: the authority. */}}
+{{- define "trainyard.trackingAuthority" -}}
+secretName: {{ include "trainyard.trackingTlsSecret" . }}
+items: [{key: ca.crt, path: ca.crt}]
+{{- end }}
+
 {{- define "trainyard.objectStoreEndpoint" -}}
 {{- if .Values.objectStore.endpoint -}}
 {{ .Values.objectStore.endpoint }}

@@ -75,6 +75,9 @@ CLAIM_ISSUER: Final = "trainyard"
 CLAIM_AUDIENCE: Final = "trainyard-tracking"
 SIGNATURE_ALGORITHM: Final = "EdDSA"
 TOKEN_KEY: Final = "token"  # noqa: S105  # the key in the Secret, not a secret
+CA_KEY: Final = "ca.crt"
+"""Beside the token: the authority of the tracking service's certificate, if it has one."""
+CA_FILE_ENV: Final = "TRAINYARD_CA_FILE"
 RUN_SUBJECT: Final = "run:"
 MODEL_VERSION_SUBJECT: Final = "modelversion:"
 DEPLOYMENT_SUBJECT: Final = "deployment:"
@@ -95,9 +98,11 @@ PROMOTE_VERB: Final = "promote"
 MAIN_CONTAINER: Final = "main"
 HOME: Final = "/home/trainyard"
 WORK: Final = "/work"
+CA_DIRECTORY: Final = "/var/run/trainyard-ca"
+"""Where pods of Runs have the authority of the tracking service's certificate."""
 RESERVED_ENV: Final = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN", "MLFLOW_RUN_ID")
 """Environment variables of `main` that no user may set."""
-RESERVED_PATHS: Final = (WORK, HOME, "/tmp", "/dev/shm")  # noqa: S108  # mounts of the pod
+RESERVED_PATHS: Final = (WORK, HOME, "/tmp", "/dev/shm", CA_DIRECTORY)  # noqa: S108  # mounts
 """Paths where every Run's pod has a volume of its own."""
 RESERVED_VOLUME_PREFIX: Final = "trainyard-"
 """Volumes that the operator adds to a pod are named so, and no user's may be."""

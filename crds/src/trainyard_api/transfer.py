@@ -6,12 +6,13 @@
     patiently(lambda: client.download(url, target, digest=digest), patience=600)
 
 Proxies of the environment are not used: they are for the internet, and this is traffic inside the
-cluster. The bearer never follows a redirect to another scheme, host or port. A CA of your own is
-trusted by `SSL_CERT_FILE`, which the standard library reads.
+cluster. The bearer never follows a redirect to another scheme, host or port. A server by TLS is
+checked by the authority that the client is given, or by the machine's own.
 """
 
 import hashlib
 import json
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +22,8 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
+
+from trainyard_api import authority
 
 T = TypeVar("T")
 
@@ -83,22 +86,22 @@ def _origin(url: str) -> tuple[str, str]:
     return parts.scheme, parts.netloc
 
 
-def _opener() -> urllib.request.OpenerDirector:
+def _opener(context: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
     """Return an opener of HTTP alone: no proxies, and no files or FTP behind a redirect."""
     opener = urllib.request.OpenerDirector()
     for handler in (
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.UnknownHandler,
-        _SameOriginCredentials,
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(context=context),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+        _SameOriginCredentials(),
     ):
-        opener.add_handler(handler())
+        opener.add_handler(handler)
     return opener
 
 
-_OPENER: Final = _opener()
+_OPENER: Final = _opener(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +112,14 @@ class Client:
         agent: Name for the service's logs.
         token: Returns the bearer, read anew for each request; "" for none.
         silence: Seconds that the socket may say nothing.
+        ca_file: Of the authorities that a server is checked by, read anew for each request; "" for
+            the machine's own.
     """
 
     agent: str
     token: Callable[[], str] = str
     silence: float = SILENCE_SECONDS
+    ca_file: str = ""
 
     def open(
         self,
@@ -142,13 +148,20 @@ class Client:
             sent["Authorization"] = f"Bearer {token}"
         request = urllib.request.Request(url, data=data, headers=sent, method=method)  # noqa: S310  # checked above
         try:
-            response = _OPENER.open(request, timeout=silence or self.silence)
+            response = self._opener().open(request, timeout=silence or self.silence)
         except urllib.error.HTTPError as exc:
             with exc:
                 raise _translated(exc, url) from exc
         except (OSError, HTTPException) as exc:
-            raise Away(f"{url} does not answer: {_reason(exc)}") from exc
+            reason = _reason(exc)
+            advice = authority.advice(reason, self.ca_file)
+            raise Away(f"{url} does not answer: {reason}{advice}") from exc
         return cast("HTTPResponse", response)
+
+    def _opener(self) -> urllib.request.OpenerDirector:
+        if not self.ca_file:
+            return _OPENER
+        return _opener(authority.trusting(authority.read(self.ca_file)))
 
     def get(self, url: str, *, most: int) -> bytes:
         """Return a document whole; of a longer one the first `most` bytes and some.

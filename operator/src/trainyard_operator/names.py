@@ -63,14 +63,14 @@ def run_job(run: str, attempt: int) -> str:
     return f"{run}-a{attempt}"
 
 
-def token_secret(base: str, owner: Object, token: str) -> str:
+def token_secret(base: str, owner: Object, content: str) -> str:
     """Return the name of the Secret with a token: none that a user, or another owner, has.
 
-    It tells the owner's UID from any other, and the token from one that another key signed:
+    It tells the owner's UID from any other, and its content from a token that another key signed:
     what has this name never has to change.
     """
     uid = owner["metadata"]["uid"]
-    return fit(f"{base}-{_short_hash(f'{uid} {token}')}")
+    return fit(f"{base}-{_short_hash(f'{uid} {content}')}")
 
 
 def publish_job(version: str, attempt: int = 1) -> str:

@@ -9,12 +9,14 @@ caches are full, and nothing after the lease is lost.
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import signal
 from typing import Any
 
 import uvloop
+from trainyard_api import authority
 
 from trainyard_operator.engine import connections, journal, probes, sweep, watch
 from trainyard_operator.engine.access import Access, find_access
@@ -44,6 +46,7 @@ from trainyard_operator.tools import Tools
 from trainyard_operator.tracking import TrackingClient
 
 DRAIN_SECONDS = 20.0
+RENEWED_EVERY = 10.0
 _FLUSH_SECONDS = 2.0
 _log = logging.getLogger("trainyard_operator")
 
@@ -71,7 +74,10 @@ class Operator:
             clock=self.clock,
         )
         self.tracking = TrackingClient(
-            opened.tracking, url=settings.tracking_url, token_file=settings.tracking_token_file
+            opened.tracking,
+            url=settings.tracking_url,
+            token_file=settings.tracking_token_file,
+            ca_file=settings.tracking_ca_file,
         )
         self.world = ClusterWorld(new_cache(), self.kube, self.tracking, self.clock)
         self.shell = Shell(KINDS, self.world)
@@ -190,19 +196,34 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with connections.connect(access, settings.tracking_url) as opened:
+    async with connections.connect(access, settings.tracking_url, settings.tracking_ca) as opened:
         operator = Operator(settings, access, opened)
         app = probes.application(is_healthy=operator.is_healthy, is_ready=operator.is_ready)
         runner = await probes.serve(app, port=settings.http_port)
         waiting = asyncio.create_task(operator.lease.acquire())
         stopped = asyncio.create_task(stop.wait())
+        renewing = asyncio.create_task(stop_when_renewed(settings, stop))
         await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if waiting.done():
             await waiting
             await operator.lead(stop)
-        waiting.cancel()
-        stopped.cancel()
+        for task in (waiting, stopped, renewing):
+            task.cancel()
         await runner.cleanup()
+
+
+async def stop_when_renewed(settings: Settings, stop: asyncio.Event) -> None:
+    """End this process in good order once its authority's file has another: the next one reads it.
+
+    What it makes has a copy of the authority, so all of it must be looked at again, as at a start.
+    """
+    path = settings.tracking_ca_file
+    while path and not stop.is_set():
+        await asyncio.sleep(RENEWED_EVERY)
+        with contextlib.suppress(ValueError):  # in the middle of a write
+            if authority.read(path) != settings.tracking_ca:
+                _log.warning("another authority is in %s: ending, to start with it", path)
+                stop.set()
 
 
 def main() -> None:

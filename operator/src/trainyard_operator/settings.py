@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from trainyard_api import authority
 
 from trainyard_operator.engine.errors import Terminal
 
@@ -47,6 +48,9 @@ class Settings:
     """How this operator was installed.
 
     Attributes:
+        tracking_ca: PEM of the authority of the tracking service's certificate, which the pods that
+            are made here get as well; empty: the machine's own, and none for pods.
+        tracking_ca_file: Where that is.
         signing_key: PEM of the Ed25519 private key that signs tokens.
         agent_resources: Kubernetes resources of each container that publishes a model.
         run_as_user: UID for pods of user code; None means the image's own (never root).
@@ -56,6 +60,8 @@ class Settings:
     """
 
     tracking_url: str = "http://trainyard-tracking.trainyard-system.svc:5000"
+    tracking_ca: str = field(default="", repr=False)
+    tracking_ca_file: str = ""
     signing_key: str = field(default="", repr=False)
     agent_image: str = "docker.io/trainyard/agent:0.1.0"
     runtimes: Mapping[str, Runtime] = field(default_factory=dict)
@@ -98,8 +104,11 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
     """
     default = Settings()
     text = _Texts(env)
+    ca_file = text("CA_FILE", "")
     return Settings(
         tracking_url=text("TRACKING_URL", default.tracking_url).rstrip("/"),
+        tracking_ca=authority.read(ca_file) if ca_file else "",
+        tracking_ca_file=ca_file,
         signing_key=_file_text(text("SIGNING_KEY_FILE", "")),
         agent_image=text("AGENT_IMAGE", default.agent_image),
         agent_resources=text.mapping("AGENT_RESOURCES", default.agent_resources),

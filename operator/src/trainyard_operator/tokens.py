@@ -17,6 +17,7 @@ from trainyard_operator import names
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.conditions import find, parse_time
 from trainyard_operator.engine.plan import Object
+from trainyard_operator.settings import Settings
 
 MOUNTING = timedelta(seconds=10)
 """Where a pod's volumes take longer than this, its token may be gone."""
@@ -63,9 +64,11 @@ def _parsed(key: str) -> Ed25519PrivateKey:
     return parsed
 
 
-def run_secret(run: Object, *, key: str) -> Object:
+def run_secret(run: Object, *, settings: Settings) -> Object:
     """Return the Secret with a Run's token, which all of its attempts share."""
-    return token_secret(run, run_token(run, key=key), labels=names.run_labels(run))
+    token = run_token(run, key=settings.signing_key)
+    authority = settings.tracking_ca
+    return token_secret(run, token, labels=names.run_labels(run), authority=authority)
 
 
 def may_be_missing(pod: Object, *, now: datetime) -> bool:
@@ -84,13 +87,21 @@ def may_be_missing(pod: Object, *, now: datetime) -> bool:
 
 
 def token_secret(
-    owner: Object, token: str, *, labels: Mapping[str, str], base: str = "", kind: str = ""
+    owner: Object,
+    token: str,
+    *,
+    labels: Mapping[str, str],
+    authority: str = "",
+    base: str = "",
+    kind: str = "",
 ) -> Object:
     """Return the Secret with a token, owned by the resource that it speaks for.
 
-    It is made once and never written again: another token has a Secret of another name.
+    It is made once and never written again: another token, or another authority by which its pods
+    know the tracking service, has a Secret of another name.
 
     Args:
+        authority: As PEM; "" where the service speaks plain HTTP.
         base: What its name begins with, if not with the owner's.
     """
     return {
@@ -98,11 +109,14 @@ def token_secret(
         "kind": "Secret",
         "immutable": True,
         "metadata": {
-            "name": names.token_secret(base or owner["metadata"]["name"], owner, token),
+            "name": names.token_secret(base or owner["metadata"]["name"], owner, token + authority),
             "namespace": owner["metadata"]["namespace"],
             "labels": dict(labels),
             "ownerReferences": [objects.owner_reference(owner, kind)],
         },
         "type": "Opaque",
-        "stringData": {contract.TOKEN_KEY: token},
+        "stringData": {
+            contract.TOKEN_KEY: token,
+            **({contract.CA_KEY: authority} if authority else {}),
+        },
     }

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
+from trainyard_api.authority import advice
 from trainyard_api.contract import LOG_PLACE_HEADER, TRACKING_API, UPLOAD_OFFSET_HEADER
 
 from trainyard_operator.engine.breaker import Breaker, Pass
@@ -58,6 +59,7 @@ class TrackingClient:
 
     Args:
         exchange: With the service at *url*; CALLS and UPLOADS bound what is under way.
+        ca_file: Where the authority of its certificate came from, for messages.
         jitter: Returns a number in [0, 1); spreads those who wait.
     """
 
@@ -67,6 +69,7 @@ class TrackingClient:
         *,
         url: str,
         token_file: Path,
+        ca_file: str = "",
         breaker: Breaker | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -77,6 +80,8 @@ class TrackingClient:
         self._uploads = asyncio.Semaphore(UPLOADS)
         self._url = url + TRACKING_API
         self._token_file = token_file
+        self._ca_file = ca_file
+        self._distrust = ""
         self._token = ""
         self._read_at = -_TOKEN_AGE
 
@@ -166,7 +171,9 @@ class TrackingClient:
                 answer = await self._exchange.send(request)
             except OSError as exc:
                 TRACKING_REQUESTS.labels("<error>", method).inc()
+                self._distrust = advice(exc, self._ca_file)
                 raise self._failed(leave, f"{method} {path}: {told(exc)}") from exc
+            self._distrust = ""
             TRACKING_REQUESTS.labels(str(answer.status), method).inc()
             self._judge(leave, answer.status, answer.body, f"{method} {path}")
             return answer.body, answer.headers
@@ -221,7 +228,7 @@ class TrackingClient:
     def _unavailable(self) -> Unavailable:
         return Unavailable(
             "TrackingUnavailable",
-            f"The tracking service does not answer at {self._url}: waiting for it",
+            f"The tracking service does not answer at {self._url}{self._distrust}: waiting for it",
             after=self._again(),
         )
 

@@ -15,6 +15,7 @@ import httpx
 from trainyard_api.contract import (
     AUTHORIZATION_HEADER,
     CLAIM_AUDIENCE,
+    HEALTH_ROUTE,
     TRACKING_API,
     TRACKING_PORT,
     WORKSPACE_HEADER,
@@ -30,6 +31,8 @@ USER_ACCOUNT = "trainyard-user"
 SERVICE = "trainyard-tracking"
 _TOKEN_SECONDS = 3600
 _RENEW_BEFORE = 600
+# The API server's answers where it may not, or can't, reach a service by the scheme asked for.
+_NOT_REACHED = frozenset({403, 500, 502, 503})
 
 
 def system_namespace() -> str:
@@ -37,9 +40,15 @@ def system_namespace() -> str:
     return os.environ.get("TRAINYARD_SYSTEM_NAMESPACE") or "trainyard-system"
 
 
-def proxy_path(namespace: str, service: str = SERVICE, port: int | str = TRACKING_PORT) -> str:
-    """Return the API server's path that leads to a service over plain HTTP."""
-    return f"/api/v1/namespaces/{namespace}/services/http:{service}:{port}/proxy"
+def proxy_path(
+    namespace: str,
+    service: str = SERVICE,
+    port: int | str = TRACKING_PORT,
+    *,
+    scheme: str = "http",
+) -> str:
+    """Return the API server's path that leads to a service, which it asks by *scheme*."""
+    return f"/api/v1/namespaces/{namespace}/services/{scheme}:{service}:{port}/proxy"
 
 
 class Tokens:
@@ -107,6 +116,7 @@ class Tracking:
         self.extensions = dict(extensions)
         self.patience = patience
         self._reaching = reaching
+        self._is_settled = False
 
     @classmethod
     def of(cls, kube: Kube, *, writes_registry: bool = False) -> "Tracking":
@@ -120,7 +130,7 @@ class Tracking:
         def headers() -> dict[str, str]:
             return {**kube.credentials(), AUTHORIZATION_HEADER: f"Bearer {tokens.current()}"}
 
-        base = proxy_path(system_namespace())
+        base = proxy_path(system_namespace(), scheme="https")
         return cls(kube.http, base, headers, kube.reaching, kube.extensions, patience=kube.patience)
 
     def healthy(self) -> Object:
@@ -226,6 +236,8 @@ class Tracking:
         """
         what = f"read the log of attempt {attempt}"
         path = f"{TRACKING_API}/namespaces/{namespace}/runs/{run_id}/logs/{attempt}"
+        if not self._is_settled:
+            self._send("GET", HEALTH_ROUTE, what, namespace)
         with (
             self._reaching(what),
             self.http.stream(
@@ -259,19 +271,44 @@ class Tracking:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        with self._reaching(what):
-            answer = self.http.request(
-                method,
-                self.base + path,
-                content=content,
-                params=params,
-                headers={**self._headers(namespace), **(headers or {})},
-                timeout=httpx.Timeout(120, connect=10),
-                extensions=self.extensions,
-            )
+        def ask() -> httpx.Response:
+            with self._reaching(what):
+                return self.http.request(
+                    method,
+                    self.base + path,
+                    content=content,
+                    params=params,
+                    headers={**self._headers(namespace), **(headers or {})},
+                    timeout=httpx.Timeout(120, connect=10),
+                    extensions=self.extensions,
+                )
+
+        answer = ask()
+        is_whole = content is None or isinstance(content, str)
+        if answer.status_code in _NOT_REACHED and is_whole and self._turns_out_plain(what):
+            answer = ask()
         if answer.is_error:
             raise self._error(answer, what)
+        self._is_settled = True
         return answer
+
+    def _turns_out_plain(self, what: str) -> bool:
+        """Tell whether the service speaks plain HTTP, and from then on ask it so.
+
+        One that an older chart installed does, or one with tracking.tls.enabled=false.
+        """
+        if self._is_settled:
+            return False
+        plain = proxy_path(system_namespace())
+        with self._reaching(what):
+            # That route asks for no token, and none should be seen where TLS has only failed.
+            headers = {k: v for k, v in self.headers().items() if k != AUTHORIZATION_HEADER}
+            answer = self.http.get(
+                plain + HEALTH_ROUTE, headers=headers, extensions=self.extensions
+            )
+        if answer.is_success:
+            self.base, self._is_settled = plain, True
+        return self._is_settled
 
     def _error(self, answer: httpx.Response, what: str) -> ApiError:
         body = as_json(answer)

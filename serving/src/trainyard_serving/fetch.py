@@ -26,11 +26,16 @@ _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a manifest is, what it must hash to, and the token to read it with."""
+    """Where a manifest is, what it must hash to, and the token to read it with.
+
+    Attributes:
+        ca_file: The authority of the service's certificate; "" for the machine's own.
+    """
 
     url: str
     digest: str
     token_file: Path | None = None
+    ca_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,8 @@ def _told(source: Source, what: str) -> Iterator[None]:
         raise LoadError(f"{what} is not what the manifest says, refused: {exc}") from exc
     except OSError as exc:
         raise LoadError(f"{what} can't be stored: {exc}") from exc
+    except ValueError as exc:
+        raise LoadError(f"{what}: {exc}") from exc
 
 
 def _hint(refused: Refused) -> str:
@@ -123,7 +130,7 @@ def _base(source: Source) -> str:
 
 
 def _client(source: Source) -> Client:
-    return Client("model-server", token=lambda: _token(source))
+    return Client("model-server", token=lambda: _token(source), ca_file=source.ca_file)
 
 
 def _token(source: Source) -> str:

@@ -119,7 +119,7 @@ class Server:
     async def _fetched(self) -> Path:
         """Fetch the model, however long its source is down."""
         settings = self._settings
-        source = Source(settings.url, settings.digest, settings.token_file)
+        source = Source(settings.url, settings.digest, settings.token_file, settings.ca_file)
         attempt = 0
         while True:
             self.served.waits_for = "the model is being fetched"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainyard_api import serving as names
+from trainyard_api.contract import CA_FILE_ENV
 
 TERMINATION_LOG_ENV = "TRAINYARD_TERMINATION_LOG"
 DEADLINE_SECONDS_ENV = "TRAINYARD_DEADLINE_SECONDS"
@@ -28,6 +29,8 @@ class Settings:
     digest: str = ""
     url: str = ""
     token_file: Path | None = None
+    ca_file: str = ""
+    """The authority that the certificate behind `url` is checked by; the machine's own without."""
     model_dir: Path | None = None
     """A folder that holds the model already; nothing is fetched then."""
     store: Path = Path(names.MODEL_DIRECTORY)
@@ -69,6 +72,7 @@ def settings_from(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         digest=given.digest,
         url=given.url,
         token_file=Path(given.token_file) if given.token_file else None,
+        ca_file=given.ca_file,
         model_dir=given.model_dir,
         store=given.store,
         host=given.host or ("127.0.0.1" if given.model_dir else "0.0.0.0"),  # noqa: S104  # a pod
@@ -94,6 +98,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser.add_argument("--digest", default=get(names.MODEL_DIGEST_ENV, ""))
     parser.add_argument("--url", default=get(names.MODEL_URL_ENV, ""))
     parser.add_argument("--token-file", default=get(names.TOKEN_FILE_ENV, ""))
+    parser.add_argument("--ca-file", default=get(CA_FILE_ENV, ""))
     parser.add_argument("--store", type=Path, default=Path(names.MODEL_DIRECTORY))
     parser.add_argument("--host", default="")
 

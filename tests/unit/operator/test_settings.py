@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from builders.authority import Authority
 from builders.stage import SETTINGS
 from trainyard_operator import settings
 from trainyard_operator.engine.errors import Terminal
@@ -57,3 +58,15 @@ def test_an_unknown_runtime_names_those_there_are() -> None:
 
 def test_the_signing_key_is_never_shown() -> None:
     assert "PRIVATE" not in repr(SETTINGS)
+
+
+def test_the_authority_of_the_tracking_service_is_read_with_where_it_is(tmp_path: Any) -> None:
+    file = Authority(tmp_path).file
+    read = settings.from_environment({"TRAINYARD_CA_FILE": str(file)})
+
+    assert (read.tracking_ca, read.tracking_ca_file) == (file.read_text(), str(file))
+
+
+def test_a_file_without_an_authority_is_named(tmp_path: Any) -> None:
+    with pytest.raises(ValueError, match="TRAINYARD_CA_FILE names"):
+        settings.from_environment({"TRAINYARD_CA_FILE": str(tmp_path / "none")})

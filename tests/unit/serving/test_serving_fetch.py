@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from builders import threaded
+from builders.authority import Authority
 from trainyard_serving.errors import LoadError, SourceUnavailable
 from trainyard_serving.fetch import Source, fetch
 
@@ -27,6 +28,7 @@ class Store:
         self.ranges: list[str] = []
         self.promised: int | None = None
         self.port = 0
+        self.server: ThreadingHTTPServer
 
     @property
     def manifest(self) -> bytes:
@@ -70,7 +72,7 @@ def store() -> Iterator[Store]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.port = server.server_port
+    served.port, served.server = server.server_port, server
     with threaded.running(server):
         yield served
 
@@ -162,3 +164,29 @@ def test_nobody_listening_is_asked_again(tmp_path):
 def test_a_source_that_can_never_work_is_a_load_error(store, tmp_path, changes):
     with pytest.raises(LoadError):
         fetch(store.source(**changes), tmp_path)
+
+
+def test_a_store_with_a_certificate_is_checked_by_its_authority(store, tmp_path):
+    authority = Authority(tmp_path)
+    url = f"{authority.issue().serve(store.server)}/models/x"
+
+    folder = fetch(store.source(url=url, ca_file=str(authority.file)), tmp_path)
+
+    assert (folder / "MLmodel").read_bytes() == store.files["MLmodel"]
+
+
+def test_a_store_of_another_authority_is_shown_no_token_and_may_be_tried_again(store, tmp_path):
+    (tmp_path / "token").write_text("secret")
+    url = f"{Authority(tmp_path).issue().serve(store.server)}/models/x"
+    told = {"ca_file": str(Authority(tmp_path, "other").file), "token_file": tmp_path / "token"}
+
+    with pytest.raises(SourceUnavailable, match=r"TRAINYARD_CA_FILE, .*other\.crt"):
+        fetch(store.source(url=url, **told), tmp_path)
+    assert store.asked == []
+
+
+def test_an_authority_that_is_not_there_is_final(store, tmp_path):
+    url = f"{Authority(tmp_path).issue().serve(store.server)}/models/x"
+
+    with pytest.raises(LoadError, match=r"TRAINYARD_CA_FILE names .*none\.crt"):
+        fetch(store.source(url=url, ca_file=str(tmp_path / "none.crt")), tmp_path)

@@ -1,11 +1,15 @@
 """Runs the tracking service in this process: `python -m trainyard_tracking`."""
 
+import contextlib
 import logging
 import os
 import sys
 
 import uvicorn
+from starlette.types import ASGIApp
 
+from trainyard_tracking.certificate import Shown
+from trainyard_tracking.closing import Closing
 from trainyard_tracking.errors import BadSettings
 from trainyard_tracking.kube import HttpKube, KubeDown, KubeError, find_cluster, own_namespace
 from trainyard_tracking.mlflow_env import mlflow_environment
@@ -59,8 +63,19 @@ def _serve(settings: Settings) -> None:
         watcher.start()
     service.leftovers.start()
     Opening(objects.ensure_bucket, service.sweep).start()
-    uvicorn.run(
-        service.app,
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(configured(service.app, settings)).run()
+
+
+def configured(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """Return how the service is served: by TLS, if there is a certificate.
+
+    Raises:
+        BadSettings: The certificate can't be used; names the settings.
+    """
+    shown = Shown(settings.tls) if settings.tls else None
+    config = uvicorn.Config(
+        app,
         host="0.0.0.0",  # noqa: S104  # a pod's port
         port=settings.port,
         log_level=settings.log_level,
@@ -68,7 +83,14 @@ def _serve(settings: Settings) -> None:
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_keep_alive=KEEP_ALIVE,
         server_header=False,
+        http=Closing if shown else "auto",
+        ssl_certfile=settings.tls.certificate if settings.tls else None,
+        ssl_keyfile=settings.tls.key if settings.tls else None,
     )
+    config.load()
+    if shown and config.ssl:
+        config.ssl.sni_callback = shown.choose
+    return config
 
 
 def _fill(watcher: Watcher) -> None:

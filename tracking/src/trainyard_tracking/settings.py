@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainyard_tracking.certificate import Files
 from trainyard_tracking.errors import BadSettings
 
 _ADDRESSING = ("auto", "path", "virtual")
@@ -67,6 +68,8 @@ class Settings:
     """Bytes of a file that is taken, at most."""
     ui_origins: str = ""
     """Where browsers get MLflow's UI from, as it says them: with commas between."""
+    tls: Files | None = None
+    """What its port shows; none: it speaks plain HTTP."""
 
 
 def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
@@ -84,6 +87,7 @@ def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
         log_level=env.get("TRAINYARD_LOG_LEVEL", "info").lower(),
         largest_file=_bytes(env, "TRAINYARD_LARGEST_FILE", "1Ti"),
         ui_origins=_origins(env.get("TRAINYARD_UI_ORIGINS", "")),
+        tls=_tls(env.get("TRAINYARD_TLS_CERT_FILE", ""), env.get("TRAINYARD_TLS_KEY_FILE", "")),
     )
 
 
@@ -160,6 +164,15 @@ def _origins(value: str) -> str:
                 f"TRAINYARD_UI_ORIGINS has {origin!r}; use https://HOST, with commas between"
             )
     return value
+
+
+def _tls(certificate: str, key: str) -> Files | None:
+    if bool(certificate) != bool(key):
+        raise BadSettings(
+            "TRAINYARD_TLS_CERT_FILE and TRAINYARD_TLS_KEY_FILE belong together: set both, or none"
+            " for plain HTTP"
+        )
+    return Files(Path(certificate), Path(key)) if certificate else None
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

@@ -1,7 +1,10 @@
 {{/* The operator's settings: what trainyard_operator/settings.py reads. */}}
 {{- define "trainyard.operatorEnv" -}}
-- {name: TRAINYARD_TRACKING_URL, value: "http://trainyard-tracking.{{ .Release.Namespace }}.svc:5000"}
+- {name: TRAINYARD_TRACKING_URL, value: "{{ include "trainyard.trackingScheme" . }}://{{ include "trainyard.trackingName" . }}:5000"}
 - {name: TRAINYARD_TOKEN_FILE, value: /var/run/trainyard-tracking/token}
+{{- if .Values.tracking.tls.enabled }}
+- {name: TRAINYARD_CA_FILE, value: /var/run/trainyard-tracking/ca.crt}
+{{- end }}
 - {name: TRAINYARD_SIGNING_KEY_FILE, value: /var/run/trainyard/signing.key}
 - {name: TRAINYARD_AGENT_IMAGE, value: {{ include "trainyard.image" (dict "root" . "name" "agent" "image" .Values.agent.image) | quote }}}
 - {name: TRAINYARD_AGENT_RESOURCES, value: {{ .Values.agent.resources | toJson | quote }}}

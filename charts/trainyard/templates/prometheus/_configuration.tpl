@@ -7,6 +7,10 @@ global:
   evaluation_interval: {{ .Values.prometheus.scrapeInterval }}
 scrape_configs:
   - job_name: trainyard
+    {{- if .Values.tracking.tls.enabled }}
+    # For the tracking service, which is asked at its pod's address: no certificate names that.
+    tls_config: {ca_file: /var/run/trainyard-ca/ca.crt, server_name: {{ include "trainyard.trackingName" . }}}
+    {{- end }}
     kubernetes_sd_configs:
       - role: pod
         namespaces: {names: [{{ .Release.Namespace }}]}
@@ -45,6 +49,9 @@ scrape_configs:
   regex: (.*:.*);(\d+)
   replacement: "[$1]:$2"
   target_label: __address__
+- source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scheme]
+  regex: (https?)
+  target_label: __scheme__
 - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_path]
   regex: (.+)
   target_label: __metrics_path__

@@ -17,6 +17,10 @@
 - {name: TRAINYARD_SPOOL_DIR, value: /data/spool}
 - {name: TRAINYARD_VERIFY_CERT_FILE, value: /var/run/trainyard/tls.crt}
 - {name: TRAINYARD_PORT, value: "5000"}
+{{- if .Values.tracking.tls.enabled }}
+- {name: TRAINYARD_TLS_CERT_FILE, value: /var/run/trainyard-tls/tls.crt}
+- {name: TRAINYARD_TLS_KEY_FILE, value: /var/run/trainyard-tls/tls.key}
+{{- end }}
 - {name: TRAINYARD_LOG_LEVEL, value: {{ .Values.tracking.logLevel }}}
 - {name: TRAINYARD_OBJECT_STORE_ENDPOINT, value: {{ include "trainyard.objectStoreEndpoint" . | quote }}}
 - {name: TRAINYARD_OBJECT_STORE_BUCKET, value: {{ .Values.objectStore.bucket | quote }}}

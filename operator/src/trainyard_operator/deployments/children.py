@@ -5,6 +5,7 @@ exist is policies/rollout.py.
 """
 
 from trainyard_api import serving as contract
+from trainyard_api.contract import CA_FILE_ENV, CA_KEY
 
 from trainyard_operator import names, security
 from trainyard_operator.deployments.rollout import Target
@@ -79,7 +80,14 @@ def serving_secret(resource: Object, digest: str, *, settings: Settings) -> Obje
     """Return the Secret with the token that reads this digest and nothing else."""
     token = deployment_token(resource, [digest], key=settings.signing_key)
     base = names.serving_child(resource["metadata"]["name"], digest)
-    return token_secret(resource, token, labels=_labels(resource), base=base, kind="Deployment")
+    return token_secret(
+        resource,
+        token,
+        labels=_labels(resource),
+        authority=settings.tracking_ca,
+        base=base,
+        kind="Deployment",
+    )
 
 
 def mounts(child: Object, secret: Object) -> bool:
@@ -224,6 +232,8 @@ def _environment(resource: Object, target: Target, *, settings: Settings) -> lis
         # Only where it says something: another variable is a restart for everybody.
         **({} if resource["spec"].get("batching", True) else {contract.BATCHING_ENV: "false"}),
     }
+    if settings.tracking_ca:
+        values[CA_FILE_ENV] = f"{contract.TOKEN_DIRECTORY}/{CA_KEY}"
     if longest := resource["spec"].get("maxBodyBytes"):
         values[contract.MAX_BODY_BYTES_ENV] = str(longest)
     return [{"name": name, "value": value} for name, value in values.items()]

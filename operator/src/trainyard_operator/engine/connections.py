@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import aiohttp
+from trainyard_api.authority import trusting
 
 from trainyard_operator.engine.access import Access
 from trainyard_operator.engine.exchange import Exchange
@@ -38,17 +39,18 @@ class Connections:
 
 
 @contextlib.asynccontextmanager
-async def connect(access: Access, tracking: str) -> AsyncIterator[Connections]:
+async def connect(access: Access, tracking: str, ca: str = "") -> AsyncIterator[Connections]:
     """Open the connections of one process; close them afterwards.
 
     Args:
         tracking: The tracking service's URL.
+        ca: Authorities that its certificate is checked by, as PEM; "" for the machine's own.
     """
     server, context = access.server, access.ssl_context
     exchanges = (
         Exchange(server, context, limit=_LEASE),
         Exchange(server, context, limit=_API),
-        Exchange(tracking, None, limit=_TRACKING),
+        Exchange(tracking, trusting(ca) if ca else None, limit=_TRACKING),
     )
     try:
         async with session(context) as streams:

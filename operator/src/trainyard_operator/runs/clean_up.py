@@ -59,6 +59,6 @@ def _children(run: Object, observed: Observed, settings: Settings) -> tuple[Ref,
     jobs = tuple(Ref.of(job) for job in observed.jobs if "deletionTimestamp" not in job["metadata"])
     if not jobs:
         return ()
-    secret = Ref.of_child(run_secret(run, key=settings.signing_key))
+    secret = Ref.of_child(run_secret(run, settings=settings))
     # Jobs last: while one is there, a clean-up that was cut short begins again.
     return (secret, *jobs)

@@ -13,6 +13,7 @@ from trainyard_api.attempts import attempt_run_id
 
 from trainyard_operator import names
 from trainyard_operator.engine.plan import Object
+from trainyard_operator.runs import source
 from trainyard_operator.runs.source import literal, text_of
 from trainyard_operator.settings import Settings
 from trainyard_operator.tokens import run_secret
@@ -26,6 +27,8 @@ _DEFAULTS = {
     # The links would be of this cluster, and work on no laptop: `trainyard ui RUN` does.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+_CERTIFICATE = "MLFLOW_TRACKING_SERVER_CERT_PATH"
+_UNCHECKED = "MLFLOW_TRACKING_INSECURE_TLS"
 _NOT_A_VARIABLE = re.compile(r"[^A-Za-z0-9_]")
 
 
@@ -38,14 +41,16 @@ def main_environment(run: Object, attempt: int, *, settings: Settings) -> list[O
     token = token_variable(run, settings)
     taken = {*ours, *contract.RESERVED_ENV}
     defaults = [
-        {"name": name, "value": value} for name, value in _DEFAULTS.items() if name not in theirs
+        {"name": name, "value": value}
+        for name, value in {**_DEFAULTS, **_trusting(theirs, settings)}.items()
+        if name not in theirs
     ]
     return [*defaults, *(e for name, e in theirs.items() if name not in taken), *fixed, token]
 
 
 def token_variable(run: Object, settings: Settings) -> Object:
     """Return the variable that holds the Run's token."""
-    secret = run_secret(run, key=settings.signing_key)["metadata"]["name"]
+    secret = run_secret(run, settings=settings)["metadata"]["name"]
     reference = {"name": secret, "key": contract.TOKEN_KEY}
     return {"name": "MLFLOW_TRACKING_TOKEN", "valueFrom": {"secretKeyRef": reference}}
 
@@ -56,6 +61,14 @@ def _recording(run: Object, settings: Settings) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": settings.tracking_url,
         "MLFLOW_EXPERIMENT_NAME": experiment,
     }
+
+
+def _trusting(theirs: Mapping[str, Any], settings: Settings) -> dict[str, str]:
+    """Return what has MLflow check the service's certificate, and no other call of the program."""
+    # MLflow refuses to be told both.
+    if not settings.tracking_ca or _UNCHECKED in theirs:
+        return {}
+    return {_CERTIFICATE: source.AUTHORITY}
 
 
 def _about(run: Object, attempt: int) -> dict[str, str]:

@@ -50,7 +50,12 @@ def run_pod(run: Object, attempt: int, *, settings: Settings) -> Object:
         "containers": [
             _main(run, attempt, runtime=runtime, resources=resources, settings=settings)
         ],
-        "volumes": [*_own_volumes(), *source.volumes(spec), *(overlay.get("volumes") or ())],
+        "volumes": [
+            *_own_volumes(),
+            *source.authority_volumes(run, settings=settings),
+            *source.volumes(spec),
+            *(overlay.get("volumes") or ()),
+        ],
         "tolerations": [*runtime.tolerations, *(overlay.get("tolerations") or ())],
     }
     if spec.get("source"):
@@ -91,6 +96,7 @@ def _main(
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             *_own_mounts(),
+            *source.authority_mounts(settings),
             *source.mounts(spec),
             *(overlay.get("volumeMounts") or ()),
         ],

@@ -15,6 +15,9 @@ from trainyard_operator.tokens import run_secret
 
 SOURCE = "source"
 
+AUTHORITY = f"{contract.CA_DIRECTORY}/{contract.CA_KEY}"
+"""Where containers see the authority of the tracking service's certificate."""
+
 _CREDENTIALS = "/var/run/trainyard/git"
 _CONFIG_MAP = "/var/run/trainyard/source"
 _SHARED = ("cpu", "memory", "ephemeral-storage")
@@ -31,7 +34,11 @@ def container(run: Object, *, resources: Object, settings: Settings) -> Object:
         "resources": _compute(resources),
         "securityContext": security.CONTAINER,
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [*mounts(run["spec"]), *_own_mounts(run["spec"])],
+        "volumeMounts": [
+            *mounts(run["spec"]),
+            *authority_mounts(settings),
+            *_own_mounts(run["spec"]),
+        ],
     }
     return made
 
@@ -54,6 +61,23 @@ def mounts(spec: Object) -> list[Object]:
     """Return where containers see the code."""
     mount = {"name": "trainyard-work", "mountPath": contract.WORK}
     return [mount] if spec.get("source") else []
+
+
+def authority_volumes(run: Object, *, settings: Settings) -> list[Object]:
+    """Return the volume with the authority of the tracking service's certificate, if it has one."""
+    if not settings.tracking_ca:
+        return []
+    secret = run_secret(run, settings=settings)["metadata"]["name"]
+    # Without the token, which is the environment's.
+    items = [{"key": contract.CA_KEY, "path": contract.CA_KEY}]
+    return [{"name": "trainyard-ca", "secret": {"secretName": secret, "items": items}}]
+
+
+def authority_mounts(settings: Settings) -> list[Object]:
+    """Return where containers see that authority."""
+    if not settings.tracking_ca:
+        return []
+    return [{"name": "trainyard-ca", "mountPath": contract.CA_DIRECTORY, "readOnly": True}]
 
 
 def working_directory(spec: Object) -> str:
@@ -97,13 +121,15 @@ def _git(run: Object) -> list[str]:
 
 
 def _environment(run: Object, settings: Settings) -> list[Object]:
-    name = run_secret(run, key=settings.signing_key)["metadata"]["name"]
+    name = run_secret(run, settings=settings)["metadata"]["name"]
     token = {"secretKeyRef": {"name": name, "key": contract.TOKEN_KEY}}
+    trusted = [{"name": contract.CA_FILE_ENV, "value": AUTHORITY}] if settings.tracking_ca else []
     return [
         {"name": "HOME", "value": "/tmp"},  # noqa: S108  # the pod's own
         {"name": "PYTHONUNBUFFERED", "value": "1"},
         {"name": "TRAINYARD_TRACKING_URL", "value": settings.tracking_url},
         {"name": "TRAINYARD_TOKEN", "valueFrom": token},
+        *trusted,
     ]
 
 

@@ -49,7 +49,7 @@ def start(run: Object, observed: Observed, *, now: datetime, settings: Settings)
     return Plan(
         status=_quiet_or(run, status, PENDING, now=now),
         effects=(record_run(run),),
-        create=(run_secret(run, key=settings.signing_key), job),
+        create=(run_secret(run, settings=settings), job),
         delete=unfinished(observed.live),
         recheck_after=QUIET,
     )
@@ -68,7 +68,7 @@ def wait(run: Object, observed: Observed, *, now: datetime, settings: Settings) 
     """Tell what an attempt waits for, or have it end if waiting longer does not help."""
     waits, status, attempt = _explained(observed), run.get("status") or {}, observed.attempt
     if waits.reason == "ConfigMissing":
-        secret = run_secret(run, key=settings.signing_key)
+        secret = run_secret(run, settings=settings)
         if secret["metadata"]["name"] in waits.message:
             return _make_again(run, secret, now=now)
     since = run_status.waiting_since(status, waits.reason)

@@ -11,6 +11,8 @@ none is more than a pod can promise: it holds no token, which is what counts
 
 from collections.abc import Sequence
 
+from trainyard_api import contract
+
 from trainyard_operator import names, security
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.plan import Object
@@ -64,11 +66,13 @@ def publishing_job(
     }
 
 
-def publishing_secret(version: Object, *, token: str) -> Object:
+def publishing_secret(version: Object, *, token: str, settings: Settings) -> Object:
     """Return the Secret with the token of this version's publishing Jobs."""
     name = version["metadata"]["name"]
     labels = names.component_labels("publishing", {names.MODEL_VERSION: name})
-    return token_secret(version, token, labels=labels, kind="ModelVersion")
+    return token_secret(
+        version, token, labels=labels, authority=settings.tracking_ca, kind="ModelVersion"
+    )
 
 
 def _pod(version: Object, *, secret: str, allowed: Sequence[str], settings: Settings) -> Object:
@@ -123,6 +127,8 @@ def _container(
         mounts.append({"name": "token", "mountPath": _TOKENS, "readOnly": True})
         env.append({"name": "TRAINYARD_TRACKING_URL", "value": settings.tracking_url})
         env.append({"name": "TRAINYARD_TOKEN_FILE", "value": f"{_TOKENS}/token"})
+        if settings.tracking_ca:
+            env.append({"name": contract.CA_FILE_ENV, "value": f"{_TOKENS}/{contract.CA_KEY}"})
     return {
         "name": name,
         "image": settings.agent_image,

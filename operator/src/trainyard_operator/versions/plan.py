@@ -246,7 +246,7 @@ def _go_on(
     told = Condition(PUBLISHED, "False", PublishedReason.PUBLISHING, step.message)
     merged = merge(resource, {**status, "phase": "Publishing"}, told, now=now)
     token = version_token(resource, key=settings.signing_key)
-    secret = publishing_secret(resource, token=token)
+    secret = publishing_secret(resource, token=token, settings=settings)
     if not step.start:
         return Plan(
             status=merged,

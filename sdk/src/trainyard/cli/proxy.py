@@ -50,7 +50,7 @@ def proxy(
     client = client_for(namespace, context)
     tracking = _for_clients(client)
     with TrackingProxy(tracking, port=port, namespace=client.namespace, shared=shared) as server:
-        client.tracking.healthy()
+        server.tracking.healthy()
         _warn_if_open(server)
         note(
             f"MLflow of namespace {client.namespace} is at {server.url} until Ctrl-C", style="bold"
@@ -100,7 +100,7 @@ def ui(
     client = client_for(namespace, context)
     path = page(client, target)
     with _listening(client, port) as server:
-        client.tracking.healthy()
+        server.tracking.healthy()
         print(f"{server.url}{path}", flush=True)
         _warn_if_open(server)
         note("Works until Ctrl-C", style="bold")

@@ -223,6 +223,17 @@ class TestWaiting:
         assert told.create == (secret,)
         assert finished(told)["status"] == "False"
 
+    def test_one_that_the_pod_mounts_for_its_authority_is_as_well(self) -> None:
+        run = given.run()
+        (secret, _) = decide(run).create
+        name = secret["metadata"]["name"]
+        gone = f'FailedMount: MountVolume.SetUp failed for volume "x" : secret "{name}" not found'
+        pod = attempt_pod(run, startTime="2026-11-24T13:00:00Z")
+        told = decide(run, job=attempt_job(run), pod=pod, warnings=(gone,), after=LATER)
+
+        assert told.create == (secret,)
+        assert finished(told)["status"] == "False"
+
     def test_a_retry_that_starts_says_no_more_than_before(self) -> None:
         at = "2026-11-24T12:00:00Z"
         status = {"phase": "Retrying", "attempts": [attempt(completionTime=at, reason="Evicted")]}

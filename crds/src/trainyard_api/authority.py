@@ -1,0 +1,57 @@
+"""The authority by which our own parts check the tracking service's certificate.
+
+Standard library only. The chart mounts it for the operator, which puts a copy into the Secret of
+each token; TRAINYARD_CA_FILE says where it is. Without one, the machine's own authorities decide.
+"""
+
+import ssl
+from pathlib import Path
+
+from trainyard_api.contract import CA_FILE_ENV
+
+_MOST_BYTES = 1 << 20
+
+
+def read(path: str | Path) -> str:
+    """Return the authorities of a PEM file.
+
+    Raises:
+        ValueError: There are none; names the setting.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            # PEM is ASCII; what people write between certificates need not be.
+            text = file.read(_MOST_BYTES).decode("ascii", errors="ignore")
+        trusting(text or "nothing")
+    except (OSError, ValueError) as exc:
+        raise ValueError(
+            f"{CA_FILE_ENV} names {path}, in which there is no certificate as PEM: {exc}"
+        ) from exc
+    return text
+
+
+def trusting(authorities: str) -> ssl.SSLContext:
+    """Return how a server is checked: by authorities as PEM, or by the machine's own for none.
+
+    Raises:
+        ValueError: They are no PEM.
+    """
+    try:
+        return ssl.create_default_context(cadata=authorities or None)
+    except ssl.SSLError as exc:
+        raise ValueError(str(exc)) from exc
+
+
+def advice(exc: BaseException | object, where: str = "") -> str:
+    """Return what to do about a certificate that is not trusted; "" for any other error.
+
+    Args:
+        where: File of the authorities; empty if none was given.
+    """
+    if not isinstance(exc, ssl.SSLCertVerificationError):
+        return ""
+    if where:
+        return (
+            f" (its certificate is not one of {CA_FILE_ENV}, {where}: is that the authority now?)"
+        )
+    return f" (set {CA_FILE_ENV} to the file of the authority that signed its certificate)"

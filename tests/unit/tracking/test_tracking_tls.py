@@ -1,0 +1,233 @@
+"""TLS on the service's port, by real connections: what is shown, and what after a renewal."""
+
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from builders.authority import Authority, Pair
+from cryptography import x509
+from trainyard_tracking import certificate
+from trainyard_tracking.__main__ import configured
+from trainyard_tracking.certificate import Files, Shown
+from trainyard_tracking.errors import BadSettings
+from trainyard_tracking.settings import ObjectStoreSettings, Settings, read_settings
+
+NOWHERE = ObjectStoreSettings("minio:9000", "b", "r", secure=False)
+PLAIN = Settings("sqlite://", NOWHERE, Path("tls.crt"), Path("spool"), 5000, "warning")
+HANGS_SECONDS = 15.0  # less than the service's own grace
+ENVIRONMENT = {
+    "TRAINYARD_OBJECT_STORE_ENDPOINT": "minio:9000",
+    "TRAINYARD_VERIFY_CERT_FILE": "/x",
+}
+
+
+async def app(scope, _receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": scope["scheme"].encode()})
+
+
+@dataclass
+class Port:
+    address: tuple[str, int]
+    authority: Authority
+    files: Pair
+
+    def shown(self, *, names_it: bool = True) -> int:
+        """Connect, and return the serial number of what is shown."""
+        context = ssl.create_default_context(cafile=self.authority.file)
+        context.check_hostname = names_it
+        name = self.address[0] if names_it else None
+        with (
+            socket.create_connection(self.address) as plain,
+            context.wrap_socket(plain, server_hostname=name) as opened,
+        ):
+            der = opened.getpeercert(binary_form=True)
+        return x509.load_der_x509_certificate(der).serial_number
+
+
+def serial(files: Pair) -> int:
+    return x509.load_pem_x509_certificate(files.certificate.read_bytes()).serial_number
+
+
+@contextmanager
+def served(config: uvicorn.Config) -> Iterator[tuple[str, int]]:
+    """Serve at a free port of this machine; yields where."""
+    server = uvicorn.Server(config)
+    listening = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield listening.getsockname()
+    finally:
+        server.should_exit = True
+        thread.join(HANGS_SECONDS)
+        listening.close()
+    assert not thread.is_alive(), "it waits for somebody"
+
+
+@pytest.fixture
+def port(tmp_path, monkeypatch) -> Iterator[Port]:
+    monkeypatch.setattr(certificate, "_EVERY", 0.0)
+    authority = Authority(tmp_path)
+    files = authority.issue()
+    tls = Files(files.certificate, files.key)
+    with served(configured(app, replace(PLAIN, tls=tls))) as address:
+        yield Port(address, authority, files)
+
+
+def test_who_knows_the_authority_is_served_by_tls(port):
+    host, number = port.address
+    context = ssl.create_default_context(cafile=port.authority.file)
+
+    assert httpx.get(f"https://{host}:{number}/", verify=context).text == "https"
+
+
+def test_plain_http_is_not_served_beside_it(port):
+    host, number = port.address
+
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"http://{host}:{number}/")
+
+
+@pytest.mark.parametrize("names_it", [True, False], ids=["by name", "without a name"])
+def test_the_next_connection_after_a_renewal_is_shown_the_new_certificate(port, names_it):
+    first = serial(port.files)
+    assert port.shown(names_it=names_it) == first
+
+    port.authority.issue()
+
+    assert port.shown(names_it=names_it) == serial(port.files) != first
+
+
+def test_a_connection_that_is_open_lives_through_a_renewal(port):
+    host, number = port.address
+    context = ssl.create_default_context(cafile=port.authority.file)
+    with httpx.Client(base_url=f"https://{host}:{number}", verify=context) as client:
+        assert client.get("/").is_success
+        port.authority.issue()
+        assert client.get("/").is_success
+
+
+def test_a_renewal_that_can_not_be_used_leaves_the_last_one_and_is_tried_again(port):
+    first, key = serial(port.files), port.files.key.read_bytes()
+    port.files.key.write_text("half of it")
+    assert port.shown() == first
+    port.files.key.unlink()
+    assert port.shown() == first
+
+    port.files.key.write_bytes(key)
+    port.authority.issue()
+
+    assert port.shown() == serial(port.files) != first
+
+
+def test_files_are_looked_at_every_few_seconds_and_not_for_every_connection(tmp_path):
+    class Opened:
+        context = None
+
+    authority, now = Authority(tmp_path), [0.0]
+    pair = authority.issue()
+    shown, opened = Shown(Files(pair.certificate, pair.key), clock=lambda: now[0]), Opened()
+    shown.choose(opened, None, None)
+    first = opened.context
+    authority.issue()
+
+    now[0] = 4.9
+    shown.choose(opened, None, None)
+    assert opened.context is first
+    now[0] = 5.0
+    shown.choose(opened, None, None)
+    assert opened.context is not first
+
+
+def test_a_restart_waits_for_no_client_whose_connection_is_idle(tmp_path):
+    authority = Authority(tmp_path)
+    pair = authority.issue()
+    trusted = ssl.create_default_context(cafile=authority.file)
+    config = configured(app, replace(PLAIN, tls=Files(pair.certificate, pair.key)))
+    with ExitStack() as later, served(config) as address:
+        plain = later.enter_context(socket.create_connection(address))
+        opened = later.enter_context(trusted.wrap_socket(plain, server_hostname=address[0]))
+        opened.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert opened.recv(99).startswith(b"HTTP/1.1 200")
+        # That it ends with the connection open is looked at as `served` is left.
+
+
+def test_files_that_are_none_at_the_start_are_named_with_their_settings(tmp_path):
+    tls = Files(tmp_path / "tls.crt", tmp_path / "tls.key")
+
+    with pytest.raises(BadSettings, match=r"TRAINYARD_TLS_CERT_FILE .*tls\.crt"):
+        configured(app, replace(PLAIN, tls=tls))
+
+
+def test_a_key_of_another_certificate_is_refused_at_the_start(tmp_path):
+    authority = Authority(tmp_path)
+    one, other = authority.issue("one"), authority.issue("other")
+
+    with pytest.raises(BadSettings, match=r"TRAINYARD_TLS_KEY_FILE .*other\.key"):
+        configured(app, replace(PLAIN, tls=Files(one.certificate, other.key)))
+
+
+@pytest.mark.parametrize("alone", ["CERT", "KEY"])
+def test_a_certificate_and_its_key_are_set_together(alone):
+    with pytest.raises(BadSettings, match="belong together"):
+        read_settings({**ENVIRONMENT, f"TRAINYARD_TLS_{alone}_FILE": "/x"})
+
+
+def test_without_a_certificate_the_port_speaks_plain_http():
+    assert read_settings(ENVIRONMENT).tls is None
+    assert configured(app, PLAIN).ssl is None
+
+
+LOGS = """
+import mlflow
+with mlflow.start_run() as run:
+    mlflow.log_metric("score", 1)
+    mlflow.log_text("hello", "notes/hello.txt")
+print(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/notes/hello.txt"))
+"""
+
+
+@pytest.mark.parametrize("trusted", [True, False], ids=["the authority", "another authority"])
+def test_mlflow_checks_the_service_by_its_own_variable(world, tmp_path, trusted):
+    authority = Authority(tmp_path)
+    pair = authority.issue()
+    config = configured(world.service.app, replace(PLAIN, tls=Files(pair.certificate, pair.key)))
+    with served(config) as address:
+        token = world.record("f" * 32, "by-tls")
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "MLFLOW_TRACKING_URI": f"https://127.0.0.1:{address[1]}",
+            "MLFLOW_TRACKING_TOKEN": token,
+            "MLFLOW_TRACKING_SERVER_CERT_PATH": str(
+                authority.file if trusted else Authority(tmp_path, "other").file
+            ),
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "GIT_PYTHON_REFRESH": "quiet",
+        }
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", LOGS],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    if trusted:
+        assert done.stdout.splitlines()[-1:] == ["hello"], done.stderr
+    else:
+        assert "CERTIFICATE_VERIFY_FAILED" in done.stderr

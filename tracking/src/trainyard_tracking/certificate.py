@@ -1,0 +1,79 @@
+"""The certificate that the service shows: of files that may be renewed while it runs.
+
+Whoever renews it (cert-manager, the chart) writes a Secret, and the node the files. They are looked
+at while a connection is opened, in the event loop's own thread and every few seconds at most: no
+thread changes what a handshake reads, and a service that nobody calls does nothing.
+"""
+
+import logging
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainyard_tracking.errors import BadSettings
+
+_EVERY = 5.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """PEM files of the certificate, with what is between it and its authority, and of its key."""
+
+    certificate: Path
+    key: Path
+
+    def context(self) -> ssl.SSLContext:
+        """Read them.
+
+        Raises:
+            OSError: One can't be read, or they don't belong together (ssl.SSLError).
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
+
+    def stamp(self) -> tuple[tuple[int, int, int], ...]:
+        """Return what changes with them."""
+        told = (path.stat() for path in (self.certificate, self.key))
+        return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in told)
+
+
+class Shown:
+    """What is shown to who connects.
+
+    Files that can't be read any more are tried again; until then the last that could be are shown.
+
+    Raises:
+        BadSettings: They can't be read at the start; names the settings.
+    """
+
+    def __init__(self, files: Files, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._files, self._clock = files, clock
+        try:
+            self._context, self._stamp = files.context(), files.stamp()
+        except OSError as exc:
+            raise BadSettings(
+                f"TRAINYARD_TLS_CERT_FILE {files.certificate} and TRAINYARD_TLS_KEY_FILE"
+                f" {files.key} can't be used: {exc}; a certificate and its own key, as PEM, are"
+                " expected"
+            ) from exc
+        self._looked = clock()
+
+    def choose(self, opened: ssl.SSLObject, _name: str | None, _first: ssl.SSLContext) -> None:
+        """Show what the files hold by now; called while a connection is opened."""
+        if self._clock() - self._looked >= _EVERY:
+            self._looked = self._clock()
+            self._look()
+        opened.context = self._context
+
+    def _look(self) -> None:
+        try:
+            stamp = self._files.stamp()
+            if stamp != self._stamp:
+                self._context, self._stamp = self._files.context(), stamp
+                _log.info("shows the renewed certificate %s", self._files.certificate)
+        except OSError as exc:
+            _log.warning("the renewed %s can't be used: %s", self._files.certificate, exc)
