@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 from sklearn.datasets import load_digits
+from trainyard_api.serving import READY_PATH
 
 from trainyard_cluster import paths
 from trainyard_cluster.shell import StepError
@@ -35,7 +36,7 @@ def reached() -> None:
 def _answers() -> bool:
     connection = http.client.HTTPConnection(*ENDPOINT, timeout=2)
     try:
-        connection.request("GET", "/v2/health/ready")
+        connection.request("GET", READY_PATH)
         return connection.getresponse().status == 200
     except OSError:
         return False

@@ -11,6 +11,8 @@ none is more than a pod can promise: it holds no token, which is what counts
 
 from collections.abc import Sequence
 
+from trainyard_api.contract import COMPONENT_PUBLISHING
+
 from trainyard_operator import names, security
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.plan import Object
@@ -34,7 +36,7 @@ def publishing_job(
     """Return the Job of one attempt to publish the version."""
     name = version["metadata"]["name"]
     labels = names.component_labels(
-        "publishing",
+        COMPONENT_PUBLISHING,
         {
             names.MODEL_VERSION: name,
             names.MODEL: version["spec"]["model"],
@@ -67,7 +69,7 @@ def publishing_job(
 def publishing_secret(version: Object, *, token: str) -> Object:
     """Return the Secret with the token of this version's publishing Jobs."""
     name = version["metadata"]["name"]
-    labels = names.component_labels("publishing", {names.MODEL_VERSION: name})
+    labels = names.component_labels(COMPONENT_PUBLISHING, {names.MODEL_VERSION: name})
     return token_secret(version, token, labels=labels, kind="ModelVersion")
 
 
