@@ -71,7 +71,7 @@ test: lint types contracts images ## All tests: lint, types, contracts, unit, AP
 	@echo "==> Tests: the cluster's on one worker, all others on another (about 20 minutes)"
 	@$(BIN)/pytest tests --numprocesses=2 --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
-test-unit: venv ## Pure tests, in seconds
+test-unit: venv ## The tests that need nothing else, in minutes
 	@$(BIN)/pytest tests/unit
 
 test-apiserver: venv ## The CRDs on a real API server
