@@ -3,9 +3,10 @@
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from trainyard_cluster import __main__, paths, quickstart, shell, typed
+from trainyard_cluster import __main__, asking, paths, quickstart, shell, typed
 
 MAKEFILE = (paths.REPOSITORY / "Makefile").read_text("utf-8")
 
@@ -40,6 +41,34 @@ def test_values_of_ones_own_reach_the_chart(
     quickstart.install()
 
     assert "--values /mine.yaml" in helm[0]
+
+
+def test_the_quickstart_goes_from_the_chart_to_a_model_that_was_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done: list[str] = []
+    numbers = {"digits-shallow": "digits-3", "digits-deep": "digits-4"}
+
+    def typed(command: str, **more: Any) -> str:
+        done.append(command)
+        name = command.split()[3] if command.startswith("kubectl get run ") else ""
+        return numbers.get(name, "")
+
+    monkeypatch.setattr(quickstart, "run", typed)
+    monkeypatch.setattr(quickstart, "install", lambda: done.append("install"))
+    monkeypatch.setattr(quickstart.tools, "kubectl", lambda: Path("/bin/kubectl"))
+    for name in ("reached", "predict", "counted"):
+        monkeypatch.setattr(asking, name, lambda name=name: done.append(name) or 0.0)
+    monkeypatch.setattr(asking, "load", lambda before: done.append("load"))
+
+    quickstart.quickstart()
+
+    assert done[0] == "install"
+    assert done.index("trainyard promote digits 3 --to production") < done.index(
+        "trainyard promote digits 4 --to production"
+    )
+    assert done[-4:] == ["reached", "counted", "predict", "load"]
+    assert "digits version 4 is in production." in capsys.readouterr().out
 
 
 def test_a_command_is_shown_with_what_it_printed(
