@@ -36,10 +36,10 @@ images: cluster ## Build the images and load them into the local cluster
 	@$(CLUSTER) images
 
 install: images ## Install the chart on the local cluster
-	@$(BIN)/python examples/quickstart.py --only install
+	@$(CLUSTER) install
 
 quickstart: images ## From nothing to a trained, promoted, served, monitored model
-	@$(BIN)/python examples/quickstart.py
+	@$(CLUSTER) quickstart
 
 down: venv ## Remove the local cluster; images and caches stay for the next one
 	@$(CLUSTER) down
@@ -71,7 +71,7 @@ test: lint types contracts images ## All tests: lint, types, contracts, unit, AP
 	@echo "==> Tests: the cluster's on one worker, all others on another (about 20 minutes)"
 	@$(BIN)/pytest tests --numprocesses=2 --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
-test-unit: venv ## Pure tests, in seconds
+test-unit: venv ## The tests that need nothing else, in minutes
 	@$(BIN)/pytest tests/unit
 
 test-apiserver: venv ## The CRDs on a real API server
@@ -87,7 +87,7 @@ test-docs: venv ## Docs say what the code does
 	@$(BIN)/pytest tests/docs
 
 test-postgres: images ## The examples and the faults, with the tracking service on a PostgreSQL (25 minutes)
-	@$(CLUSTER) images postgres && $(BIN)/python examples/quickstart.py --only install
+	@$(CLUSTER) images postgres && $(CLUSTER) install
 	@$(BIN)/python tests/on_cluster/postgres.py && TRAINYARD_VALUES=$(CURDIR)/tests/on_cluster/postgres-values.yaml \
 		$(BIN)/pytest tests/e2e
 

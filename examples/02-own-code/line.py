@@ -25,6 +25,7 @@ class Line(mlflow.pyfunc.PythonModel):
         """Return y at a place."""
         return self.slope * x + self.intercept
 
-    def predict(self, context: object, model_input: object, params: object = None) -> list[float]:
+    # Without a type: MLflow would take one for the schema of the input.
+    def predict(self, context, model_input, params=None) -> list[float]:
         """Return y for each row, of which the first column is x."""
         return [self.at(float(row[0])) for row in np.asarray(model_input)]

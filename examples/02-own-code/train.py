@@ -4,6 +4,7 @@ import argparse
 import random
 
 import mlflow
+import numpy as np
 from line import Line
 
 parser = argparse.ArgumentParser()
@@ -20,6 +21,9 @@ with mlflow.start_run():
     mlflow.log_metric("mse", error)
     # The class is in a file beside this one, which travels with the model.
     mlflow.pyfunc.log_model(
-        name="model", python_model=model, code_paths=["line.py"], input_example=[[0.0], [1.0]]
+        name="model",
+        python_model=model,
+        code_paths=["line.py"],
+        input_example=np.array([[0.0], [1.0]]),
     )
 print(f"y = {model.slope:.3f} x + {model.intercept:.3f}, mean squared error {error:.4f}")

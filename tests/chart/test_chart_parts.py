@@ -1,5 +1,6 @@
 """The parts fit each other: selectors, images, settings, runtimes, stores, scraping."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,34 @@ def test_the_operator_reads_its_settings(values: Path) -> None:
     assert settings.tracking_url == f"https://trainyard-tracking.{NAMESPACE}.svc:5000"
     assert settings.http_port == 8081
     assert settings.lease_name == "trainyard-operator"
+
+
+class Asked(dict[str, str]):
+    """An environment that remembers what it was asked for."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        super().__init__(env)
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return super().get(name, default)
+
+
+@EACH
+@pytest.mark.parametrize(
+    ("component", "read"), [("operator", from_environment), ("tracking", read_settings)]
+)
+def test_a_part_reads_all_that_it_is_told(
+    values: Path, component: str, read: Callable[[dict[str, str]], object]
+) -> None:
+    files = {"TRAINYARD_SIGNING_KEY_FILE": "", "TRAINYARD_RUNTIMES_FILE": ""}
+    told = environment(rendered(values), component)
+    env = Asked({name: files.get(name, value) for name, value in told.items()})
+
+    read(env)
+
+    assert {name for name in told if name.startswith("TRAINYARD_")} - env.names == set()
 
 
 def test_runs_may_have_their_image_s_own_user() -> None:

@@ -74,7 +74,7 @@ def test_every_target_of_make_that_a_page_names_is_one(page: str) -> None:
 def test_make_runs_files_that_are_there() -> None:
     scripts = set(re.findall(r"[\w/]+\.py\b", MAKEFILE))
 
-    assert "examples/quickstart.py" in scripts
+    assert "bench/load/run.py" in scripts
     assert sorted(name for name in scripts if not Path(ROOT, name).is_file()) == []
 
 

@@ -25,7 +25,7 @@ def environment() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def installed(environment: dict[str, str]) -> None:
     """Install or upgrade the chart, as `make install` does."""
-    command(environment, sys.executable, "examples/quickstart.py", "--only", "install", cwd=ROOT)
+    command(environment, sys.executable, "-m", "trainyard_cluster", "install", cwd=ROOT)
 
 
 @pytest.fixture(scope="module")

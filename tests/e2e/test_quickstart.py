@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 def quickstart(environment: dict[str, str]) -> Iterator[str]:
     kube = Kubectl(environment, "default")
     kube("delete", "runs,models,modeldeployments,experiments", "--all", "--wait", "--timeout=90s")
-    yield command(environment, sys.executable, "examples/quickstart.py", cwd=ROOT, timeout=900)
+    words = (sys.executable, "-m", "trainyard_cluster", "quickstart")
+    yield command(environment, *words, cwd=ROOT, timeout=900)
     kube("delete", "service", "digits-local", "--ignore-not-found")
 
 

@@ -1,4 +1,4 @@
-"""`python -m trainyard_cluster`: a local cluster from nothing, and the images on it."""
+"""`python -m trainyard_cluster`: a local cluster from nothing, and Trainyard on it."""
 
 import sys
 import time
@@ -39,6 +39,22 @@ def images(names: Annotated[list[str] | None, typer.Argument()] = None) -> None:
     console.print("[bold]==> Images[/bold]")
     with lock():
         building.build_and_load(names or building.usual())
+
+
+@app.command()
+def install() -> None:
+    """Install the chart on the cluster, or upgrade it."""
+    from trainyard_cluster import quickstart as driver  # noqa: PLC0415
+
+    driver.install()
+
+
+@app.command()
+def quickstart() -> None:
+    """Install the chart; train, gate, promote, serve and ask the first example's model."""
+    from trainyard_cluster import quickstart as driver  # noqa: PLC0415
+
+    driver.quickstart()
 
 
 @app.command()

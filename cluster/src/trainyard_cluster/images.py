@@ -38,16 +38,18 @@ class Image:
     """What an image is made from; `base` is an image's name or how to get one.
 
     Attributes:
+        folder: The one below images/ that has its Dockerfile.
+        target: Which of the images that the Dockerfile makes; the last of it if none is named.
         runtime: The preset of the chart that says which versions it has; models are checked so.
         asked: It is made when it is named only.
     """
 
-    folder: str
+    folder: str = "trainyard"
+    target: str = ""
     base: str | Callable[[], str] = base.python
     extras: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
-    module: str = ""
     runtime: str = ""
     binary: Callable[[], Path] | None = None
     takes: str = "1 minute"
@@ -56,26 +58,24 @@ class Image:
 
 IMAGES = {
     "operator": Image(
-        "service",
+        target="operator",
         extras=("operator",),
         requirements=("pydantic", "pyyaml"),
         packages=("trainyard_api", "trainyard_operator"),
-        module="trainyard_operator",
     ),
     "tracking": Image(
-        "service",
+        target="tracking",
         extras=("tracking",),
         requirements=("httpx", "kubernetes", "pydantic", "pyyaml"),
         packages=("trainyard_api", "trainyard_tracking"),
-        module="trainyard_tracking",
         takes="2 minutes",
     ),
     "agent": Image(
-        "agent", requirements=("pyyaml",), packages=("trainyard_agent", "trainyard_api")
+        target="agent", requirements=("pyyaml",), packages=("trainyard_agent", "trainyard_api")
     ),
-    "runtime-sklearn": Image("runtime-sklearn", requirements=TRAINING, runtime="sklearn"),
+    "runtime-sklearn": Image(target="runtime", requirements=TRAINING, runtime="sklearn"),
     "serving-sklearn": Image(
-        "serving-sklearn",
+        target="serving",
         base="runtime-sklearn",
         extras=("serving",),
         requirements=("pydantic",),
@@ -164,12 +164,12 @@ def built(name: str) -> str:
             "build",
             *arguments,
             f"--build-arg=BASE={below}",
-            *([f"--build-arg=MODULE={image.module}"] if image.module else []),
+            *([f"--target={image.target}"] if image.target else []),
             f"--label={LABEL}={inputs}",
             "--tag",
             tag(name),
             "--file",
-            paths.REPOSITORY / "images" / image.folder / "Dockerfile",
+            dockerfile(image),
             context,
             log=f"image-{name}",
             remedy="Mend what it says and run the same command again.",
@@ -194,6 +194,11 @@ def _lay(context: Path, image: Image, binary: Path | None) -> None:
         shutil.copy(binary, context / image.folder)
 
 
+def dockerfile(image: Image) -> Path:
+    """Return the file that *image* is built by."""
+    return paths.REPOSITORY / "images" / image.folder / "Dockerfile"
+
+
 def source(package: str) -> Path:
     """Return the folder of an import package."""
     return paths.REPOSITORY / CODE[package] / "src" / package
@@ -203,10 +208,10 @@ def fingerprint(image: Image, below: str) -> str:
     """Return a short hash of everything that goes into *image*."""
     digest = hashlib.sha256()
     identity = provider().output("image", "inspect", "--format", "{{.Id}}", below)
-    lines = [identity or below, *requirements(image), *constraints(image), image.module]
+    lines = [identity or below, *requirements(image), *constraints(image), image.target]
     lines.append(paths.MINIO)
     digest.update("\n".join(lines).encode())
-    digest.update((paths.REPOSITORY / "images" / image.folder / "Dockerfile").read_bytes())
+    digest.update(dockerfile(image).read_bytes())
     for package in image.packages:
         root = source(package)
         for file in sorted(path for path in root.rglob("*") if path.is_file()):

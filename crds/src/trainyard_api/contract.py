@@ -69,7 +69,7 @@ TRACKING_API: Final = "/api/trainyard/v1"
 HEALTH_ROUTE: Final = f"{TRACKING_API}/health"
 """Whether the process is alive."""
 READY_ROUTE: Final = f"{TRACKING_API}/ready"
-"""Whether it can do its work: its database answers, and it has read the cluster."""
+"""Whether it can do its work: its database answers."""
 
 CLAIM_ISSUER: Final = "trainyard"
 CLAIM_AUDIENCE: Final = "trainyard-tracking"

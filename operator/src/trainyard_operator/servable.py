@@ -9,13 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-COMPATIBLE = "Compatible"
-VERSION_MISMATCH = "VersionMismatch"
-MISSING_PACKAGE = "MissingPackage"
-UNKNOWN_FLAVOR = "UnknownFlavor"
-PACKAGES_UNKNOWN = "PackagesUnknown"
+from trainyard_api.conditions import ServableReason
+from trainyard_api.flavors import GENERIC
 
-GENERIC = "python_function"
 FLAVORS = ("sklearn", GENERIC)
 
 # Pickles of these are promised to load within a minor release only.
@@ -57,14 +53,14 @@ def judge(
     if not set(flavors) & set(FLAVORS):
         return Verdict(
             "False",
-            UNKNOWN_FLAVOR,
+            ServableReason.UNKNOWN_FLAVOR,
             f"the model has the flavors {', '.join(sorted(flavors)) or 'none'}, runtime"
             f" {runtime} serves {' and '.join(FLAVORS)}: log the model with one of them",
         )
     if not packages:
         return Verdict(
             "Unknown",
-            PACKAGES_UNKNOWN,
+            ServableReason.PACKAGES_UNKNOWN,
             f"runtime {runtime} does not say which packages it has: an administrator can"
             f" list them under runtimes.{runtime}.packages",
         )
@@ -85,10 +81,12 @@ def _judge_python(
     if set(flavors) & set(FLAVORS) == {GENERIC}:
         # It was pickled together with its code, whose form changes with every minor release.
         return Verdict(
-            "False", VERSION_MISMATCH, f"{told}: {fix}, or name a runtime with that Python"
+            "False",
+            ServableReason.VERSION_MISMATCH,
+            f"{told}: {fix}, or name a runtime with that Python",
         )
     why = "whether it loads is not known, and a function of yours in it would not"
-    return Verdict("Unknown", VERSION_MISMATCH, f"{told}: {why}; {fix}")
+    return Verdict("Unknown", ServableReason.VERSION_MISMATCH, f"{told}: {why}; {fix}")
 
 
 def _judge_packages(
@@ -111,12 +109,14 @@ def _judge_packages(
     if missing:
         return Verdict(
             "False",
-            MISSING_PACKAGE,
+            ServableReason.MISSING_PACKAGE,
             f"runtime {runtime} lacks {', '.join(missing)}: use a runtime whose image has"
             f" {'it' if len(missing) == 1 else 'them'} (spec.runtime), or log the model with"
             " pip_requirements that it needs to predict only",
         )
-    return Verdict("True", COMPATIBLE, f"Runtime {runtime} has what the model was logged with")
+    return Verdict(
+        "True", ServableReason.COMPATIBLE, f"Runtime {runtime} has what the model was logged with"
+    )
 
 
 def _mismatch(mismatched: Sequence[tuple[str, str, str]], *, runtime: str) -> Verdict:
@@ -124,7 +124,7 @@ def _mismatch(mismatched: Sequence[tuple[str, str, str]], *, runtime: str) -> Ve
     pins = " ".join(f"{name}=={have}" for name, _, have in mismatched)
     return Verdict(
         "False",
-        VERSION_MISMATCH,
+        ServableReason.VERSION_MISMATCH,
         f"the model was logged with {told}: train it with {pins} (a Run with runtime"
         f" {runtime} has them), or name a runtime with these releases in spec.runtime",
     )

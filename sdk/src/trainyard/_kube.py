@@ -26,7 +26,6 @@ Object = dict[str, Any]
 """A Kubernetes object as JSON."""
 
 JSON_PATCH = "application/json-patch+json"
-MERGE_PATCH = "application/merge-patch+json"
 
 # What the kubernetes package raises on a file that is no kubeconfig.
 _NO_KUBECONFIG = (yaml.YAMLError, KeyError, TypeError, AttributeError)

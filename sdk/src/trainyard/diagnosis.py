@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from trainyard_api.contract import GROUP, VERSION
+from trainyard_api.contract import GROUP, PROMOTE_VERB, VERSION
 
 from trainyard._kube import Object
 from trainyard._tracking import system_namespace
@@ -21,7 +21,7 @@ _RIGHTS = (
     ("create", GROUP, "runs", "start Runs", "trainyard-scientist"),
     ("get", "", "pods/log", "follow a log live", "trainyard-scientist"),
     ("patch", GROUP, "models", "change Models", "trainyard-scientist"),
-    ("promote", GROUP, "models", "promote versions", "trainyard-approver"),
+    (PROMOTE_VERB, GROUP, "models", "promote versions", "trainyard-approver"),
 )
 
 

@@ -31,7 +31,6 @@ class Archive:
     digest: str
     size: int
     files: int
-    unpacked: int
     largest: tuple[tuple[str, int], ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
     """What cannot travel, and why."""
@@ -79,7 +78,7 @@ def pack(folder: Path, *, limit: int = LIMIT_BYTES, include: Sequence[str] = ())
         raise
     size, digest = _measure(content)
     left = (dict(sorted(walk.skipped.items())), tuple(sorted(walk.ignored)))
-    return Archive(content, digest, size, len(files), sum(sizes.values()), largest, *left)
+    return Archive(content, digest, size, len(files), largest, *left)
 
 
 def remarks(archive: Archive) -> list[str]:

@@ -1,5 +1,6 @@
 """What the local cluster and its images are made from."""
 
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -46,8 +47,40 @@ def test_the_images_of_a_runtime_have_the_versions_that_the_chart_promises() -> 
     assert len(of_runtime) == 2
     for image in of_runtime:
         assert "scikit-learn" in {line.partition("==")[0] for line in images.constraints(image)}
-        dockerfile = base.paths.REPOSITORY / "images" / image.folder / "Dockerfile"
-        assert "-c /tmp/constraints.txt" in dockerfile.read_text()
+        assert "-c /tmp/constraints.txt" in images.dockerfile(image).read_text()
+
+
+@pytest.mark.parametrize("name", images.IMAGES)
+def test_an_image_is_a_target_of_its_dockerfile(name: str) -> None:
+    image = images.IMAGES[name]
+    targets = re.findall(r"^FROM \S+ AS (\S+)$", images.dockerfile(image).read_text(), re.MULTILINE)
+
+    assert image.target in targets or not (image.target or targets)
+
+
+def test_every_dockerfile_makes_an_image() -> None:
+    ours = {images.dockerfile(image) for image in images.IMAGES.values()}
+    folders = base.paths.REPOSITORY / "images"
+
+    assert {file.parent.name for file in {*folders.glob("*/Dockerfile")} - ours} == {
+        "node",
+        "python",
+    }
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        step
+        for file in sorted((base.paths.REPOSITORY / "images").glob("*/Dockerfile"))
+        for step in re.findall(r"^RUN (?:.*\\\n)*.*$", file.read_text(), re.MULTILINE)
+        if "pip install" in step
+    ],
+)
+def test_what_is_installed_by_a_build_finds_the_index_in_a_secret(step: str) -> None:
+    assert "--mount=type=secret,id=build,target=/run/build.env" in step
+    assert "--mount=type=secret,id=certificates,target=/run/certificates" in step
+    assert "then . /run/build.env; fi" in step
 
 
 @pytest.mark.parametrize("package", images.CODE)

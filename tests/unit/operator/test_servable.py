@@ -1,4 +1,5 @@
 import pytest
+from trainyard_api.conditions import ServableReason
 from trainyard_operator import servable
 
 PACKAGES = {"scikit-learn": "1.7.2", "numpy": "2.3.5", "mlflow-skinny": "3.17.2", "pandas": "2.3.3"}
@@ -33,25 +34,26 @@ def judge(
 def test_a_model_is_servable_with(requirement: str) -> None:
     verdict = judge(requirement)
 
-    assert (verdict.status, verdict.reason) == ("True", servable.COMPATIBLE)
+    assert (verdict.status, verdict.reason) == ("True", ServableReason.COMPATIBLE)
 
 
 @pytest.mark.parametrize(
     ("requirement", "reason", "told"),
     [
         pytest.param(
-            "scikit-learn==1.6.1", servable.VERSION_MISMATCH,
+            "scikit-learn==1.6.1", ServableReason.VERSION_MISMATCH,
             ["scikit-learn 1.6.1", "1.7.2", "scikit-learn==1.7.2", "spec.runtime"],
             id="another minor of scikit-learn",
         ),
         pytest.param(
-            "numpy==1.26.4", servable.VERSION_MISMATCH, ["numpy==2.3.5"], id="another major",
+            "numpy==1.26.4", ServableReason.VERSION_MISMATCH, ["numpy==2.3.5"], id="another major",
         ),
         pytest.param(
-            "xgboost==3.0.0", servable.MISSING_PACKAGE, ["xgboost==3.0.0"], id="a missing package",
+            "xgboost==3.0.0", ServableReason.MISSING_PACKAGE, ["xgboost==3.0.0"],
+            id="a missing package",
         ),
         pytest.param(
-            "mine @ git+https://git.example/mine", servable.MISSING_PACKAGE, ["mine"],
+            "mine @ git+https://git.example/mine", ServableReason.MISSING_PACKAGE, ["mine"],
             id="a package from git",
         ),
     ],
@@ -66,13 +68,13 @@ def test_a_mismatch_comes_with_the_fix(requirement: str, reason: str, told: list
 def test_a_flavor_that_no_server_knows_is_told() -> None:
     verdict = judge(flavors=("onnx",))
 
-    assert (verdict.status, verdict.reason) == ("False", servable.UNKNOWN_FLAVOR)
+    assert (verdict.status, verdict.reason) == ("False", ServableReason.UNKNOWN_FLAVOR)
 
 
 def test_a_runtime_that_does_not_list_its_packages_leaves_it_open() -> None:
     verdict = servable.judge(FLAVORS, ["a==1"], runtime="mine", packages={})
 
-    assert (verdict.status, verdict.reason) == ("Unknown", servable.PACKAGES_UNKNOWN)
+    assert (verdict.status, verdict.reason) == ("Unknown", ServableReason.PACKAGES_UNKNOWN)
     assert "runtimes.mine.packages" in verdict.message
 
 
@@ -83,20 +85,20 @@ class TestPython:
         return servable.judge(logged, ["numpy==2.3.5"], runtime="sklearn", packages=packages)
 
     def test_the_same_minor_is_compatible(self) -> None:
-        assert self.judged("3.13.5").reason == servable.COMPATIBLE
+        assert self.judged("3.13.5").reason == ServableReason.COMPATIBLE
 
     def test_pickled_code_of_another_minor_is_refused(self) -> None:
         verdict = self.judged("3.11.9")
 
-        assert (verdict.status, verdict.reason) == ("False", servable.VERSION_MISMATCH)
+        assert (verdict.status, verdict.reason) == ("False", ServableReason.VERSION_MISMATCH)
         assert "3.11.9" in verdict.message
         assert "3.13" in verdict.message
 
     def test_an_estimator_of_another_minor_is_served_with_a_word_of_doubt(self) -> None:
         verdict = self.judged("3.11.9", "sklearn")
 
-        assert (verdict.status, verdict.reason) == ("Unknown", servable.VERSION_MISMATCH)
+        assert (verdict.status, verdict.reason) == ("Unknown", ServableReason.VERSION_MISMATCH)
         assert "Python 3.11.9" in verdict.message
 
     def test_a_model_that_does_not_say_is_not_judged_by_it(self) -> None:
-        assert self.judged("").reason == servable.COMPATIBLE
+        assert self.judged("").reason == ServableReason.COMPATIBLE

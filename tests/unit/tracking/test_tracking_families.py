@@ -5,7 +5,7 @@ from builders.tracking_side import V2, Side
 from mlflow.store.tracking.dbmodels.models import SqlMetric, SqlRun, SqlTag
 from sqlalchemy import event
 from trainyard_tracking import attempts
-from trainyard_tracking.recording import _first_logged
+from trainyard_tracking.summary import _first_logged
 
 V3 = "/api/3.0/mlflow"
 MANY = 4000

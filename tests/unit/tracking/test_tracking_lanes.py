@@ -13,8 +13,7 @@ from builders.tracking import OPERATOR, bearer
 from builders.tracking_database import keep_writers_out
 from trainyard_tracking.auth.gate import Gate
 from trainyard_tracking.errors import Busy
-from trainyard_tracking.lanes import Lane, Lanes
-from trainyard_tracking.queued import Queued
+from trainyard_tracking.lanes import Lane, Lanes, Queued
 
 ASKERS = 60
 """More than AnyIO has threads for all."""

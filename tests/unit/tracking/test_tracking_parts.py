@@ -4,10 +4,10 @@ import pytest
 from builders.tracking import FakeKube, certificate
 from trainyard_tracking.auth.call import read_body
 from trainyard_tracking.errors import BadSettings, Busy, Refused
-from trainyard_tracking.headline import headline
 from trainyard_tracking.kube import KubeDown, KubeError
 from trainyard_tracking.mlflow_env import mlflow_environment
 from trainyard_tracking.settings import read_settings
+from trainyard_tracking.summary import headline
 from trainyard_tracking.tokens import read_public_key
 from trainyard_tracking.watching import Cache, Watcher
 

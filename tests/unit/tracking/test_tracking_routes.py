@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from builders.tracking import OPERATOR, SCIENTIST, STRANGER, VIEWER, bearer
@@ -111,6 +112,13 @@ def test_without_a_token_every_route_but_the_open_ones_is_401(world):
 
 def test_the_open_routes_answer_without_a_token(world):
     assert {world.client.get(path).status_code for path in OPEN} == {200}
+
+
+def test_the_page_on_security_names_the_open_routes():
+    page = (Path(__file__).parents[3] / "docs" / "security.md").read_text("utf-8")
+    sentence = page[page.index("every route but") : page.index("(which name no user")]
+
+    assert set(re.findall("`([^`]+)`", sentence)) == OPEN
 
 
 def test_the_refusal_says_how_to_get_a_token(world):

@@ -7,14 +7,15 @@ whoever can't be served soon is told when to ask again, not left to guess.
 
 import math
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar, TypeVarTuple
 
 from anyio import CapacityLimiter, WouldBlock, fail_after, to_thread
 from starlette.requests import Request
-from starlette.types import Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trainyard_tracking.errors import Busy
 
@@ -26,6 +27,7 @@ _KEY = "trainyard.lane"
 # all before the first of them. Spread, since those who were refused together come together.
 _AGAIN = range(10, 31)
 _FREE = CapacityLimiter(math.inf)
+_READS = frozenset({"GET", "HEAD"})
 
 
 async def in_a_thread(work: Callable[[*_Ts], _T], *args: *_Ts) -> _T:
@@ -138,3 +140,39 @@ def in_thread(request: Request, work: Callable[[*_Ts], _T], *args: *_Ts) -> Awai
 def _busy() -> Busy:
     again = random.choice(_AGAIN)  # noqa: S311  # spreads, hides nothing
     return Busy(f"More is asked at the moment than can be answered: try again in {again} s", again)
+
+
+@dataclass(slots=True)
+class Queued:
+    """Lets requests to MLflow's Flask app in by turns: it would take a thread for each at once.
+
+    ASGI application that gives a request to `inside` once there is a place for it.
+
+    It is taken when the body has arrived and free again when the answer begins, so that a client
+    that is slow holds none.
+    """
+
+    inside: ASGIApp
+    lanes: Lanes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.inside(scope, receive, send)
+            return
+        reads = scope["method"] in _READS or scope["path"].endswith("/search")
+        lane = self.lanes.reads if reads else self.lanes.writes
+        body = deque([await receive()])
+        while body[-1].get("more_body", False):
+            body.append(await receive())
+        async with AsyncExitStack() as place:
+            await place.enter_async_context(lane.place())
+
+            async def again() -> Message:
+                return body.popleft() if body else await receive()
+
+            async def freeing(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    await place.aclose()
+                await send(message)
+
+            await self.inside(scope, again, freeing)

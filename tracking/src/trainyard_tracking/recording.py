@@ -4,39 +4,27 @@ MLflow's own API makes up the run id, so this writes the row with MLflow's own m
 the workspace of the namespace. Everything else goes through MLflow's store.
 """
 
-import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlflow.entities import LifecycleStage, RunStatus, SourceType
 from mlflow.exceptions import MlflowException
-from mlflow.server.handlers import _get_tracking_store
 from mlflow.store.tracking.dbmodels.models import (
     SqlExperiment,
-    SqlLatestMetric,
-    SqlLoggedModel,
-    SqlMetric,
     SqlRun,
     SqlTag,
 )
-from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_MODELS
 from mlflow.utils.uri import append_to_uri_path
-from mlflow.utils.workspace_context import ServerWorkspaceContext
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from trainyard_tracking import attempts, repeats
+from trainyard_tracking import attempts, claims
 from trainyard_tracking.attempts import Attempt
+from trainyard_tracking.claims import workspace
 from trainyard_tracking.errors import Conflict, NotFound
-from trainyard_tracking.headline import headline
+from trainyard_tracking.summary import outcome
 
-Store = Any
-"""MLflow's SQL tracking store, which is untyped."""
-
-_MOST_METRICS = 1000
 _KNOWN_SECONDS = 5.0
 _MOST_PLACES = 10_000
 _DEFAULT = "Default"
@@ -64,12 +52,6 @@ class Recorded:
     experiment_id: str
     artifact_uri: str
     is_clean: bool = False
-
-
-@contextmanager
-def _workspace(namespace: str) -> Iterator[Store]:
-    with ServerWorkspaceContext(namespace):
-        yield _get_tracking_store()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +85,7 @@ def default_experiment(namespace: str) -> str:
     known = _places.get((namespace, _DEFAULT))
     if known is not None and known.known_until > time.monotonic():
         return known.experiment_id
-    with _workspace(namespace) as store:
+    with workspace(namespace) as store:
         found = store.get_experiment_by_name(_DEFAULT)
     if found is None or found.lifecycle_stage != LifecycleStage.DELETED:
         return _place(namespace, _DEFAULT).experiment_id
@@ -118,7 +100,7 @@ def forget_places() -> None:
 
 def _experiment(namespace: str, name: str) -> Any:
     """Give an experiment, making it if it is missing and restoring it if deleted."""
-    with _workspace(namespace) as store:
+    with workspace(namespace) as store:
         found = store.get_experiment_by_name(name)
         if found is None:
             try:
@@ -142,7 +124,7 @@ def record(request: RunRequest) -> Recorded:
     place = _place(request.namespace, request.experiment)
     folder = append_to_uri_path(place.root, request.run_id)
     uri = attempts.artifacts_of(folder, request.attempt.number)
-    with _workspace(request.namespace) as store:
+    with workspace(request.namespace) as store:
         try:
             with store.ManagedSessionMaker(read_only=False) as session:
                 session.add(_new_run(request, place.experiment_id, uri))
@@ -167,7 +149,7 @@ def _recorded_before(request: RunRequest, exc: Exception) -> Recorded:
 
 def _begin(request: RunRequest) -> bool:
     with (
-        _workspace(request.namespace) as store,
+        workspace(request.namespace) as store,
         store.ManagedSessionMaker(read_only=False) as session,
     ):
         return attempts.begin(
@@ -206,7 +188,7 @@ def find(run_id: str, namespace: str) -> Recorded | None:
     Raises:
         Conflict: it is a run of another namespace.
     """
-    with _workspace(namespace) as store, store.ManagedSessionMaker(read_only=True) as session:
+    with workspace(namespace) as store, store.ManagedSessionMaker(read_only=True) as session:
         row = (
             session.query(SqlRun.experiment_id, SqlRun.artifact_uri, SqlExperiment.workspace)
             .join(SqlExperiment, SqlExperiment.experiment_id == SqlRun.experiment_id)
@@ -237,8 +219,8 @@ def finish(run_id: str, namespace: str, ending: Ending) -> dict[str, Any]:
     """
     if find(run_id, namespace) is None:
         raise NotFound(f"Run {run_id} is not recorded in namespace {namespace}")
-    with _workspace(namespace) as store, store.ManagedSessionMaker(read_only=False) as session:
-        repeats.settle(session, run_id)
+    with workspace(namespace) as store, store.ManagedSessionMaker(read_only=False) as session:
+        claims.settle(session, run_id)
         _end(session, run_id, ending)
         attempts.add_missing_parameters(session, run_id, ending.parameters)
     return outcome(run_id, namespace)
@@ -252,108 +234,3 @@ def _end(session: Any, run_id: str, ending: Ending) -> None:
     session.query(SqlRun).filter(SqlRun.run_uuid.in_(children), SqlRun.status == running).update(
         {"status": ending.status, "end_time": ending.end_time}, synchronize_session=False
     )
-
-
-def outcome(run_id: str, namespace: str) -> dict[str, Any]:
-    """Give metrics, headline and models of a run, or of the one that holds its record."""
-    with _workspace(namespace) as store, store.ManagedSessionMaker(read_only=True) as session:
-        row = session.query(SqlRun.experiment_id).filter_by(run_uuid=run_id).one()
-        holder = repeats.holder(session, run_id)
-        metrics = _metrics(session, holder)
-        first = _first_logged(session, holder)
-        models = _models(session, [holder, *attempts.children(session, run_id)], namespace)
-        models += _older_models(session, holder)
-    return {
-        "metrics": metrics,
-        "metric": headline(first),
-        "models": models,
-        "experimentID": str(row.experiment_id),
-    }
-
-
-def summary(run_id: str, namespace: str) -> dict[str, Any]:
-    """Give what gates and a reader need to know of any run of the namespace.
-
-    Raises:
-        NotFound: no such run in the namespace.
-        MlflowException: the database does not answer.
-    """
-    with _workspace(namespace) as store:
-        try:
-            run = store.get_run(run_id)
-        except MlflowException as exc:
-            if exc.error_code != NotFound.code:
-                raise
-            raise NotFound(f"Run {run_id} is not recorded in namespace {namespace}") from exc
-        experiment = store.get_experiment(run.info.experiment_id)
-    found = outcome(run_id, namespace)
-    return {
-        **found,
-        "params": dict(run.data.params),
-        "status": run.info.status,
-        "startTime": run.info.start_time,
-        "experiment": experiment.name,
-    }
-
-
-def _metrics(session: Any, run_id: str) -> dict[str, str]:
-    query = session.query(SqlLatestMetric).filter_by(run_uuid=run_id)
-    rows = query.order_by(SqlLatestMetric.key).limit(_MOST_METRICS)
-    return {row.key: "NaN" if row.is_nan else repr(row.value) for row in rows}
-
-
-def _first_logged(session: Any, run_id: str) -> list[str]:
-    """List metrics by when their first step was logged; a look at one point of each."""
-    begun = (
-        select(SqlMetric.timestamp)
-        .where(SqlMetric.run_uuid == run_id, SqlMetric.key == SqlLatestMetric.key)
-        .order_by(SqlMetric.step)
-        .limit(1)
-        .correlate(SqlLatestMetric)
-        .scalar_subquery()
-    )
-    query = session.query(SqlLatestMetric.key).filter(SqlLatestMetric.run_uuid == run_id)
-    return [key for (key,) in query.order_by(begun, SqlLatestMetric.key).limit(_MOST_METRICS)]
-
-
-def _models(session: Any, run_ids: list[str], namespace: str) -> list[dict[str, Any]]:
-    query = (
-        session.query(SqlLoggedModel)
-        .join(SqlExperiment, SqlExperiment.experiment_id == SqlLoggedModel.experiment_id)
-        # Anybody may say of a model of theirs that any run logged it.
-        .filter(SqlLoggedModel.source_run_id.in_(run_ids), SqlExperiment.workspace == namespace)
-        .filter(SqlLoggedModel.lifecycle_stage == LifecycleStage.ACTIVE)
-        .order_by(SqlLoggedModel.creation_timestamp_ms)
-    )
-    # The Run's own models come before those of its children, each in the order of logging.
-    found = sorted(query, key=lambda model: model.source_run_id != run_ids[0])
-    return [
-        {
-            "modelID": model.model_id,
-            "name": model.name,
-            "artifactPath": model.name,
-            "uri": f"models:/{model.model_id}",
-            "own": model.source_run_id == run_ids[0],
-        }
-        for model in found
-    ]
-
-
-def _older_models(session: Any, run_id: str) -> list[dict[str, Any]]:
-    """List the models that a client of MLflow 2 logged: it notes them in a tag."""
-    tag = session.query(SqlTag.value).filter_by(run_uuid=run_id, key=MLFLOW_LOGGED_MODELS).first()
-    try:
-        noted = json.loads(tag.value) if tag else []
-        paths = [str(entry["artifact_path"]) for entry in noted if not entry.get("model_id")]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return []
-    return [
-        {
-            "modelID": None,
-            "name": path,
-            "artifactPath": path,
-            "uri": f"runs:/{run_id}/{path}",
-            "own": True,
-        }
-        for path in dict.fromkeys(paths)
-    ]

@@ -47,14 +47,13 @@ from trainyard_tracking.auth.rules import Table
 from trainyard_tracking.content import Content
 from trainyard_tracking.errors import BadSettings, Refused
 from trainyard_tracking.kube import Kube
-from trainyard_tracking.lanes import Lanes, put
+from trainyard_tracking.lanes import Lanes, Queued, put
 from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.leftovers import Leftovers
 from trainyard_tracking.logs import Logs
 from trainyard_tracking.metrics import Measured
 from trainyard_tracking.mlflow_env import ARTIFACTS_SCHEME, REGISTRY_URI, WORKSPACES_URI
 from trainyard_tracking.objects import Objects
-from trainyard_tracking.queued import Queued
 from trainyard_tracking.readiness import Readiness
 from trainyard_tracking.recording import forget_places
 from trainyard_tracking.registry.prompts import Prompts

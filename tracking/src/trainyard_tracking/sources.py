@@ -17,8 +17,9 @@ from trainyard_tracking.errors import Conflict, NotFound, Unprocessable
 from trainyard_tracking.kube import Object
 from trainyard_tracking.mlflow_env import ARTIFACTS_PREFIX
 from trainyard_tracking.objects import Entry, Objects
-from trainyard_tracking.recording import find, outcome
+from trainyard_tracking.recording import find
 from trainyard_tracking.registry.annotations import run_uid_of, told_run_id
+from trainyard_tracking.summary import outcome
 
 _DEEPEST = 5
 _MOST_ROOTS = 50_000

@@ -5,7 +5,7 @@ exist is policies/rollout.py.
 """
 
 from trainyard_api import serving as contract
-from trainyard_api.contract import CA_FILE_ENV, CA_KEY
+from trainyard_api.contract import CA_FILE_ENV, CA_KEY, COMPONENT_SERVING
 
 from trainyard_operator import names, security
 from trainyard_operator.deployments.rollout import Target
@@ -33,7 +33,7 @@ def serving_deployment(
         names.DIGEST: names.short_digest(target.digest),
     }
     labels = {
-        **names.component_labels("serving", selector),
+        **names.component_labels(COMPONENT_SERVING, selector),
         names.MODEL: resource["spec"]["model"]["name"],
         names.MODEL_VERSION: names.model_version(resource["spec"]["model"]["name"], target.version),
     }
@@ -153,7 +153,7 @@ def _metadata(resource: Object, name: str) -> Object:
 
 def _labels(resource: Object) -> dict[str, str]:
     meta = resource["metadata"]
-    return names.component_labels("serving", {names.DEPLOYMENT: meta["name"]})
+    return names.component_labels(COMPONENT_SERVING, {names.DEPLOYMENT: meta["name"]})
 
 
 def _scrape() -> dict[str, str]:

@@ -87,11 +87,6 @@ class WorkQueue(Generic[K]):
     def __len__(self) -> int:
         return sum(key not in self._processing for key in self._dirty)
 
-    @property
-    def processing(self) -> int:
-        """How many keys are being worked on."""
-        return len(self._processing)
-
     def add(self, key: K, *, is_news: bool = True) -> None:
         """Ask for a look at a key, now."""
         if self._closed or (key in self._dirty and (self._dirty[key].is_news or not is_news)):

@@ -36,7 +36,7 @@ def publishing_job(
     """Return the Job of one attempt to publish the version."""
     name = version["metadata"]["name"]
     labels = names.component_labels(
-        "publishing",
+        COMPONENT_PUBLISHING,
         {
             names.MODEL_VERSION: name,
             names.MODEL: version["spec"]["model"],
@@ -69,7 +69,7 @@ def publishing_job(
 def publishing_secret(version: Object, *, token: str, settings: Settings) -> Object:
     """Return the Secret with the token of this version's publishing Jobs."""
     name = version["metadata"]["name"]
-    labels = names.component_labels("publishing", {names.MODEL_VERSION: name})
+    labels = names.component_labels(contract.COMPONENT_PUBLISHING, {names.MODEL_VERSION: name})
     return token_secret(
         version, token, labels=labels, authority=settings.tracking_ca, kind="ModelVersion"
     )

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from trainyard_api.conditions import PublishedReason
+from trainyard_api.contract import COMPONENT_PUBLISHING
 
 from trainyard_operator import names
 from trainyard_operator.engine import objects
@@ -68,7 +69,7 @@ async def observe(resource: Object, world: World) -> Observed:
     namespace = meta["namespace"]
     run = world.get(RUNS, namespace, source["run"]["name"]) if "run" in source else None
     jobs = tuple(world.list(JOBS, namespace, owner=meta["uid"]))
-    labels = {names.MODEL_VERSION: meta["name"], names.COMPONENT: "publishing"}
+    labels = {names.MODEL_VERSION: meta["name"], names.COMPONENT: COMPONENT_PUBLISHING}
     pods = tuple(world.list(PODS, namespace, labels=labels)) if jobs else ()
     observed = Observed(
         model=world.get(MODELS, namespace, resource["spec"]["model"]),

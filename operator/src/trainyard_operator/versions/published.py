@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from trainyard_api.conditions import ServableReason
+
 from trainyard_operator import servable
 from trainyard_operator.engine.conditions import parse_time
 from trainyard_operator.engine.plan import Object
@@ -72,5 +74,5 @@ def judge(status: Object, *, runtimes: Mapping[str, Runtime]) -> servable.Verdic
     ]
     if not verdicts:
         told = "no runtime of this installation can serve: an administrator can add one"
-        return servable.Verdict("Unknown", servable.PACKAGES_UNKNOWN, told)
+        return servable.Verdict("Unknown", ServableReason.PACKAGES_UNKNOWN, told)
     return min(verdicts, key=lambda v: ("True", "Unknown", "False").index(v.status))

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 import yaml
-from trainyard_api.flavors import loader, refused
+from trainyard_api.flavors import GENERIC, loader, refused
 
 from trainyard_serving.dataplane import Model
 from trainyard_serving.errors import LoadError, told
 from trainyard_serving.signature import Signature, signature_of
 
-_BY_FLAVOR: Final = {"sklearn": "sklearn", "python_function": "pyfunc"}
+_BY_FLAVOR: Final = {"sklearn": "sklearn", GENERIC: "pyfunc"}
 """Flavors in order of preference, and the module that loads them."""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from trainyard_api.flavors import GENERIC
 
 from trainyard_serving.batch import Array, Batch, Label
 from trainyard_serving.errors import LoadError
@@ -35,7 +36,7 @@ def load(folder: Path, mlmodel: dict[str, Any], signature: Signature) -> "Sklear
     path = folder / flavor.get("pickled_model", "model.pkl")
     _add_code(folder, mlmodel)
     estimator = _estimator(path, flavor)
-    function = (mlmodel["flavors"].get("python_function") or {}).get("predict_fn", "predict")
+    function = (mlmodel["flavors"].get(GENERIC) or {}).get("predict_fn", "predict")
     if not hasattr(estimator, function):
         raise LoadError(f"{type(estimator).__name__} has no method {function!r}")
     # Arrays in place of frames is a choice of ours, made only where the names can't matter.
@@ -62,7 +63,7 @@ def _estimator(path: Path, flavor: dict[str, Any]) -> Any:
 
 def _add_code(folder: Path, mlmodel: dict[str, Any]) -> None:
     """Make the modules saved with the model importable, as MLflow does."""
-    code = (mlmodel["flavors"].get("python_function") or {}).get("code")
+    code = (mlmodel["flavors"].get(GENERIC) or {}).get("code")
     if code:
         sys.path.insert(0, str(folder / code))
 

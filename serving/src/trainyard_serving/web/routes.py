@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 from typing import Any, Final
 
+from trainyard_api import serving as contract
 from trainyard_api.contract import RELEASE
 
 from trainyard_serving import protocols
@@ -81,10 +82,10 @@ class Routes:
         models = f"/v2/models/{self._served.name}"
         plain: dict[str, tuple[str, Plain]] = {
             "/v2": ("GET", self._server),
-            "/v2/health/live": ("GET", self._live),
-            "/v2/health/ready": ("GET", self._ready),
+            contract.LIVE_PATH: ("GET", self._live),
+            contract.READY_PATH: ("GET", self._ready),
             "/v2/repository/index": ("POST", self._index),
-            "/metrics": ("GET", self._exposition),
+            contract.METRICS_PATH: ("GET", self._exposition),
             "/ping": ("GET", self._ping),
             "/health": ("GET", self._ping),
             "/version": ("GET", lambda _: Answer(200, _mlflow_version().encode(), "text/plain")),

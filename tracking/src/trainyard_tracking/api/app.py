@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from trainyard_api.contract import HEALTH_ROUTE, READY_ROUTE, TRACKING_API
 
-from trainyard_tracking.api import artifacts, blobs, logs, models, runs, versions
+from trainyard_tracking.api import artifacts, content, logs, runs
 from trainyard_tracking.content import Content
 from trainyard_tracking.errors import Refused, Unavailable
 from trainyard_tracking.lanes import Lane
@@ -70,12 +70,12 @@ def _routes() -> list[Route]:
         Route(log, logs.Log),
         Route(f"{log}/{{index}}", logs.Log),
         Route(f"{_IN}/audit", runs.audit, methods=["POST"]),
-        Route(blob, blobs.Blob),
-        Route(f"{blob}/upload", blobs.upload, methods=["GET"]),
-        Route(f"{model}/files/{{path:path}}", models.file, methods=["GET"]),
-        Route(model, models.Manifest),
-        Route(f"{version}/source", versions.source, methods=["GET"]),
-        Route(f"{version}/source/{{path:path}}", versions.file, methods=["GET"]),
+        Route(blob, content.Blob),
+        Route(f"{blob}/upload", content.upload, methods=["GET"]),
+        Route(f"{model}/files/{{path:path}}", content.model_file, methods=["GET"]),
+        Route(model, content.Manifest),
+        Route(f"{version}/source", content.source, methods=["GET"]),
+        Route(f"{version}/source/{{path:path}}", content.source_file, methods=["GET"]),
         *artifacts.routes(),
     ]
 

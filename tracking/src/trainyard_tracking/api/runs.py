@@ -18,6 +18,7 @@ from trainyard_tracking.ledger import Entry
 from trainyard_tracking.logs import LogRef, Tail, WrongOffset
 from trainyard_tracking.recording import Ending, RunRequest
 from trainyard_tracking.sources import artifact_root, forget_artifact_root
+from trainyard_tracking.summary import summary as summary_of
 
 _AGAIN = 5
 
@@ -139,7 +140,7 @@ async def summary(request: Request) -> Response:
     """Sum up any run of the namespace."""
     run_id = checked(RUN_ID, request, "run_id")
     namespace = request.path_params["namespace"]
-    return JSONResponse(await in_thread(request, recording.summary, run_id, namespace))
+    return JSONResponse(await in_thread(request, summary_of, run_id, namespace))
 
 
 async def audit(request: Request) -> Response:

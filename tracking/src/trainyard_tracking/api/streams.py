@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from trainyard_tracking.api.ranges import asked
 from trainyard_tracking.content import Located
 from trainyard_tracking.errors import NotFound
 from trainyard_tracking.lanes import in_thread, lane_of
 from trainyard_tracking.objects import Objects, Opened, Stat
-from trainyard_tracking.ranges import asked
 
 _BINARY = "application/octet-stream"
 

@@ -11,11 +11,10 @@ from trainyard_api.contract import OPERATE_VERB, RUNS, TRACKING_API
 
 from trainyard_tracking.auth.artifact_scope import check_path
 from trainyard_tracking.auth.call import Call, Reply
-from trainyard_tracking.auth.default_scope import DEFAULT, use_own_default
 from trainyard_tracking.auth.mlflow_rules import WORKSPACE
 from trainyard_tracking.auth.ownership import Ownership
+from trainyard_tracking.auth.rewriting import DEFAULT, use_own_default, without_places
 from trainyard_tracking.auth.rules import Access, Match, Rule, Table
-from trainyard_tracking.auth.trace_places import without_places
 from trainyard_tracking.errors import Forbidden, NotSupported, Unauthenticated
 from trainyard_tracking.identity import (
     DeploymentIdentity,

@@ -20,6 +20,7 @@ from trainyard_tracking.answers import without_database
 from trainyard_tracking.auth.call import Body, Call, Reply, read_body, read_query, with_snake_keys
 from trainyard_tracking.auth.gate import Gate, namespace_of
 from trainyard_tracking.auth.limits import check_body, check_query, parsed
+from trainyard_tracking.auth.narrowing import NARROWED, Family
 from trainyard_tracking.auth.reading import (
     SHARE,
     SPANS,
@@ -34,7 +35,6 @@ from trainyard_tracking.auth.rules import Access, Match
 from trainyard_tracking.errors import Busy, Forbidden, NoDatabase, Refused
 from trainyard_tracking.identity import Identity, Person, RunIdentity
 from trainyard_tracking.lanes import Lane, Lanes, lane_in, put
-from trainyard_tracking.narrowing import NARROWED, Family
 from trainyard_tracking.tokens import is_ours
 
 _log = logging.getLogger(__name__)
