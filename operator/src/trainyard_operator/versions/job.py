@@ -36,7 +36,7 @@ def publishing_job(
     """Return the Job of one attempt to publish the version."""
     name = version["metadata"]["name"]
     labels = names.component_labels(
-        COMPONENT_PUBLISHING,
+        contract.COMPONENT_PUBLISHING,
         {
             names.MODEL_VERSION: name,
             names.MODEL: version["spec"]["model"],
