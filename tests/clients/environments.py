@@ -2,7 +2,8 @@
 
     python tests/clients/environments.py
 
-Made, or brought up to date: each has the highest patch of its minor that the package index has, with scikit-learn and pandas.
+Made, or brought up to date: each has the highest patch of its minor that the package index has,
+with scikit-learn and pandas.
 """
 
 import os
@@ -35,7 +36,7 @@ def make(minor: str) -> str:
         subprocess.CalledProcessError: the index does not have what is needed; uv said what.
     """
     if not python(minor).exists():
-        _uv("venv", "--python", sys.executable, str(folder() / minor))
+        _uv("venv", "--seed", "--python", sys.executable, str(folder() / minor))
     wanted = f"mlflow~={minor}.0"
     if _uv(
         "pip", "install", "--upgrade-package", "mlflow", wanted, *_WITH, of=minor, may_fail=True

@@ -6,13 +6,12 @@ MLFLOW_TRACKING_URI says where; nothing here knows Trainyard.
 """
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
-import steps_models  # isort: skip  # noqa: F401
-import steps_registry  # isort: skip  # noqa: F401
-import steps_genai  # isort: skip  # noqa: F401
-import steps_commands  # isort: skip  # noqa: F401
-import steps_deleting  # isort: skip  # noqa: F401
 from stepping import Seen, report
 
+# In the order of their steps: later ones use what earlier ones made.
+for part in ("runs", "models", "registry", "genai", "commands", "deleting"):
+    import_module(f"steps_{part}")
 report(Seen(sys.argv[1], Path(sys.argv[2]), sys.argv[3]))

@@ -9,7 +9,7 @@ from trainyard_tracking.auth.rules import Access, row
 
 OPEN = {"/health", "/api/trainyard/v1/health", "/api/trainyard/v1/ready", "/metrics"}
 # Of MLflow 3.18 on, so that rules for them may be of no route.
-NEWER = {"/api/3.0/mlflow/skills"}
+NEWER = {"/api/3.0/mlflow/skills", "/api/3.0/mlflow/issues/schedule/state"}
 
 
 def routes(world) -> Iterator[tuple[str, str]]:
