@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from trainyard._tracking import Tracking
 from . import environments
 
 PROGRAM = Path(__file__).with_name("program")
-_SECONDS = 600
+_SECONDS = 1800
 _TABLE = pytest.StashKey[dict[tuple[str, str], dict[str, Any]]]()
 
 
@@ -35,37 +36,27 @@ class Clients:
     folder: Path
     outcomes: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
-    def steps(self, minor: str, caller: str) -> dict[str, Any]:
-        """Give what came of each step, by its name."""
-        if (minor, caller) not in self.outcomes:
-            self.outcomes[minor, caller] = self._run(minor, caller)
-        return self.outcomes[minor, caller]
+    def run_all(self) -> None:
+        """Run all of them, as many at once as there are processors; those read from come first."""
+        *older, newest = environments.MINORS
+        first = (newest, "person")
+        self.outcomes[first] = self._run(*first, other=_name(*first))
+        people = [(minor, "person") for minor in older]
+        runs = [(minor, "run") for minor in environments.MINORS]
+        for each in (people, runs):
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                done = pool.map(lambda one: self._run(*one, other=_name(*first)), each)
+                self.outcomes.update(zip(each, done, strict=True))
+        self.outcomes = dict(sorted(self.outcomes.items()))
 
-    def _run(self, minor: str, caller: str) -> dict[str, Any]:
-        name = f"matrix-{minor.replace('.', '-')}-{caller}"
-        home = self.folder / name
+    def _run(self, minor: str, caller: str, *, other: str) -> dict[str, Any]:
+        name, python = _name(minor, caller), environments.python(minor)
+        home, log = self.folder / name, self.folder / f"{name}.log"
         home.mkdir()
-        where = {"MLFLOW_TRACKING_URI": self.door}
-        if caller == "run":
-            # It reads the prompts that the person made.
-            self.steps(minor, "person")
-            token = _recorded(self.service.url, minor, name)
-            where = {"MLFLOW_TRACKING_URI": self.service.url, "MLFLOW_TRACKING_TOKEN": token}
-        bin_folder = environments.python(minor).parent
-        environment = {
-            "PATH": f"{bin_folder}:{os.environ['PATH']}",
-            "HOME": str(home),
-            "GIT_PYTHON_REFRESH": "quiet",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            **where,
-        }
-        prompt = f"matrix-{minor.replace('.', '-')}-person-prompt"
-        words = [bin_folder / "python", "-W", "ignore", PROGRAM, name, home, prompt]
-        log = self.folder / f"{name}.log"
         with log.open("w") as written:
             done = subprocess.run(
-                list(map(str, words)),
-                env=environment,
+                [python, "-W", "ignore", PROGRAM, name, home, other],
+                env={**_surroundings(python, home), **self._where(minor, caller)},
                 cwd=home,
                 stdout=written,
                 stderr=subprocess.STDOUT,
@@ -76,10 +67,29 @@ class Clients:
         lines = [one for one in said.splitlines() if one.startswith("STEP ")]
         found = [json.loads(one.removeprefix("STEP ")) for one in lines]
         if done.returncode:
-            found.append(
-                {"step": "the program's end", "outcome": "died", "said": said[-2000:], "seconds": 0}
-            )
+            died = {"step": "to the end", "outcome": "died", "said": said[-2000:], "seconds": 0}
+            found.append(died)
         return {one["step"]: one for one in found}
+
+    def _where(self, minor: str, caller: str) -> dict[str, str]:
+        """Give what the client is told: a person the proxy's address, a Run also its token."""
+        if caller == "person":
+            return {"MLFLOW_TRACKING_URI": self.door}
+        token = _recorded(self.service.url, minor, _name(minor, caller))
+        return {"MLFLOW_TRACKING_URI": self.service.url, "MLFLOW_TRACKING_TOKEN": token}
+
+
+def _surroundings(python: Path, home: Path) -> dict[str, str]:
+    return {
+        "PATH": f"{python.parent}:{os.environ['PATH']}",
+        "HOME": str(home),
+        "GIT_PYTHON_REFRESH": "quiet",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+
+
+def _name(minor: str, caller: str) -> str:
+    return f"matrix-{minor.replace('.', '-')}-{caller}"
 
 
 def _recorded(url: str, minor: str, name: str) -> str:
@@ -102,6 +112,7 @@ def clients(
         _door(service.url) as door,
     ):
         found = Clients(service, door, folder)
+        found.run_all()
         request.config.stash[_TABLE] = found.outcomes
         yield found
 

@@ -14,9 +14,19 @@ from pathlib import Path
 
 from trainyard_cluster import paths
 
-MINORS = ("2.22", "3.11", "3.17", "3.18")
+# The newest last; TRAINYARD_CLIENTS may choose fewer.
+MINORS = tuple(os.environ.get("TRAINYARD_CLIENTS", "2.22 3.11 3.17 3.18").split())
 # What the program uses besides; psutil is for the metrics of the system.
-_WITH = ("scikit-learn", "pandas", "matplotlib", "pillow", "psutil", "setuptools<81")
+_WITH = (
+    "scikit-learn",
+    "pandas",
+    "matplotlib",
+    "pillow",
+    "psutil",
+    "setuptools<81",
+)
+# MLflow 2 loses all traces with a newer one: it lacks what that asks of a span processor.
+_NOT_WITH = {"2.22": ("opentelemetry-sdk<1.45",)}
 
 
 def folder() -> Path:

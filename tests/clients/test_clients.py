@@ -26,14 +26,14 @@ REFUSED = {
 
 @pytest.mark.parametrize("minor", MINORS)
 def test_a_person_can_do_all_that_the_version_has(clients: Clients, minor: str) -> None:
-    steps = clients.steps(minor, "person")
+    steps = clients.outcomes[minor, "person"]
 
     assert {n: s for n, s in steps.items() if s["outcome"] not in {"ok", "absent"}} == {}
 
 
 @pytest.mark.parametrize("minor", MINORS)
 def test_the_code_of_a_run_can_do_all_but_what_it_is_refused(clients: Clients, minor: str) -> None:
-    steps = clients.steps(minor, "run")
+    steps = clients.outcomes[minor, "run"]
     can = {n: s for n, s in steps.items() if n not in REFUSED}
 
     assert {n: s for n, s in can.items() if s["outcome"] not in {"ok", "absent"}} == {}
@@ -41,7 +41,7 @@ def test_the_code_of_a_run_can_do_all_but_what_it_is_refused(clients: Clients, m
 
 @pytest.mark.parametrize("minor", MINORS)
 def test_the_code_of_a_run_is_told_what_it_may_not(clients: Clients, minor: str) -> None:
-    steps = clients.steps(minor, "run")
+    steps = clients.outcomes[minor, "run"]
     told = {n: steps[n] for n in REFUSED if steps[n]["outcome"] != "absent"}
 
     assert {s["outcome"] for s in told.values()} == {"PERMISSION_DENIED"}, told
@@ -49,8 +49,6 @@ def test_the_code_of_a_run_is_told_what_it_may_not(clients: Clients, minor: str)
 
 
 def test_no_request_of_any_client_failed_or_was_unknown(clients: Clients) -> None:
-    for minor in MINORS:
-        clients.steps(minor, "run")
     answer = httpx.get(f"{clients.service.url}/metrics", headers=bearer(OPERATOR))
     counted = re.findall(r"trainyard_tracking_requests_total\{.*\} \S+", answer.text)
 

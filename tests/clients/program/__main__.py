@@ -1,6 +1,6 @@
 """An ordinary script that does what MLflow clients do: the same one on every version.
 
-    python tests/clients/program NAME FOLDER PROMPT
+    python tests/clients/program NAME FOLDER OTHER
 
 MLFLOW_TRACKING_URI says where; nothing here knows Trainyard.
 """

@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from mlflow.exceptions import MlflowException
 
 VERSION = tuple(int(part) for part in mlflow.__version__.split(".")[:2])
 # What takes longer hangs: seven repeats, as of a 500, take minutes.
-_SECONDS = 100
+_SECONDS = 240
 
 
 @dataclass
@@ -24,8 +25,8 @@ class Seen:
     name: str
     """Of this client and this caller; nobody else's experiment or model has it."""
     folder: Path
-    prompt: str
-    """Name of a prompt of two versions to load, which a Run has no right to make."""
+    other: str
+    """What a person's client of another version went by, which is done with this program."""
     run_id: str = ""
     model_uri: str = ""
     more: dict[str, Any] = field(default_factory=dict)
@@ -64,7 +65,8 @@ def _outcome(do: Do, seen: Seen) -> tuple[str, str]:
     except MlflowException as exc:
         return exc.error_code, exc.message
     except Exception as exc:  # noqa: BLE001  # whatever it is, the table says it
-        return type(exc).__name__, f"{exc}"
+        where = traceback.extract_tb(exc.__traceback__)[-1]
+        return type(exc).__name__, f"{exc} at {Path(where.filename).name}:{where.lineno}"
     finally:
         signal.alarm(0)
         while mlflow.active_run():

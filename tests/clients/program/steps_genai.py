@@ -74,7 +74,8 @@ def search_traces(seen: Seen) -> None:
     number = MlflowClient().get_experiment_by_name(seen.name).experiment_id
     found = MlflowClient().search_traces([number])
     assert len(found) >= 2, found
-    assert len(MlflowClient().search_traces([number], run_id=seen.run_id)) >= 1
+    # MlflowClient's own search of a run fails before it asks, from 3.5 on.
+    assert len(mlflow.search_traces(run_id=seen.run_id)) >= 1
 
 
 @step("delete traces", since=(2, 14))
@@ -97,8 +98,10 @@ def register(seen: Seen) -> None:
 
 @step("load prompts", since=(2, 21))
 def load(seen: Seen) -> None:
-    assert prompts.load_prompt(f"prompts:/{seen.prompt}/2").format(name="you") == "Hi you"
-    assert prompts.load_prompt(f"prompts:/{seen.prompt}@live").format(name="you") == "Hello you"
+    # Somebody else's: a Run has no right to make any.
+    name = f"{seen.other}-prompt"
+    assert prompts.load_prompt(f"prompts:/{name}/2").format(name="you") == "Hi you"
+    assert prompts.load_prompt(f"prompts:/{name}@live").format(name="you") == "Hello you"
 
 
 @step("search prompts", since=(3, 0))

@@ -41,7 +41,7 @@ def logged_models(seen: Seen) -> None:
     mlflow.log_metric("of_model", 1, model_id=model.model_id, run_id=seen.run_id)
     again = mlflow.get_logged_model(model.model_id)
     assert again.tags["a"] == "b"
-    assert [one.key for one in again.metrics or []] == ["of_model"]
+    assert "of_model" in [one.key for one in again.metrics or []]
 
 
 @step("a logged model before its run", since=(3, 0))

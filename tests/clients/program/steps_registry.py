@@ -11,12 +11,13 @@ from steps_models import NAMED, ROWS
 
 @step("register")
 def register(seen: Seen) -> None:
-    version = mlflow.register_model(seen.model_uri, seen.name, tags={"from": "matrix"})
+    version = mlflow.register_model(seen.model_uri, seen.name, tags={"origin": "matrix"})
     assert int(version.version) == 1
     assert version.status == "READY"
     assert version.run_id == seen.run_id
     # Registering it once more finds the model there.
     assert int(mlflow.register_model(f"runs:/{seen.run_id}/model", seen.name).version) == 2
+    mlflow.register_model(seen.model_uri, f"{seen.name}-kept")
 
 
 @step("register while logging")
@@ -58,6 +59,16 @@ def download(seen: Seen) -> None:
     assert Path(mlflow.artifacts.download_artifacts(uri), "MLmodel").is_file()
 
 
+@step("load what another version registered")
+def foreign(seen: Seen) -> None:
+    where = mlflow.artifacts.download_artifacts(f"models:/{seen.other}-kept/1")
+    assert Path(where, "MLmodel").is_file()
+    version = MlflowClient().get_model_version(f"{seen.other}-kept", "1")
+    assert version.status == "READY"
+    # Its code and scikit-learn may be of another release; its function can be loaded all the same.
+    assert len(mlflow.pyfunc.load_model(f"models:/{seen.other}-kept/1").predict(ROWS)) == 4
+
+
 @step("search the registry")
 def search(seen: Seen) -> None:
     client = MlflowClient()
@@ -65,10 +76,10 @@ def search(seen: Seen) -> None:
     assert [one.name for one in client.search_registered_models(f"name LIKE '{seen.name}%'")]
     assert {int(one.version) for one in model.latest_versions} == {3}
     made_of = client.search_model_versions(f"run_id = '{seen.run_id}'", order_by=["name ASC"])
-    assert {one.name for one in made_of} == {seen.name}
+    assert {one.name for one in made_of} == {seen.name, f"{seen.name}-kept"}
     first = client.search_model_versions(f"name = '{seen.name}'", max_results=1)
     assert first.token
-    (tagged,) = client.search_model_versions(f"name = '{seen.name}' and tags.from = 'matrix'")
+    (tagged,) = client.search_model_versions(f"name = '{seen.name}' and tags.origin = 'matrix'")
     assert int(tagged.version) == 1
 
 
@@ -81,7 +92,7 @@ def version_notes(seen: Seen) -> None:
     client.update_model_version(seen.name, "1", description="said")
     found = client.get_model_version(seen.name, "1")
     assert found.description == "said"
-    assert found.tags == {"from": "matrix", "a": "b"}
+    assert found.tags == {"origin": "matrix", "a": "b"}
 
 
 @step("tags and descriptions of models")
