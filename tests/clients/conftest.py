@@ -23,6 +23,8 @@ from trainyard._tracking import Tracking
 from . import environments
 
 PROGRAM = Path(__file__).with_name("program")
+# People come by `trainyard proxy`, or with a token and a workspace, which MLflow knows since 3.10.
+_WITH_A_TOKEN = ("3.11", "3.17")
 _SECONDS = 1800
 _TABLE = pytest.StashKey[dict[tuple[str, str], dict[str, Any]]]()
 
@@ -72,11 +74,14 @@ class Clients:
         return {one["step"]: one for one in found}
 
     def _where(self, minor: str, caller: str) -> dict[str, str]:
-        """Give what the client is told: a person the proxy's address, a Run also its token."""
-        if caller == "person":
+        """Give what the client is told: an address, and unless that is the proxy's a token."""
+        if caller == "person" and minor not in _WITH_A_TOKEN:
             return {"MLFLOW_TRACKING_URI": self.door}
+        direct = {"MLFLOW_TRACKING_URI": self.service.url}
+        if caller == "person":
+            return {**direct, "MLFLOW_TRACKING_TOKEN": SCIENTIST, "MLFLOW_WORKSPACE": "team"}
         token = _recorded(self.service.url, minor, _name(minor, caller))
-        return {"MLFLOW_TRACKING_URI": self.service.url, "MLFLOW_TRACKING_TOKEN": token}
+        return {**direct, "MLFLOW_TRACKING_TOKEN": token}
 
 
 def _surroundings(python: Path, home: Path) -> dict[str, str]:

@@ -48,9 +48,8 @@ def make(minor: str) -> str:
     if not python(minor).exists():
         _uv("venv", "--seed", "--python", sys.executable, str(folder() / minor))
     wanted = f"mlflow~={minor}.0"
-    if _uv(
-        "pip", "install", "--upgrade-package", "mlflow", wanted, *_WITH, of=minor, may_fail=True
-    ):
+    words = ("pip", "install", "--upgrade-package", "mlflow", wanted, *_WITH)
+    if _uv(*words, *_NOT_WITH.get(minor, ()), of=minor, may_fail=True):
         return ""
     # A minor's parts may come to an index one after the other: mlflow-skinny after mlflow.
     major, _, number = minor.partition(".")
