@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from processes import ended
+
 _HERE = Path(__file__).parent
 
 
@@ -30,14 +32,16 @@ def tracking_service(folder: Path, endpoint: str = "") -> Iterator[Service]:
     """Run the service on the S3 of an endpoint, or on files in *folder*."""
     paths = [str(_HERE), *os.environ.get("PYTHONPATH", "").split(":")]
     script = _HERE / "stores" / "service.py"
-    with subprocess.Popen(
-        [sys.executable, "-W", "ignore", str(script), str(folder), endpoint],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": ":".join(paths)},
-    ) as process:
+    with (
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(script), str(folder), endpoint],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": ":".join(paths)},
+        ) as process,
+        ended(process, seconds=3),
+    ):
         assert process.stdout
         url, before = process.stdout.readline().split()
         yield Service(url, process, int(before))
-        process.kill()
