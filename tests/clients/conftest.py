@@ -22,11 +22,13 @@ from trainyard._tracking import Tracking
 
 from . import environments
 
+Who = tuple[str, str]
+"""A minor of MLflow, and `person` or `run`."""
 PROGRAM = Path(__file__).with_name("program")
 # People come by `trainyard proxy`, or with a token and a workspace, which MLflow knows since 3.10.
 _WITH_A_TOKEN = ("3.11", "3.17")
 _SECONDS = 1800
-_TABLE = pytest.StashKey[dict[tuple[str, str], dict[str, Any]]]()
+_TABLE = pytest.StashKey[dict[Who, dict[str, Any]]]()
 
 
 @dataclass
@@ -36,29 +38,31 @@ class Clients:
     service: Service
     door: str
     folder: Path
-    outcomes: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    outcomes: dict[Who, dict[str, Any]] = field(default_factory=dict)
 
     def run_all(self) -> None:
         """Run all of them, as many at once as there are processors; those read from come first."""
-        *older, newest = environments.MINORS
-        first = (newest, "person")
-        self.outcomes[first] = self._run(*first, other=_name(*first))
-        people = [(minor, "person") for minor in older]
-        runs = [(minor, "run") for minor in environments.MINORS]
+        minors = environments.MINORS
+        oldest, newest = (minors[0], "person"), (minors[-1], "person")
+        self.outcomes[newest] = self._run(newest, reads=newest)
+        people = [(minor, "person") for minor in minors[:-1]]
+        runs = [(minor, "run") for minor in minors]
         for each in (people, runs):
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                done = pool.map(lambda one: self._run(*one, other=_name(*first)), each)
+                reads = [oldest if one[0] == newest[0] else newest for one in each]
+                done = pool.map(lambda one, other: self._run(one, reads=other), each, reads)
                 self.outcomes.update(zip(each, done, strict=True))
         self.outcomes = dict(sorted(self.outcomes.items()))
 
-    def _run(self, minor: str, caller: str, *, other: str) -> dict[str, Any]:
-        name, python = _name(minor, caller), environments.python(minor)
+    def _run(self, who: Who, *, reads: Who) -> dict[str, Any]:
+        """Run the program for *who*, which reads what *reads* made; give each step's line."""
+        name, python = _name(*who), environments.python(who[0])
         home, log = self.folder / name, self.folder / f"{name}.log"
         home.mkdir()
         with log.open("w") as written:
             done = subprocess.run(
-                [python, "-W", "ignore", PROGRAM, name, home, other],
-                env={**_surroundings(python, home), **self._where(minor, caller)},
+                [python, "-W", "ignore", PROGRAM, name, home, _name(*reads)],
+                env={**_surroundings(python, home), **self._where(*who)},
                 cwd=home,
                 stdout=written,
                 stderr=subprocess.STDOUT,
