@@ -20,7 +20,7 @@ REFUSED = {
     "rename a model": "rename",
     "delete a version and a model": "delete",
     "delete and restore an experiment": "experiments",
-    "register prompts": "registered-models",
+    "register prompts": "prompts",
 }
 
 

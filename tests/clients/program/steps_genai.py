@@ -74,7 +74,7 @@ def search_traces(seen: Seen) -> None:
     number = MlflowClient().get_experiment_by_name(seen.name).experiment_id
     found = MlflowClient().search_traces([number])
     assert len(found) >= 2, found
-    # MlflowClient's own search of a run fails before it asks, from 3.5 on.
+    # MlflowClient's own search of a run fails before it asks in MLflow 3.
     assert len(mlflow.search_traces(run_id=seen.run_id)) >= 1
 
 

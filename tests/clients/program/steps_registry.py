@@ -5,7 +5,7 @@ from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
-from stepping import Seen, code, step
+from stepping import VERSION, Seen, code, step
 from steps_models import NAMED, ROWS
 
 
@@ -65,7 +65,8 @@ def foreign(seen: Seen) -> None:
     assert Path(where, "MLmodel").is_file()
     version = MlflowClient().get_model_version(f"{seen.other}-kept", "1")
     assert version.status == "READY"
-    # Its code and scikit-learn may be of another release; its function can be loaded all the same.
+    if VERSION < (3, 0):
+        return  # It can't load skops, in which MLflow 3.18 saves models of scikit-learn.
     assert len(mlflow.pyfunc.load_model(f"models:/{seen.other}-kept/1").predict(ROWS)) == 4
 
 
