@@ -227,7 +227,8 @@ def test_a_client_of_mlflow_2_registers_a_folder_of_its_run_by_its_place(mine, t
     source = f"{shown.json()['run']['info']['artifact_uri']}/model"
     mine.post(f"{V2}/registered-models/create", {"name": mine.name})
 
-    made = mine.post(f"{V2}/model-versions/create", {"name": mine.name, "source": source})
+    body = {"name": mine.name, "source": source, "run_id": mine.run_id}
+    made = mine.post(f"{V2}/model-versions/create", body)
 
     assert source.startswith("mlflow-artifacts:/")
     assert made.status_code == (200 if whose == "mine" else 403), made.text
