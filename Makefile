@@ -11,7 +11,7 @@ KUBECONFIG_FILE = $(shell $(CLUSTER) kubeconfig)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv cluster images install quickstart down clean fmt lint types contracts generate \
-	next-mlflow test test-unit test-apiserver test-postgres test-stores test-chart test-docs test-e2e \
+	next-mlflow test test-unit test-apiserver test-clients test-postgres test-stores test-chart test-docs test-e2e \
 	bench-operator bench-load bench-apiserver bench-tracking
 
 help: ## List the targets
@@ -79,6 +79,12 @@ test-apiserver: venv ## The CRDs on a real API server
 
 test-stores: venv ## The object store's use, on real ones
 	@$(BIN)/pytest tests/stores
+
+# Each minor's highest patch, as the index has it today; the environments stay in the cache.
+test-clients: venv ## Unmodified MLflow clients of four minors on one service, as a person and in a Run (15 minutes)
+	@$(BIN)/python tests/clients/environments.py
+	@echo "==> The same program by each, as a person and as the code of a Run (a minute each)"
+	@$(BIN)/pytest tests/clients
 
 test-chart: venv ## The chart, rendered
 	@$(BIN)/pytest tests/chart

@@ -16,6 +16,9 @@ from pathlib import Path
 
 from processes import ended
 from trainyard_cluster import paths
+from trainyard_tracking.errors import BadSettings
+from trainyard_tracking.s3 import S3Objects
+from trainyard_tracking.settings import ObjectStoreSettings
 
 READY_SECONDS = 60
 ACCESS, SECRET = "trainyard", "trainyard-secret"
@@ -77,6 +80,24 @@ def weed(binary: Path, folder: Path) -> Iterator[Store]:
     ]
     with _running(command, {"HOME": str(folder)}, folder, port):
         yield Store("seaweedfs", f"http://127.0.0.1:{port}")
+
+
+def settings(store: Store, **changes: str) -> ObjectStoreSettings:
+    """Give the settings of the service for a running store."""
+    scheme, _, endpoint = store.endpoint.partition("://")
+    keys = {"access_key": ACCESS, "secret_key": SECRET, **changes}
+    return ObjectStoreSettings(endpoint, "yard", "us-east-1", scheme == "https", **keys)
+
+
+def made(of: ObjectStoreSettings) -> None:
+    """Make the bucket; a server that has just begun to listen refuses for a moment."""
+    for _ in range(40):
+        try:
+            return S3Objects(of).ensure_bucket()
+        except BadSettings as exc:
+            last = exc
+            time.sleep(0.5)
+    raise last
 
 
 @contextlib.contextmanager

@@ -1,14 +1,11 @@
 """Each test of this folder runs on each real S3 server that is to be had."""
 
-import time
 from collections.abc import Iterator
 
 import object_stores
 import pytest
-from object_stores import ACCESS, SECRET, Store
-from trainyard_tracking.errors import BadSettings
+from object_stores import Store, made, settings
 from trainyard_tracking.s3 import S3Objects
-from trainyard_tracking.settings import ObjectStoreSettings
 
 _KNOWN = {
     "minio": (object_stores.minio_binary, object_stores.minio, "`make cluster` builds it"),
@@ -32,21 +29,3 @@ def store(
 @pytest.fixture
 def objects(store: Store) -> S3Objects:
     return S3Objects(settings(store))
-
-
-def settings(store: Store, **changes: str) -> ObjectStoreSettings:
-    """Give the settings of the service for a running store."""
-    scheme, _, endpoint = store.endpoint.partition("://")
-    keys = {"access_key": ACCESS, "secret_key": SECRET, **changes}
-    return ObjectStoreSettings(endpoint, "yard", "us-east-1", scheme == "https", **keys)
-
-
-def made(of: ObjectStoreSettings) -> None:
-    """Make the bucket; a server that has just begun to listen refuses for a moment."""
-    for _ in range(40):
-        try:
-            return S3Objects(of).ensure_bucket()
-        except BadSettings as exc:
-            last = exc
-            time.sleep(0.5)
-    raise last

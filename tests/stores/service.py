@@ -1,6 +1,6 @@
-"""The tracking service on a real S3, in a process of its own: how much memory it takes is told.
+"""The tracking service in a process of its own: how much memory it takes is told.
 
-    python tests/stores/service.py FOLDER ENDPOINT
+    python tests/stores/service.py FOLDER ENDPOINT     # an S3's; '' for files in the folder
 
 Prints its URL when it listens, and at the end, when standard input closes, its peak memory in KiB.
 """
@@ -12,11 +12,11 @@ import sys
 import threading
 from pathlib import Path
 
-from builders.tracking import KEY, FakeKube
-from object_stores import ACCESS, SECRET
+from builders.tracking import KEY, FakeKube, FileObjects
+from object_stores import Store, settings
 from trainyard_tracking.mlflow_env import ARTIFACTS_URI, behaviour
+from trainyard_tracking.objects import Objects
 from trainyard_tracking.s3 import S3Objects
-from trainyard_tracking.settings import ObjectStoreSettings
 
 root, endpoint = Path(sys.argv[1]), sys.argv[2]
 database = f"sqlite:///{root}/mlflow.db"
@@ -34,20 +34,17 @@ os.environ.update(
 import uvicorn  # noqa: E402  # after the environment, as below
 from trainyard_tracking.server import Outside, compose  # noqa: E402  # MLflow reads it
 
-store = ObjectStoreSettings(
-    endpoint.partition("://")[2],
-    "yard",
-    "us-east-1",
-    secure=False,
-    access_key=ACCESS,
-    secret_key=SECRET,
-)
+
+def objects() -> Objects:
+    if not endpoint:
+        return FileObjects(root / "bucket")
+    return S3Objects(settings(Store("s3", endpoint)))
+
+
 kube = FakeKube()
 for name in ("default", "team"):
     kube.write(f"/api/v1/namespaces/{name}", {"metadata": {"name": name, "uid": name}})
-service = compose(
-    Outside(kube, S3Objects(store), KEY.public_key(), database, root / "spool", "yard")
-)
+service = compose(Outside(kube, objects(), KEY.public_key(), database, root / "spool", "yard"))
 for watcher in service.watchers:
     watcher.list_once()
 listening = socket.create_server(("127.0.0.1", 0))

@@ -11,11 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from object_stores import Store
+from object_stores import Store, made, settings
 from trainyard_tracking.errors import BadSettings
 from trainyard_tracking.s3 import S3Objects
-
-from .conftest import made, settings
 
 
 def _certificate(folder: Path) -> Path:

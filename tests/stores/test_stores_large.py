@@ -5,17 +5,16 @@ TRAINYARD_LARGE_MIB=3072 pytest tests/stores -k through     # a large one, spars
 
 import hashlib
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 from builders.tracking import OPERATOR, SCIENTIST, bearer
 from object_stores import Store
+from tracking_process import Service, tracking_service
 from trainyard_agent.transport import Tracking
 
 MIB = int(os.environ.get("TRAINYARD_LARGE_MIB", "96"))
@@ -25,35 +24,10 @@ TEAM = bearer(SCIENTIST, **{"X-MLFLOW-WORKSPACE": "team"})
 RUN = "ab" * 16
 
 
-@dataclass
-class Service:
-    """The service in its process."""
-
-    url: str
-    process: subprocess.Popen[str]
-    before: int
-
-    def peak(self) -> int:
-        """End it; give by how many KiB its memory grew at most since it listened."""
-        told, _ = self.process.communicate(timeout=60)
-        return int(told) - self.before
-
-
 @pytest.fixture
 def service(store: Store, tmp_path: Path) -> Iterator[Service]:
-    script = Path(__file__).with_name("service.py")
-    paths = [str(script.parents[1]), *os.environ.get("PYTHONPATH", "").split(":")]
-    with subprocess.Popen(
-        [sys.executable, "-W", "ignore", str(script), str(tmp_path), store.endpoint],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": ":".join(paths)},
-    ) as process:
-        assert process.stdout
-        url, before = process.stdout.readline().split()
-        yield Service(url, process, int(before))
-        process.kill()
+    with tracking_service(tmp_path, store.endpoint) as running:
+        yield running
 
 
 @pytest.fixture

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import pytest
 from minio import Minio
-from object_stores import ACCESS, SECRET, Store
+from object_stores import ACCESS, SECRET, Store, settings
 from trainyard_tracking.artifacts import ObjectsRepository
 from trainyard_tracking.errors import BadSettings, Unavailable, Unprocessable
 from trainyard_tracking.objects import PART, Entry
 from trainyard_tracking.s3 import S3Objects
 from trainyard_tracking.uploads import Slice, Uploads
-
-from .conftest import settings
 
 
 def witness(store: Store) -> Minio:

@@ -94,7 +94,8 @@ def test_nobody_reaches_a_file_outside_of_the_namespace_they_act_in(two, who, be
     kept, reached = two.files(), []
     for path, verb in itertools.product(outside(two), VERBS):
         answer = two.ask(verb, path, two.people[who], before)
-        if answer.status_code not in {400, 401, 403}:
+        is_route = "ENDPOINT_NOT_FOUND" not in answer.text
+        if answer.status_code not in {400, 401, 403} and is_route:
             reached.append((verb, path, answer.status_code, answer.text[:80]))
 
     assert reached == []

@@ -218,3 +218,17 @@ def test_the_code_of_a_run_does_not_get_ahead_of_its_log(world, mine):
 def test_logs_of_its_own_the_code_of_a_run_may_write_and_delete(mine, path):
     assert mine.send("PUT", below(mine, path), content=b"x").status_code == 200
     assert mine.send("DELETE", below(mine, path)).status_code == 200
+
+
+@pytest.mark.parametrize("whose", ["mine", "theirs"])
+def test_a_client_of_mlflow_2_registers_a_folder_of_its_run_by_its_place(mine, theirs, whose):
+    side = mine if whose == "mine" else theirs
+    shown = mine.world.client.get(f"{V2}/runs/get?run_id={side.run_id}", headers=side.headers)
+    source = f"{shown.json()['run']['info']['artifact_uri']}/model"
+    mine.post(f"{V2}/registered-models/create", {"name": mine.name})
+
+    body = {"name": mine.name, "source": source, "run_id": mine.run_id}
+    made = mine.post(f"{V2}/model-versions/create", body)
+
+    assert source.startswith("mlflow-artifacts:/")
+    assert made.status_code == (200 if whose == "mine" else 403), made.text

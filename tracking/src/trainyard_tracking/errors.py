@@ -6,6 +6,7 @@ TrackingError
     ├── Unauthenticated     401
     ├── Forbidden           403
     ├── NotFound            404
+    ├── NoRoute             404, in the word on which clients ask an older route
     ├── Conflict            409
     ├── TooLarge            413
     ├── Unsatisfiable       416
@@ -66,6 +67,13 @@ class NotFound(Refused):
 
     status = 404
     code = "RESOURCE_DOES_NOT_EXIST"
+
+
+class NoRoute(Refused):
+    """A route of MLflow's that this service does not have; clients know others for some."""
+
+    status = 404
+    code = "ENDPOINT_NOT_FOUND"
 
 
 class Conflict(Refused):

@@ -32,7 +32,7 @@ from trainyard_tracking.auth.reading import (
     read,
 )
 from trainyard_tracking.auth.rules import Access, Match
-from trainyard_tracking.errors import Busy, Forbidden, NoDatabase, Refused
+from trainyard_tracking.errors import Busy, Forbidden, NoDatabase, NoRoute, Refused
 from trainyard_tracking.identity import Identity, Person, RunIdentity
 from trainyard_tracking.lanes import Lane, Lanes, lane_in, put
 from trainyard_tracking.tokens import is_ours
@@ -128,7 +128,7 @@ class Door:
         def work() -> tuple[Match, Call, Identity]:
             who = self.gate.identify(token)
             if match is None:
-                raise Forbidden(f"{scope['method']} {scope['path']} is no route of this service")
+                raise _no_route(scope)
             call = _call(scope, headers, match, who)
             self.gate.permit(match, call, who)
             return match, call, who
@@ -158,6 +158,15 @@ class Door:
         if call.body is None or is_same:
             return reply, call.raw
         return reply, json.dumps(call.body).encode()
+
+
+def _no_route(scope: Scope) -> Refused:
+    """Say that there is no such route.
+
+    Ours, the operator above all, take a 404 for a word about what they asked for.
+    """
+    kind = Forbidden if scope["path"].startswith(f"{TRACKING_API}/") else NoRoute
+    return kind(f"{scope['method']} {scope['path']} is no route of this service")
 
 
 def _is_streamed(match: Match) -> bool:

@@ -21,6 +21,7 @@ from trainyard_tracking.auth.run_scope import (
     anything,
     child_only,
     new_logged_model,
+    new_old_trace,
     new_run,
     new_trace,
     own_experiment,
@@ -28,6 +29,7 @@ from trainyard_tracking.auth.run_scope import (
     own_experiment_made,
     own_experiments,
     own_logged_model,
+    own_old_trace_ended,
     own_run,
     own_run_inputs,
     own_run_outputs,
@@ -196,11 +198,12 @@ TRACES = (
     row("POST", f"{_V2}/traces/link-to-run", "update runs", own_trace),
     row("POST", f"{_V2}/traces/link-prompts", "update runs"),
     row("POST", f"{_V2}/traces/delete-traces", "delete runs"),
-    row("GET", f"{_V2}/traces/{{}}/info", "get runs"),
-    row("PATCH DELETE", f"{_V2}/traces/{{}}/tags", "update runs"),
-    row("PATCH", f"{_V2}/traces/{{}}", "update runs"),
+    # What clients of MLflow 2 ask.
+    row("GET", f"{_V2}/traces/{{}}/info", "get runs", own_trace),
+    row("PATCH DELETE", f"{_V2}/traces/{{}}/tags", "update runs", own_trace),
+    row("PATCH", f"{_V2}/traces/{{}}", "update runs", own_old_trace_ended),
     row("GET", f"{_V2}/traces", "list runs"),
-    row("POST", f"{_V2}/traces", "update runs"),
+    row("POST", f"{_V2}/traces", "update runs", new_old_trace),
     row("GET", f"{_V2}/get-online-trace-details", _NOBODY),
     row("GET", f"{_V2}/unified-traces", _NOBODY),
 )
@@ -223,6 +226,8 @@ NOTES = (
     row("POST", f"{_V3}/issues/search", "list runs"),
     # Would start a run in the server's own thread, and a job.
     row("POST", f"{_V3}/issues/invoke", _NOBODY),
+    # When such jobs run; the page does without an answer.
+    row("POST", f"{_V3}/issues/schedule/state", _NOBODY),
     *_notes(
         "datasets",
         "GET/{} GET/{}/experiment-ids GET/{}/records",

@@ -55,7 +55,7 @@ def _require_source(source: str, who: RunIdentity, own: Ownership) -> None:
     elif parts.scheme == "models" and len(segments) == 1:
         require_model(segments[0], who, own)
     elif parts.scheme == "mlflow-artifacts":
-        require_own_path(parts.path, who, own)
+        require_own_path(parts.path.removeprefix("/"), who, own)
     else:
         raise Forbidden(
             f"A Run registers what it logged itself; source {source} is from elsewhere:"

@@ -160,6 +160,34 @@ def new_trace(call: Call, who: RunIdentity, own: Ownership) -> Answer:
     return None
 
 
+def new_old_trace(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Make a new trace of a client of MLflow 2 the Run's; the service gives it its id."""
+    body = _body(call)
+    body["experiment_id"] = who.experiment_id
+    noted = _entries(body, "request_metadata")
+    if not _sources(noted):
+        noted.append({"key": TRACE_RUN_KEY, "value": who.run_id})
+    _check_sources(noted, who, own)
+    body["request_metadata"] = noted
+    return None
+
+
+def own_old_trace_ended(call: Call, who: RunIdentity, own: Ownership) -> Answer:
+    """Let a client of MLflow 2 end a trace of the Run's, which stays the Run's."""
+    own_trace(call, who, own)
+    _check_sources(_entries(_body(call), "request_metadata"), who, own)
+    return None
+
+
+def _sources(noted: list[Body]) -> list[str]:
+    return [str(one.get("value", "")) for one in noted if one.get("key") == TRACE_RUN_KEY]
+
+
+def _check_sources(noted: list[Body], who: RunIdentity, own: Ownership) -> None:
+    for run_id in _sources(noted):
+        require_run(run_id, who, own)
+
+
 def own_trace(call: Call, who: RunIdentity, own: Ownership) -> Answer:
     """Let through what is about the Run's own traces and runs."""
     for trace_id in [*call.arguments[:1], *call.values("trace_id", "trace_ids", "request_id")]:
