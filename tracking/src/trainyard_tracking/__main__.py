@@ -52,6 +52,7 @@ def _serve(settings: Settings) -> None:
         spool=settings.spool_dir,
         namespace=own_namespace(),
         largest_file=settings.largest_file,
+        query_seconds=settings.query_seconds,
     )
     service = compose(outside)
     for watcher in service.watchers:

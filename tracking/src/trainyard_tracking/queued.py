@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from trainyard_tracking.deadlines import is_read
 from trainyard_tracking.lanes import Lanes
-
-_READS = frozenset({"GET", "HEAD"})
 
 
 @dataclass(slots=True)
@@ -26,7 +25,7 @@ class Queued:
         if scope["type"] != "http":
             await self.inside(scope, receive, send)
             return
-        reads = scope["method"] in _READS or scope["path"].endswith("/search")
+        reads = is_read(scope["method"], scope["path"])
         lane = self.lanes.reads if reads else self.lanes.writes
         body = deque([await receive()])
         while body[-1].get("more_body", False):

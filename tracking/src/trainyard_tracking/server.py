@@ -84,6 +84,7 @@ class Outside:
     namespace: str = ""
     """The service's own."""
     largest_file: int = 1 << 40
+    query_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,8 @@ def compose(outside: Outside) -> Service:
     alive = living.Living(outside.kube, resources.versions, deployments)
     gate = Gate(table, outside.key, ledger, reviews, ownership, tenants, alive)
     mlflow = _mlflow(lanes)
-    app = Measured(Door(_Inside(private_app(services), mlflow, lanes), gate, lanes))
+    inside = _Inside(private_app(services), mlflow, lanes)
+    app = Measured(Door(inside, gate, lanes, outside.query_seconds))
     watchers = tuple(Watcher(outside.kube, cache) for cache in caches)
     leftovers = Leftovers(services.logs, ledger)
     sweep = partial(uploads.sweep, left)

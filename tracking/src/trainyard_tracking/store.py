@@ -18,6 +18,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
 from trainyard_tracking.answers import telling
+from trainyard_tracking.deadlines import bound
 from trainyard_tracking.reserved import check_key
 
 _TRIES = 5
@@ -48,6 +49,7 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
             event.listen(self.engine, "connect", _without_regexp)
             # Those that are open know MLflow's own.
             self.engine.dispose()
+        bound(self.engine)
 
     def create_experiment(
         self, name: str, artifact_location: str | None = None, tags: Any = None

@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from mlflow.exceptions import MlflowException
@@ -31,6 +31,7 @@ from trainyard_tracking.auth.reading import (
     read,
 )
 from trainyard_tracking.auth.rules import Access, Match
+from trainyard_tracking.deadlines import LIMIT, Limit, is_read
 from trainyard_tracking.errors import Busy, Forbidden, NoDatabase, Refused
 from trainyard_tracking.identity import Identity, Person, RunIdentity
 from trainyard_tracking.lanes import Lane, Lanes, lane_in, put
@@ -48,6 +49,8 @@ _AUTHORIZATIONS = (b"authorization", AUTHORIZATION_HEADER.lower().encode())
 _UI_UPLOAD = UPLOAD.replace("/api/", "/ajax-api/", 1)
 _STREAMED = "/api/2.0/mlflow-artifacts/artifacts/{...}"
 """The route whose body is a file: never read here."""
+_OPERATORS = 10
+"""So many times longer may take what the operator asks: it records what there is no second of."""
 _JUDGED = frozenset(
     {
         *_AUTHORIZATIONS,
@@ -69,6 +72,8 @@ class Door:
     inside: ASGIApp
     gate: Gate
     lanes: Lanes
+    query_seconds: float = 30.0
+    """What a query of a request may take."""
     budget: Budget = field(default_factory=Budget)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,6 +92,8 @@ class Door:
             if reply is not None:
                 await _answer(send, 200, reply.content)
                 return
+            if (limit := LIMIT.get()) is not None:
+                LIMIT.set(replace(limit, asks=is_read(scope["method"], scope["path"])))
             await self.inside(scope, onward, send)
 
     async def _admit(
@@ -133,9 +140,12 @@ class Door:
             self.gate.permit(match, call, who)
             return match, call, who
 
+        LIMIT.set(Limit(self.query_seconds))
         found = await first.run(work)
         # By now its right is asked, where the route is the operator's.
         is_operator = is_operator or self.gate.is_known_operator(token)
+        if is_operator:
+            LIMIT.set(Limit(self.query_seconds * _OPERATORS))
         put(scope, _lane(self.lanes, match, is_operator=is_operator))
         CALLER.set(found[2])
         return found
