@@ -59,6 +59,7 @@ def _serve(settings: Settings) -> None:
         _fill(watcher)
         watcher.start()
     service.leftovers.start()
+    service.statistics.start()
     Opening(objects.ensure_bucket, service.sweep).start()
     uvicorn.run(
         service.app,

@@ -32,12 +32,11 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 from trainyard_api.contract import DEPLOYMENTS, TRACKING_API
 
-from trainyard_tracking import living
+from trainyard_tracking import indexes, living
 from trainyard_tracking.answers import answer_clearly
 from trainyard_tracking.api import artifacts
 from trainyard_tracking.api.app import Services, private_app, refused
 from trainyard_tracking.artifacts import repository
-from trainyard_tracking.attempts import index_parents
 from trainyard_tracking.auth.gate import Gate
 from trainyard_tracking.auth.middleware import Door
 from trainyard_tracking.auth.mlflow_rules import MLFLOW_ROWS
@@ -62,6 +61,7 @@ from trainyard_tracking.registry.resources import Resources
 from trainyard_tracking.registry.store import TrainyardStore
 from trainyard_tracking.reviews import Reviews
 from trainyard_tracking.sources import Sources, forget_artifact_roots
+from trainyard_tracking.statistics import Statistics
 from trainyard_tracking.store import RunStore
 from trainyard_tracking.tenants import Tenants
 from trainyard_tracking.uploads import Uploads
@@ -97,6 +97,7 @@ class Service:
     resources: Resources
     watchers: tuple[Watcher, ...]
     leftovers: Leftovers
+    statistics: Statistics
     lanes: Lanes
     sweep: Callable[[], None]
     """Aborts the uploads that an earlier service left."""
@@ -120,7 +121,7 @@ def compose(outside: Outside) -> Service:
     engine = _open_stores(outside.database_url)
     # MLflow tries a database that is away for minutes: not under a request.
     _must("the database", prompts.open)
-    index_parents(engine)
+    _must("the database", lambda: indexes.make(engine))
     ledger = Ledger(engine)
     outside.spool.mkdir(parents=True, exist_ok=True)
     artifact_registry.register(ARTIFACTS_SCHEME, repository(outside.objects))
@@ -150,7 +151,8 @@ def compose(outside: Outside) -> Service:
     watchers = tuple(Watcher(outside.kube, cache) for cache in caches)
     leftovers = Leftovers(services.logs, ledger)
     sweep = partial(uploads.sweep, left)
-    return Service(app, mlflow, table, resources, watchers, leftovers, lanes, sweep)
+    statistics = Statistics(engine, (prompts.store.engine,))
+    return Service(app, mlflow, table, resources, watchers, leftovers, statistics, lanes, sweep)
 
 
 def _mlflow(lanes: Lanes) -> FastAPI:
