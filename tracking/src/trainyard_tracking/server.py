@@ -65,6 +65,7 @@ from trainyard_tracking.statistics import Statistics
 from trainyard_tracking.store import RunStore
 from trainyard_tracking.tenants import Tenants
 from trainyard_tracking.uploads import Uploads
+from trainyard_tracking.visible import Visible
 from trainyard_tracking.watching import Cache, Watcher
 from trainyard_tracking.workspaces import Namespaces
 
@@ -115,7 +116,7 @@ def compose(outside: Outside) -> Service:
     deployments = Cache(DEPLOYMENTS, living.slim)
     caches = (resources.models, resources.versions, namespaces, deployments)
     reviews = Reviews(outside.kube)
-    workspaces = Namespaces(namespaces, reviews, own=outside.namespace)
+    workspaces = Namespaces(namespaces, Visible(reviews), own=outside.namespace)
     prompts = Prompts(outside.database_url)
     _register(TrainyardStore(resources, sources, prompts), workspaces)
     engine = _open_stores(outside.database_url)
@@ -130,7 +131,7 @@ def compose(outside: Outside) -> Service:
     ownership = Ownership(resources)
     forget = (ownership.forget, ledger.forget_all, forget_places, forget_artifact_roots)
     tenants = Tenants(engine, namespaces, outside.kube, forget)
-    workspaces.require = tenants.require
+    workspaces.require, workspaces.used = tenants.require, tenants.used
     lanes = Lanes()
     services = Services(
         ledger=ledger,

@@ -74,6 +74,11 @@ class Tenants:
             # Another process may have set aside.
             self._folders.pop(namespace, None)
 
+    def used(self) -> set[str]:
+        """Give the namespaces that anything was asked for, now or earlier."""
+        with self.engine.connect() as connection:
+            return set(connection.execute(sa.select(_TABLE.c.namespace)).scalars())
+
     def folder(self, namespace: str) -> str:
         """Tell where the published content of a namespace is: a team's, not of all of its name.
 
