@@ -1,4 +1,4 @@
-"""A query that finds no end is ended: for the caller an error, for the database as if never begun."""
+"""A query that finds no end is ended: an error for who asked, for the database as if never begun."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -4,7 +4,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from builders.tracking import OPERATOR, SCIENTIST, STRANGER, FakeKube, person_token
+from builders.tracking import (
+    API_SERVER,
+    OPERATOR,
+    SCIENTIST,
+    STRANGER,
+    FakeKube,
+    person_token,
+)
 from trainyard_tracking import visible as seeing
 from trainyard_tracking.auth.middleware import CALLER
 from trainyard_tracking.errors import Busy, Unavailable
@@ -81,7 +88,7 @@ def test_a_stranger_who_asks_without_end_costs_so_much_a_minute_with_any_number_
     names = [f"ns-{number}" for number in range(10_000)]
     for number in range(20):
         assert (
-            seen.by(person_token("mallory", "https://kubernetes.default.svc", str(number)), names)
+            seen.by(person_token("mallory", API_SERVER, str(number)), names)
             is None
         )
 
@@ -92,7 +99,7 @@ def test_a_stranger_who_asks_without_end_costs_so_much_a_minute_with_any_number_
 
 def test_all_together_cost_so_much_a_minute(seen):
     names = [f"ns-{number}" for number in range(OF_ONE)]
-    people = [person_token(f"p{number}", "https://kubernetes.default.svc") for number in range(8)]
+    people = [person_token(f"p{number}", API_SERVER) for number in range(8)]
     for token in people:
         seen.by(token, names)
 
@@ -144,7 +151,7 @@ def test_what_is_kept_of_people_is_bounded(seen, monkeypatch):
     monkeypatch.setattr(seeing, "_MOST", 100)
     monkeypatch.setattr(seeing, "_PEOPLE", 5)
     for number in range(30):
-        token = person_token(f"p{number}", "https://kubernetes.default.svc")
+        token = person_token(f"p{number}", API_SERVER)
         seen.by(token, [f"ns-{one}" for one in range(40)])
     assert len(seen.visible._known) <= 5
     assert sum(len(one.said) for one in seen.visible._known.values()) <= 100 + 40

@@ -17,7 +17,7 @@ from trainyard_tracking.watching import Watcher
 
 _log = logging.getLogger("trainyard_tracking")
 _GRACE_SECONDS = 20
-_TOO_MANY, _FAULT = 429, 500
+_GONE, _TOO_MANY, _FAULT = 410, 429, 500
 
 
 def main() -> int:
@@ -84,7 +84,7 @@ def _fill(watcher: Watcher) -> None:
     except KubeDown as exc:
         _log.warning("starting without %s: %s", watcher.cache.plural, exc)
     except KubeError as exc:
-        if exc.status == _TOO_MANY or exc.status >= _FAULT:
+        if exc.status in {_TOO_MANY, _GONE} or exc.status >= _FAULT:
             _log.warning("starting without %s: %s", watcher.cache.plural, exc.message)
             return
         raise BadSettings(

@@ -26,7 +26,7 @@ _CANCELED = "57014"
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What a query of a request may take; `asks` if the request only reads, so it can be narrowed."""
+    """What a query of a request may take; `asks` if it only reads, so that less can be asked."""
 
     seconds: float
     asks: bool = False

@@ -32,7 +32,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 from trainyard_api.contract import DEPLOYMENTS, TRACKING_API
 
-from trainyard_tracking import indexes, living
+from trainyard_tracking import indexes, living, tenants
 from trainyard_tracking.answers import answer_clearly
 from trainyard_tracking.api import artifacts
 from trainyard_tracking.api.app import Services, private_app, refused
@@ -63,7 +63,6 @@ from trainyard_tracking.reviews import Reviews
 from trainyard_tracking.sources import Sources, forget_artifact_roots
 from trainyard_tracking.statistics import Statistics
 from trainyard_tracking.store import RunStore
-from trainyard_tracking.tenants import Tenants
 from trainyard_tracking.uploads import Uploads
 from trainyard_tracking.visible import Visible
 from trainyard_tracking.watching import Cache, Watcher
@@ -112,7 +111,7 @@ def compose(outside: Outside) -> Service:
     """
     resources = Resources(outside.kube)
     sources = Sources(resources, outside.objects)
-    namespaces = Cache("namespaces")
+    namespaces = Cache("namespaces", tenants.slim)
     deployments = Cache(DEPLOYMENTS, living.slim)
     caches = (resources.models, resources.versions, namespaces, deployments)
     reviews = Reviews(outside.kube)
@@ -130,13 +129,13 @@ def compose(outside: Outside) -> Service:
     left = uploads.left()
     ownership = Ownership(resources)
     forget = (ownership.forget, ledger.forget_all, forget_places, forget_artifact_roots)
-    tenants = Tenants(engine, namespaces, outside.kube, forget)
-    workspaces.require, workspaces.used = tenants.require, tenants.used
+    known = tenants.Tenants(engine, namespaces, outside.kube, forget)
+    workspaces.require, workspaces.used = known.require, known.used
     lanes = Lanes()
     services = Services(
         ledger=ledger,
         objects=outside.objects,
-        content=Content(outside.objects, tenants.folder),
+        content=Content(outside.objects, known.folder),
         logs=Logs(outside.spool, outside.objects),
         sources=sources,
         uploads=uploads,
@@ -145,7 +144,7 @@ def compose(outside: Outside) -> Service:
     )
     table = Table((*PRIVATE_ROWS, *MLFLOW_ROWS))
     alive = living.Living(outside.kube, resources.versions, deployments)
-    gate = Gate(table, outside.key, ledger, reviews, ownership, tenants, alive)
+    gate = Gate(table, outside.key, ledger, reviews, ownership, known, alive)
     mlflow = _mlflow(lanes)
     inside = _Inside(private_app(services), mlflow, lanes)
     app = Measured(Door(inside, gate, lanes, outside.query_seconds))
