@@ -20,6 +20,8 @@ from trainyard_tracking.statistics import Statistics
 # What SQLite said of 50,000 runs in 100 experiments, with 400,000 tags, 250,000 latest metrics,
 # a million points and 10,000 models.
 STATISTICS = """
+inputs index_trainyard_inputs_source 50000 10
+inputs sqlite_autoindex_inputs_1 50000 50000 10 10 1
 latest_metrics index_latest_metrics_run_uuid 253368 5
 latest_metrics sqlite_autoindex_latest_metrics_1 236208 1001 1
 logged_model_metrics index_logged_model_metrics_model_id 3872 1
@@ -155,6 +157,14 @@ def test_models_are_searched_by_their_experiment(side: Side, full: sqlite3.Conne
 
     assert slow(plan) == []
     assert any("index_trainyard_models_experiment" in step for step in plan), plan
+
+
+def test_the_data_sets_of_an_experiment_are_found_by_index(
+    side: Side, full: sqlite3.Connection
+) -> None:
+    plan = plans(full, lambda: store()._search_datasets([side.experiment]))
+
+    assert slow(plan) == []
 
 
 def test_the_end_of_a_run_is_told_by_index(side: Side, full: sqlite3.Connection) -> None:

@@ -15,6 +15,7 @@ _INDEXES = (
     "index_trainyard_runs_experiment ON runs (experiment_id, lifecycle_stage)",
     "index_trainyard_models_run ON logged_models (source_run_id)",
     "index_trainyard_models_experiment ON logged_models (experiment_id)",
+    "index_trainyard_inputs_source ON inputs (source_id)",
     "index_trainyard_model_metrics_run ON logged_model_metrics (run_id)",
 )
 
