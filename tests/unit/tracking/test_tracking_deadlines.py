@@ -1,4 +1,4 @@
-"""A query that finds no end is ended: an error for who asked, for the database as if never begun."""
+"""A query that finds no end is ended: an error for who asked, nothing for the database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

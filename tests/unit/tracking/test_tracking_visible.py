@@ -87,10 +87,7 @@ def test_a_right_that_was_taken_away_is_noticed_in_a_minute_where_there_are_few(
 def test_a_stranger_who_asks_without_end_costs_so_much_a_minute_with_any_number_of_tokens(seen):
     names = [f"ns-{number}" for number in range(10_000)]
     for number in range(20):
-        assert (
-            seen.by(person_token("mallory", API_SERVER, str(number)), names)
-            is None
-        )
+        assert seen.by(person_token("mallory", API_SERVER, str(number)), names) is None
 
     # And a question for each token.
     assert seen.visible.allowance.of_one == OF_ONE

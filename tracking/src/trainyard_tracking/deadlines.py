@@ -15,8 +15,14 @@ from sqlalchemy import Engine, event
 
 _READS = frozenset({"GET", "HEAD"})
 # Questions of MLflow's that have a body, by the end of their paths.
-_QUESTIONS = ("/search", "/search-datasets", "/graphql", "/traces/metrics", "/batchGetInfos")
-_QUESTIONS += ("/calculate-filter-correlation",)
+_QUESTIONS = (
+    "/search",
+    "/search-datasets",
+    "/graphql",
+    "/traces/metrics",
+    "/batchGetInfos",
+    "/calculate-filter-correlation",
+)
 _STEPS = 500_000
 """Of SQLite's, some hundredths of a second: to be asked takes the interpreter's lock."""
 _END = "trainyard_end"

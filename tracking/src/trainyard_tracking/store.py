@@ -125,9 +125,7 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
         with self.ManagedSessionMaker() as session:
             query = self._get_query(session, model).with_entities(column)
             found = {
-                id_
-                for some in deletions.chunks(named)
-                for (id_,) in query.filter(column.in_(some))
+                id_ for some in deletions.chunks(named) for (id_,) in query.filter(column.in_(some))
             }
         if missing := set(named) - found:
             text = f"{kind} {min(missing)} is not in namespace {self._get_active_workspace()}"

@@ -315,13 +315,13 @@ async def _refuse(send: Send, refusal: Refused) -> None:
 
 
 async def _fail(scope: Scope, send: Send, exc: Refused | MlflowException | SQLAlchemyError) -> None:
-    gone = exc if isinstance(exc, NoDatabase) else without_database(exc)
-    if gone is not None:
+    gone = exc if isinstance(exc, Refused) else without_database(exc)
+    if isinstance(gone, NoDatabase):
         # Ours, the operator above all, know a service that is away by 503, and ask it less.
         ours = scope["path"].startswith(f"{TRACKING_API}/")
         await _refuse(send, gone if ours else _not_begun(gone))
-    elif isinstance(exc, Refused):
-        await _refuse(send, exc)
+    elif gone is not None:
+        await _refuse(send, gone)
     elif isinstance(exc, MlflowException):
         await _answer(send, exc.get_http_status_code(), json.loads(exc.serialize_as_json()))
     else:
