@@ -126,6 +126,21 @@ def test_whichever_statement_of_a_batch_is_ended_a_repeat_makes_it_whole(impatie
     assert {"key": "k", "value": "v"} in data["tags"]
 
 
+def test_what_cant_be_asked_for_less_is_told_as_passing(impatient: Any) -> None:
+    path = f"/api/trainyard/v1/namespaces/team/runs/{Side(impatient).run_id}/summary"
+    seen = set()
+    for number in range(1, _MOST_STATEMENTS):
+        with endless("", number) as met:
+            answer = impatient.client.get(path, headers=TEAM)
+        if not met:
+            break
+        seen.add(answer.status_code)
+
+    assert number > 3
+    assert seen <= {429, 503}
+    assert answer.status_code == 200
+
+
 def test_what_the_operator_asks_may_take_longer(impatient: Any) -> None:
     seen: list[Limit | None] = []
 
