@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import jwt
 from cryptography import x509
@@ -47,22 +48,31 @@ class FakeKube:
     operator: Callable[["FakeKube", Object], None] | None = None
     tokens_seen: list[str | None] = field(default_factory=list)
     reviews: int = 0
+    pages: list[int] = field(default_factory=list)
+    """How long each page of a list was that was given."""
     refuses: Callable[[str, str, Object], None] | None = None
     """Raises what an admission policy would, before a patch or a deletion is done."""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def get(self, path: str) -> Object:
         self._up()
+        path, _, query = path.partition("?")
         if path in self.objects:
             return copy.deepcopy(self.objects[path])
-        if path.rpartition("/")[2] in _LISTED:
-            items = [
-                o
-                for p, o in self.objects.items()
-                if p.split("/")[-2] == path.rsplit("/", maxsplit=1)[-1]
-            ]
-            return {"metadata": {"resourceVersion": str(self.revision)}, "items": items}
+        plural = path.rpartition("/")[2]
+        if plural in _LISTED:
+            items = [o for p, o in self.objects.items() if p.split("/")[-2] == plural]
+            return self._page(items, dict(parse_qsl(query)))
         raise KubeError(404, "NotFound", f"{path} not found")
+
+    def _page(self, items: list[Object], asked: dict[str, str]) -> Object:
+        """Give as much of a list as was asked for, and where the rest begins."""
+        begin = int(asked.get("continue", 0))
+        end = begin + int(asked.get("limit", len(items)))
+        self.pages.append(len(items[begin:end]))
+        more = {"continue": str(end)} if end < len(items) else {}
+        metadata = {"resourceVersion": str(self.revision), **more}
+        return {"metadata": metadata, "items": copy.deepcopy(items[begin:end])}
 
     def create(self, path: str, body: Object, *, token: str | None = None) -> Object:
         self._up()

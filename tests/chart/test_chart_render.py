@@ -71,6 +71,7 @@ def test_rendering_twice_differs_in_made_keys_alone(values: Path) -> None:
         ("objectStore.workloadIdentity=true", "minio.enabled=false"),
         ("objectStore.addressing=host", "/objectStore/addressing"),
         ("tracking.largestFile=10GB", "/tracking/largestFile"),
+        ("tracking.querySeconds=0", "/tracking/querySeconds"),
         ("tracking.ingress.enabled=true", "tracking.ingress.host"),
     ],
 )

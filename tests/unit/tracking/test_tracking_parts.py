@@ -48,6 +48,9 @@ def test_a_missing_setting_is_named(name):
         ("TRAINYARD_LARGEST_FILE", "10GB"),
         ("TRAINYARD_LARGEST_FILE", "Gi"),
         ("TRAINYARD_LARGEST_FILE", "1.5Gi"),
+        ("TRAINYARD_QUERY_SECONDS", "0"),
+        ("TRAINYARD_QUERY_SECONDS", "30s"),
+        ("TRAINYARD_QUERY_SECONDS", "3601"),
     ],
 )
 def test_a_bad_setting_is_named(name, value):

@@ -4,11 +4,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from builders.tracking import OPERATOR, SCIENTIST, FakeKube
+from builders.tracking import SCIENTIST, STRANGER, FakeKube
+from trainyard_tracking import reviews as reviewing
 from trainyard_tracking.errors import Busy, Unauthenticated
 from trainyard_tracking.reviews import (
     ASKED_AT_ONCE,
     KEPT_SECONDS,
+    REFUSALS,
     REFUSED_SECONDS,
     Permission,
     Reviews,
@@ -105,22 +107,36 @@ def test_strangers_without_end_keep_out_nobody_who_was_known(clock):
             one.result(20)
 
 
-def test_a_thousand_namespaces_cost_who_may_list_all_one_question(clock):
+def test_who_is_refused_without_end_is_asked_about_so_often_a_minute_and_others_are(clock):
     kube = FakeKube()
     reviews = Reviews(kube, clock)
-    names = [f"team-{number}" for number in range(1000)]
-    operator = reviews.person(OPERATOR)
+    stranger, scientist = reviews.person(STRANGER), reviews.person(SCIENTIST)
+    kube.reviews = 0
 
-    assert reviews.may_each(operator, "list", "runs", names) == names
-    assert kube.reviews == 2
+    for number in range(REFUSALS):
+        assert not reviews.may(stranger, Permission("runs", "list", f"team-{number}"))
+    with pytest.raises(Busy) as refused:
+        reviews.may(stranger, Permission("runs", "list", "one-more"))
+
+    assert kube.reviews == REFUSALS
+    assert 0 < int(refused.value.headers["Retry-After"]) <= 60
+    assert reviews.may(scientist, Permission("runs", "list", "team"))
+    clock.now += 60
+    assert not reviews.may(stranger, Permission("runs", "list", "one-more"))
 
 
-def test_others_are_asked_about_side_by_side_and_only_they_are_listed(clock):
+def test_when_there_is_no_room_the_oldest_answer_goes_not_all(clock, monkeypatch):
+    monkeypatch.setattr(reviewing, "_MOST", 3)
     kube = FakeKube()
     reviews = Reviews(kube, clock)
     scientist = reviews.person(SCIENTIST)
+    verbs = ("get", "list", "create", "update")
+    for verb in verbs:
+        reviews.may(scientist, Permission("runs", verb, "team"))
+    kube.reviews = 0
 
-    assert reviews.may_each(scientist, "list", "runs", ["a", "team", "z"]) == ["team"]
-    kube.down = True
-    assert reviews.may_each(scientist, "list", "runs", ["b", "team"]) == ["team"]
-    assert reviews.may(scientist, Permission("runs", "list", "team"))
+    for verb in verbs[1:]:
+        reviews.may(scientist, Permission("runs", verb, "team"))
+    assert kube.reviews == 0
+    reviews.may(scientist, Permission("runs", verbs[0], "team"))
+    assert kube.reviews == 1

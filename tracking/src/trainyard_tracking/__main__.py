@@ -21,7 +21,7 @@ from trainyard_tracking.watching import Watcher
 
 _log = logging.getLogger("trainyard_tracking")
 _GRACE_SECONDS = 20
-_TOO_MANY, _FAULT = 429, 500
+_GONE, _TOO_MANY, _FAULT = 410, 429, 500
 
 
 def main() -> int:
@@ -56,12 +56,14 @@ def _serve(settings: Settings) -> None:
         spool=settings.spool_dir,
         namespace=own_namespace(),
         largest_file=settings.largest_file,
+        query_seconds=settings.query_seconds,
     )
     service = compose(outside)
     for watcher in service.watchers:
         _fill(watcher)
         watcher.start()
     service.leftovers.start()
+    service.statistics.start()
     Opening(objects.ensure_bucket, service.sweep).start()
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(configured(service.app, settings)).run()
@@ -104,7 +106,7 @@ def _fill(watcher: Watcher) -> None:
     except KubeDown as exc:
         _log.warning("starting without %s: %s", watcher.cache.plural, exc)
     except KubeError as exc:
-        if exc.status == _TOO_MANY or exc.status >= _FAULT:
+        if exc.status in {_TOO_MANY, _GONE} or exc.status >= _FAULT:
             _log.warning("starting without %s: %s", watcher.cache.plural, exc.message)
             return
         raise BadSettings(

@@ -16,7 +16,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlparse.exceptions import SQLParseError
 
-from trainyard_tracking.errors import NoDatabase, Refused, Unavailable
+from trainyard_tracking.deadlines import LIMIT, was_ended
+from trainyard_tracking.errors import NoDatabase, Refused, TooBroad, Unavailable
 
 _BAD_INPUT = (RecursionError, SQLParseError)
 _log = logging.getLogger(__name__)
@@ -39,23 +40,39 @@ def told(exc: MlflowException) -> MlflowException:
     if isinstance(cause, _BAD_INPUT):
         return MlflowException(_words(cause), INVALID_PARAMETER_VALUE)
     if (gone := without_database(exc)) is not None:
-        return MlflowException(str(gone), TEMPORARILY_UNAVAILABLE)
+        code = INVALID_PARAMETER_VALUE if isinstance(gone, TooBroad) else TEMPORARILY_UNAVAILABLE
+        return MlflowException(str(gone), code)
     return exc
 
 
-def without_database(exc: BaseException) -> NoDatabase | None:
-    """Say that it was the database that did not answer, without its host and its SQL.
+def without_database(exc: BaseException) -> NoDatabase | TooBroad | None:
+    """Say that it was the database that did not answer, or not in time, without host and SQL.
 
     Those are for the log: anybody may read an answer. None if it was something else.
     """
     cause = exc.__cause__ if isinstance(exc, MlflowException) else exc
     if isinstance(cause, NoConnection):
         return NoDatabase("The database has no connection left at the moment: try again")
+    if isinstance(cause, DBAPIError) and was_ended(cause.orig):
+        _log.warning("the database took too long: %s", cause.statement)
+        return _too_slow()
     is_gone = isinstance(cause, DBAPIError) and cause.connection_invalidated
     if is_gone or isinstance(cause, (InterfaceError, OperationalError)):
         _log.warning("the database: %s", cause)
         return NoDatabase("The database does not answer: try again")
     return None
+
+
+def _too_slow() -> NoDatabase | TooBroad:
+    limit = LIMIT.get()
+    took = f"The database took longer than {limit.seconds:g} s" if limit else "A query was ended"
+    if limit is not None and limit.asks:
+        return TooBroad(
+            f"{took} for this, which is the limit of the service (tracking.querySeconds): ask for"
+            " less, by fewer experiments, by a filter on attributes such as start_time or status,"
+            " or without order_by"
+        )
+    return NoDatabase(f"{took}; what had been begun was taken back: try again")
 
 
 def telling(make: Any) -> Any:

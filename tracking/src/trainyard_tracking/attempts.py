@@ -219,17 +219,6 @@ def family(run_id: str, workspace: str | None) -> Any:
     return query.columns(run_uuid=String)
 
 
-def index_parents(engine: Any) -> None:
-    """See to it that the runs below a run are found without a look at those of all others."""
-    with engine.begin() as connection:
-        connection.execute(text(_INDEX))
-
-
-# An id has 32 letters, and a tag may have more than an index of PostgreSQL takes.
-_INDEX = f"""
-CREATE INDEX IF NOT EXISTS index_trainyard_tags_parent ON tags (substr(value, 1, 32))
-WHERE key = '{MLFLOW_PARENT_RUN_ID}'
-"""
 # What names a run as its parent, but for those of earlier attempts, and of other namespaces:
 # anybody may write any id into the tags of runs of their own. The key is written out, the order of
 # joins said, and the id made an expression as the indexed one is, for SQLite to take the index.

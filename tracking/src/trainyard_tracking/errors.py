@@ -9,6 +9,7 @@ TrackingError
     ├── NoRoute             404, in the word on which clients ask an older route
     ├── Conflict            409
     ├── TooLarge            413
+    ├── TooBroad            400, a question that takes the database too long
     ├── Unsatisfiable       416
     ├── Unprocessable       422
     ├── NotSupported        501
@@ -88,6 +89,13 @@ class TooLarge(Refused):
 
     status = 413
     code = "INVALID_PARAMETER_VALUE"
+
+
+class TooBroad(Refused):
+    """A question whose answer would take the database too long.
+
+    A 408 or 504 would fit, but MLflow's clients repeat those, and it would take as long again.
+    """
 
 
 class Unsatisfiable(Refused):

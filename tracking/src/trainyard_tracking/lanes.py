@@ -17,6 +17,7 @@ from anyio import CapacityLimiter, WouldBlock, fail_after, to_thread
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from trainyard_tracking.deadlines import is_read
 from trainyard_tracking.errors import Busy
 
 _T = TypeVar("_T")
@@ -27,7 +28,6 @@ _KEY = "trainyard.lane"
 # all before the first of them. Spread, since those who were refused together come together.
 _AGAIN = range(10, 31)
 _FREE = CapacityLimiter(math.inf)
-_READS = frozenset({"GET", "HEAD"})
 
 
 async def in_a_thread(work: Callable[[*_Ts], _T], *args: *_Ts) -> _T:
@@ -159,7 +159,7 @@ class Queued:
         if scope["type"] != "http":
             await self.inside(scope, receive, send)
             return
-        reads = scope["method"] in _READS or scope["path"].endswith("/search")
+        reads = is_read(scope["method"], scope["path"])
         lane = self.lanes.reads if reads else self.lanes.writes
         body = deque([await receive()])
         while body[-1].get("more_body", False):

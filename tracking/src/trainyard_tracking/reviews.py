@@ -5,10 +5,11 @@ answer: 503, never a yes.
 """
 
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -26,10 +27,11 @@ KEPT_SECONDS = 60.0
 REFUSED_SECONDS = 10.0
 ASKED_AT_ONCE = 4
 """Tokens that the API server is asked about at once: half of the places at the door."""
+REFUSALS = 300
+"""Refused rights of one user in a minute, after which he is asked about no more."""
+_MINUTE = 60.0
 _MOST = 10_000
 _LONGEST_TOKEN = 16_384
-
-_SIDE_BY_SIDE = 8
 
 _TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"  # noqa: S105  # a path
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -49,6 +51,42 @@ class Permission:
 
 
 @dataclass(slots=True)
+class Allowance:
+    """How much may be asked within a minute, for one user and for all together; thread-safe."""
+
+    of_one: int
+    of_all: float
+    clock: Callable[[], float]
+    _minute: int = 0
+    _spent: dict[str, int] = field(default_factory=dict)
+    _all: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def wait(self, user: str, count: int = 1) -> int:
+        """Tell after how many seconds so many more may be asked; 0 if they may now."""
+        with self._lock:
+            now = self._now()
+            spent = self._spent.get(user, 0) + count
+            if spent <= self.of_one and self._all + count <= self.of_all:
+                return 0
+            return int(_MINUTE - now % _MINUTE) + 1
+
+    def spend(self, user: str, count: int = 1) -> None:
+        with self._lock:
+            self._now()
+            self._spent[user] = self._spent.get(user, 0) + count
+            self._all += count
+
+    def _now(self) -> float:
+        now = self.clock()
+        if int(now // _MINUTE) != self._minute:
+            self._minute = int(now // _MINUTE)
+            self._spent.clear()
+            self._all = 0
+        return now
+
+
+@dataclass(slots=True)
 class Reviews:
     """The API server's word on tokens and rights; thread-safe.
 
@@ -59,11 +97,15 @@ class Reviews:
 
     kube: Kube
     clock: Callable[[], float] = time.monotonic
+    refusals: "Allowance" = field(init=False)
     _people: dict[bytes, tuple[float, Person]] = field(default_factory=dict)
     _refused: dict[bytes, float] = field(default_factory=dict)
     _rights: dict[tuple[bytes, Permission], tuple[float, bool]] = field(default_factory=dict)
     _asking: dict[bytes, "Future[Person]"] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.refusals = Allowance(REFUSALS, math.inf, self.clock)
 
     def person(self, token: str) -> Person:
         """Find out whose token this is.
@@ -119,27 +161,40 @@ class Reviews:
         named = set(status.get("audiences") or ()) >= set(spec.get("audiences", ()))
         if not status.get("authenticated") or not named:
             self._people.pop(key, None)
-            _keep(self._refused, key, self.clock() + REFUSED_SECONDS)
+            self._keep(self._refused, key, self.clock() + REFUSED_SECONDS)
             raise _unknown()
         person = _person(status["user"], token, is_for_us_alone=said == (CLAIM_AUDIENCE,))
-        _keep(self._people, key, (self.clock() + KEPT_SECONDS, person))
+        self._keep(self._people, key, (self.clock() + KEPT_SECONDS, person))
         return person
 
     def may(self, person: Person, permission: Permission) -> bool:
         """Tell whether the person has the right.
 
         Raises:
+            Busy: the person was refused too often in this minute.
             Unavailable: the API server can't be asked.
         """
         key = (hashlib.sha256(person.token.encode()).digest(), permission)
         kept = self._rights.get(key)
         if kept and kept[0] > self.clock():
             return kept[1]
+        if wait := self.refusals.wait(person.username):
+            raise Busy(f"You were refused {REFUSALS} times in a minute: wait {wait} s", wait)
+        allowed = self.asked(person, permission)
+        if not allowed:
+            self.refusals.spend(person.username)
+        self._keep(self._rights, key, (self.clock() + KEPT_SECONDS, allowed))
+        return allowed
+
+    def asked(self, person: Person, permission: Permission) -> bool:
+        """Ask whether the person has the right, whatever was said before.
+
+        Raises:
+            Unavailable: the API server can't be asked.
+        """
         spec = _access(person, permission)
         status = self._ask(_ACCESS_REVIEWS, "SubjectAccessReview", "authorization", spec)
-        allowed = bool(status.get("allowed"))
-        _keep(self._rights, key, (self.clock() + KEPT_SECONDS, allowed))
-        return allowed
+        return bool(status.get("allowed"))
 
     def had(self, token: str, permission: Permission) -> bool:
         """Tell whether the token was good and had the right when last asked: a hint, no answer."""
@@ -149,26 +204,13 @@ class Reviews:
         _, allowed = self._rights.get((key, permission), (0.0, False))
         return allowed and key in self._people
 
-    def may_each(self, person: Person, verb: str, resource: str, names: list[str]) -> list[str]:
-        """Give those namespaces in which the person has the right.
-
-        One question for all of them answers most; else they are asked about side by side. A
-        namespace that can't be asked about is left out.
-        """
-        try:
-            if self.may(person, Permission(resource, verb)):
-                return names
-        except Unavailable:
-            return []
-        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-            found = pool.map(lambda one: self._may(person, Permission(resource, verb, one)), names)
-            return [name for name, may in zip(names, found, strict=True) if may]
-
-    def _may(self, person: Person, permission: Permission) -> bool:
-        try:
-            return self.may(person, permission)
-        except Unavailable:
-            return False
+    def _keep(self, kept: dict[_K, _V], key: _K, value: _V) -> None:
+        """Keep an answer, and as many of the newest others as there is room for."""
+        with self._lock:
+            kept.pop(key, None)
+            while len(kept) >= _MOST:
+                del kept[next(iter(kept))]
+            kept[key] = value
 
     def _ask(self, path: str, kind: str, group: str, spec: Object) -> Object:
         body = {"apiVersion": f"{group}.k8s.io/v1", "kind": kind, "spec": spec}
@@ -182,12 +224,6 @@ class Reviews:
 
 def _unknown() -> Unauthenticated:
     return Unauthenticated("The Kubernetes API does not accept this token; it may be old")
-
-
-def _keep(kept: dict[_K, _V], key: _K, value: _V) -> None:
-    if len(kept) >= _MOST:
-        kept.clear()
-    kept[key] = value
 
 
 def _person(user: Object, token: str, *, is_for_us_alone: bool) -> Person:

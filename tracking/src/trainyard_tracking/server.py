@@ -32,12 +32,11 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 from trainyard_api.contract import DEPLOYMENTS, TRACKING_API
 
-from trainyard_tracking import living
+from trainyard_tracking import indexes, living, tenants
 from trainyard_tracking.answers import answer_clearly
 from trainyard_tracking.api import artifacts
 from trainyard_tracking.api.app import Services, private_app, refused
 from trainyard_tracking.artifacts import repository
-from trainyard_tracking.attempts import index_parents
 from trainyard_tracking.auth.gate import Gate
 from trainyard_tracking.auth.middleware import Door
 from trainyard_tracking.auth.mlflow_rules import MLFLOW_ROWS
@@ -61,9 +60,10 @@ from trainyard_tracking.registry.resources import Resources
 from trainyard_tracking.registry.store import TrainyardStore
 from trainyard_tracking.reviews import Reviews
 from trainyard_tracking.sources import Sources, forget_artifact_roots
+from trainyard_tracking.statistics import Statistics
 from trainyard_tracking.store import RunStore
-from trainyard_tracking.tenants import Tenants
 from trainyard_tracking.uploads import Uploads
+from trainyard_tracking.visible import Visible
 from trainyard_tracking.watching import Cache, Watcher
 from trainyard_tracking.workspaces import Namespaces
 
@@ -83,6 +83,7 @@ class Outside:
     namespace: str = ""
     """The service's own."""
     largest_file: int = 1 << 40
+    query_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class Service:
     resources: Resources
     watchers: tuple[Watcher, ...]
     leftovers: Leftovers
+    statistics: Statistics
     lanes: Lanes
     sweep: Callable[[], None]
     """Aborts the uploads that an earlier service left."""
@@ -108,17 +110,17 @@ def compose(outside: Outside) -> Service:
     """
     resources = Resources(outside.kube)
     sources = Sources(resources, outside.objects)
-    namespaces = Cache("namespaces")
+    namespaces = Cache("namespaces", tenants.slim)
     deployments = Cache(DEPLOYMENTS, living.slim)
     caches = (resources.models, resources.versions, namespaces, deployments)
     reviews = Reviews(outside.kube)
-    workspaces = Namespaces(namespaces, reviews, own=outside.namespace)
+    workspaces = Namespaces(namespaces, Visible(reviews), own=outside.namespace)
     prompts = Prompts(outside.database_url)
     _register(TrainyardStore(resources, sources, prompts), workspaces)
     engine = _open_stores(outside.database_url)
     # MLflow tries a database that is away for minutes: not under a request.
     _must("the database", prompts.open)
-    index_parents(engine)
+    _must("the database", lambda: indexes.make(engine))
     ledger = Ledger(engine)
     outside.spool.mkdir(parents=True, exist_ok=True)
     artifact_registry.register(ARTIFACTS_SCHEME, repository(outside.objects))
@@ -126,13 +128,13 @@ def compose(outside: Outside) -> Service:
     left = uploads.left()
     ownership = Ownership(resources)
     forget = (ownership.forget, ledger.forget_all, forget_places, forget_artifact_roots)
-    tenants = Tenants(engine, namespaces, outside.kube, forget)
-    workspaces.require = tenants.require
+    known = tenants.Tenants(engine, namespaces, outside.kube, forget)
+    workspaces.require, workspaces.used = known.require, known.used
     lanes = Lanes()
     services = Services(
         ledger=ledger,
         objects=outside.objects,
-        content=Content(outside.objects, tenants.folder),
+        content=Content(outside.objects, known.folder),
         logs=Logs(outside.spool, outside.objects),
         sources=sources,
         uploads=uploads,
@@ -141,13 +143,15 @@ def compose(outside: Outside) -> Service:
     )
     table = Table((*PRIVATE_ROWS, *MLFLOW_ROWS))
     alive = living.Living(outside.kube, resources.versions, deployments)
-    gate = Gate(table, outside.key, ledger, reviews, ownership, tenants, alive)
+    gate = Gate(table, outside.key, ledger, reviews, ownership, known, alive)
     mlflow = _mlflow(lanes)
-    app = Measured(Door(_Inside(private_app(services), mlflow, lanes), gate, lanes))
+    inside = _Inside(private_app(services), mlflow, lanes)
+    app = Measured(Door(inside, gate, lanes, outside.query_seconds))
     watchers = tuple(Watcher(outside.kube, cache) for cache in caches)
     leftovers = Leftovers(services.logs, ledger)
     sweep = partial(uploads.sweep, left)
-    return Service(app, mlflow, table, resources, watchers, leftovers, lanes, sweep)
+    statistics = Statistics(engine, (prompts.store.engine,))
+    return Service(app, mlflow, table, resources, watchers, leftovers, statistics, lanes, sweep)
 
 
 def _mlflow(lanes: Lanes) -> FastAPI:

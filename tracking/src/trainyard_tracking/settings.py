@@ -24,6 +24,7 @@ _OPTIONS = {
 }
 _ORIGIN = re.compile(r"https?://[^\s/*?#,]+")
 _POSTGRESQL = "postgresql+psycopg"
+_LONGEST_QUERY = 3600
 KEEP_ALIVE = 75
 """Seconds that an idle connection stays open: longer than clients keep theirs (5 to 15 s), or a
 request that is on its way when the service closes it is lost."""
@@ -66,6 +67,8 @@ class Settings:
     log_level: str
     largest_file: int = 1 << 40
     """Bytes of a file that is taken, at most."""
+    query_seconds: float = 30.0
+    """What one query of a request may take."""
     ui_origins: str = ""
     """Where browsers get MLflow's UI from, as it says them: with commas between."""
     tls: Files | None = None
@@ -85,6 +88,7 @@ def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
         spool_dir=Path(env.get("TRAINYARD_SPOOL_DIR", "/data/spool")),
         port=_port(env.get("TRAINYARD_PORT", "5000")),
         log_level=env.get("TRAINYARD_LOG_LEVEL", "info").lower(),
+        query_seconds=_seconds(env, "TRAINYARD_QUERY_SECONDS", "30"),
         largest_file=_bytes(env, "TRAINYARD_LARGEST_FILE", "1Ti"),
         ui_origins=_origins(env.get("TRAINYARD_UI_ORIGINS", "")),
         tls=_tls(env.get("TRAINYARD_TLS_CERT_FILE", ""), env.get("TRAINYARD_TLS_KEY_FILE", "")),
@@ -148,6 +152,13 @@ def _bytes(env: Mapping[str, str], name: str, default: str) -> int:
     if not number.isdecimal() or unit not in _UNITS:
         raise BadSettings(f"{name} is {value!r}; use a whole number, with Mi, Gi or Ti behind it")
     return int(number) * _UNITS[unit]
+
+
+def _seconds(env: Mapping[str, str], name: str, default: str) -> float:
+    value = env.get(name, default)
+    if not value.isdecimal() or not 0 < int(value) <= _LONGEST_QUERY:
+        raise BadSettings(f"{name} is {value!r}; use whole seconds from 1 to {_LONGEST_QUERY}")
+    return float(value)
 
 
 def _required(env: Mapping[str, str], name: str) -> str:

@@ -7,22 +7,22 @@ a tag that this service believes. Here every way in passes, people's and Runs', 
 from collections.abc import Iterable
 from typing import Any
 
-from mlflow.entities import ExperimentTag
+from mlflow.entities import ExperimentTag, LifecycleStage, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.store.db.db_types import SQLITE
 from mlflow.store.tracking import MAX_TRACE_LINKS_PER_REQUEST
-from mlflow.store.tracking.dbmodels.models import SqlLoggedModel, SqlTraceInfo
+from mlflow.store.tracking.dbmodels.models import SqlAssessments, SqlLoggedModel, SqlTraceInfo
 from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
+from trainyard_tracking import deletions
 from trainyard_tracking.answers import telling
+from trainyard_tracking.deadlines import bound
 from trainyard_tracking.reserved import check_key
 
 _TRIES = 5
-_AT_ONCE = 1000
-"""Ids in one query; a database takes so many and not many times more."""
 _KIND = "mlflow.experimentKind"
 """The tag by which the UI knows what pages an experiment has; without it, it asks."""
 _MODEL_TRAINING = "custom_model_development"
@@ -48,6 +48,7 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
             event.listen(self.engine, "connect", _without_regexp)
             # Those that are open know MLflow's own.
             self.engine.dispose()
+        bound(self.engine)
 
     def create_experiment(
         self, name: str, artifact_location: str | None = None, tags: Any = None
@@ -57,6 +58,21 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
         if all(tag.key != _KIND for tag in given):
             given.append(ExperimentTag(_KIND, _MODEL_TRAINING))
         return super().create_experiment(name, artifact_location, given)
+
+    def delete_experiment(self, experiment_id: str) -> None:
+        """Delete an experiment and its runs, with the assessments that these have made."""
+        with self.ManagedSessionMaker(read_only=False) as session:
+            experiment = self._get_experiment(session, experiment_id, ViewType.ACTIVE_ONLY)
+            for its in deletions.assessments_of(session, experiment):
+                self._enqueue_assessment_rebuilds_for_filter(session, its)
+                session.query(SqlAssessments).filter(its).delete(synchronize_session=False)
+            deletions.mark(session, experiment, LifecycleStage.DELETED)
+
+    def restore_experiment(self, experiment_id: str) -> None:
+        """Restore an experiment and its runs."""
+        with self.ManagedSessionMaker(read_only=False) as session:
+            experiment = self._get_experiment(session, experiment_id, ViewType.DELETED_ONLY)
+            deletions.mark(session, experiment, LifecycleStage.ACTIVE)
 
     def create_run(
         self, experiment_id: str, user_id: str, start_time: int, tags: Any, run_name: str
@@ -109,9 +125,7 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
         with self.ManagedSessionMaker() as session:
             query = self._get_query(session, model).with_entities(column)
             found = {
-                id_
-                for start in range(0, len(named), _AT_ONCE)
-                for (id_,) in query.filter(column.in_(named[start : start + _AT_ONCE]))
+                id_ for some in deletions.chunks(named) for (id_,) in query.filter(column.in_(some))
             }
         if missing := set(named) - found:
             text = f"{kind} {min(missing)} is not in namespace {self._get_active_workspace()}"

@@ -23,6 +23,7 @@ from trainyard_tracking.watching import Cache
 _log = logging.getLogger(__name__)
 KEEPS = f"{GROUP}/keeps-records-of"
 """Annotation of a namespace that was restored: the UID that it had."""
+_MOST = 10_000
 _NAME = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _TABLE = sa.Table(
     "trainyard_namespaces",
@@ -37,6 +38,14 @@ _FOLDERS = sa.Table(
     sa.Column("folder", sa.String(128), nullable=False),
 )
 _OURS = (sa.Table("trainyard_runs", sa.MetaData(), sa.Column("namespace", sa.String(63))),)
+
+
+def slim(namespace: Object) -> Object:
+    """Keep of a namespace which one it is; there may be ten thousand."""
+    metadata = namespace["metadata"]
+    said = (metadata.get("annotations") or {}).get(KEEPS)
+    kept = {name: metadata[name] for name in ("name", "uid", "resourceVersion") if name in metadata}
+    return {"metadata": kept if said is None else {**kept, "annotations": {KEEPS: said}}}
 
 
 @dataclass(slots=True)
@@ -70,9 +79,14 @@ class Tenants:
             return
         with self._lock:
             self._settle(namespace, uid, found["metadata"].get("annotations") or {})
-            self._known[namespace] = uid
+            _keep(self._known, namespace, uid)
             # Another process may have set aside.
             self._folders.pop(namespace, None)
+
+    def used(self) -> set[str]:
+        """Give the namespaces that anything was asked for, now or earlier."""
+        with self.engine.connect() as connection:
+            return set(connection.execute(sa.select(_TABLE.c.namespace)).scalars())
 
     def folder(self, namespace: str) -> str:
         """Tell where the published content of a namespace is: a team's, not of all of its name.
@@ -85,7 +99,7 @@ class Tenants:
                 query = sa.select(_FOLDERS.c.folder).where(_FOLDERS.c.namespace == namespace)
                 with self.engine.connect() as connection:
                     known = str(connection.execute(query).scalar() or namespace)
-                self._folders[namespace] = known
+                _keep(self._folders, namespace, known)
             return known
 
     def _find(self, namespace: str) -> Object | None:
@@ -132,6 +146,14 @@ class Tenants:
         _log.warning("namespace %s was %s and is now %s", namespace, before, uid)
         for forget in self.changed:
             forget()
+
+
+def _keep(kept: dict[str, str], namespace: str, value: str) -> None:
+    """Keep a value, and those of so many others; what is forgotten is asked again."""
+    kept.pop(namespace, None)
+    while len(kept) >= _MOST:
+        del kept[next(iter(kept))]
+    kept[namespace] = value
 
 
 def aside(namespace: str, uid: str) -> str:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from trainyard_tracking.errors import Busy
 from trainyard_tracking.kube import Kube, KubeDown, Object, resource_path
@@ -22,6 +23,8 @@ _LONGEST_WAIT = 15.0
 _LASTED = 5.0
 _MOST_GONE = 10_000
 _ASK_AGAIN = 5
+_PAGE = 500
+"""Objects of one answer: what is not kept of thousands is not in memory at once."""
 
 
 def revision(resource: Object) -> int:
@@ -135,7 +138,11 @@ class Cache:
 
     def _forget(self, key: Key) -> None:
         namespace, name = key
-        self._objects.get(namespace, {}).pop(name, None)
+        kept = self._objects.get(namespace, {})
+        kept.pop(name, None)
+        if not kept:
+            # Namespaces come and go.
+            self._objects.pop(namespace, None)
         for word in self._words.pop(key, ()):
             having = self._found[namespace, word]
             del having[name]
@@ -161,10 +168,14 @@ class Watcher:
 
     def list_once(self) -> str:
         """List everything; give the revision to watch from."""
-        found = self.kube.get(resource_path(self.cache.plural))
-        for item in found["items"]:
-            item.setdefault("metadata", {})
-        self.cache.replace(found["items"], revision(found))
+        path = resource_path(self.cache.plural)
+        found = self.kube.get(f"{path}?limit={_PAGE}")
+        kept = [self.cache.simplify(item) for item in found["items"]]
+        while token := found["metadata"].get("continue"):
+            found = self.kube.get(f"{path}?limit={_PAGE}&continue={quote(token)}")
+            kept += [self.cache.simplify(item) for item in found["items"]]
+        # All pages are of one revision.
+        self.cache.replace(kept, revision(found))
         return str(found["metadata"]["resourceVersion"])
 
     def _run(self) -> None:

@@ -1,10 +1,11 @@
 """MLflow's workspaces are the namespaces of the cluster: listed for who may list their Runs.
 
 Workspaces are not made here; a namespace is. Rights are checked at the door, so a workspace that
-is asked for by name is given to whoever asks, if it exists. Those of the system are not listed.
+is asked for by name is given to whoever asks, if it exists. Those of the system are not listed, and
+in a cluster of very many neither are those in which Trainyard was never used.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from mlflow.entities import Workspace
@@ -18,19 +19,23 @@ from trainyard_tracking.auth.middleware import CALLER
 from trainyard_tracking.errors import NotFound
 from trainyard_tracking.identity import Person
 from trainyard_tracking.registry import failures
-from trainyard_tracking.reviews import Reviews
+from trainyard_tracking.visible import Visible
 from trainyard_tracking.watching import Cache
+
+MANY = 1_000
+"""Namespaces of which all are listed, used or not."""
 
 
 class Namespaces(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
     """Namespaces as workspaces; read-only."""
 
-    def __init__(self, cache: Cache, reviews: Reviews, *, own: str = "") -> None:
+    def __init__(self, cache: Cache, visible: Visible, *, own: str = "") -> None:
         self.cache = cache
-        self.reviews = reviews
+        self.visible = visible
         self.own = own
         # MLflow opens its stores, with this one among them, before there is a database to ask.
         self.require: Callable[[str], None] = lambda namespace: None
+        self.used: Callable[[], Container[str]] = tuple
 
     def list_workspaces(self) -> Iterable[Any]:
         who = CALLER.get()
@@ -38,7 +43,10 @@ class Namespaces(AbstractStore):  # type: ignore[misc]  # MLflow is untyped
             return [] if who is None else [Workspace(name=who.namespace)]
         names = sorted(one["metadata"]["name"] for one in self.cache.within())
         offered = [name for name in names if self._offers(name)]
-        listed = self.reviews.may_each(who, "list", RUNS, offered)
+        if len(offered) > MANY:
+            used = self.used()
+            offered = [name for name in offered if name in used]
+        listed = self.visible.among(who, "list", RUNS, offered)
         return [Workspace(name=name) for name in listed]
 
     def get_workspace(self, workspace_name: str) -> Any:

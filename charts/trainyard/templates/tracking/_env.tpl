@@ -41,5 +41,6 @@
 {{- end }}
 {{- end }}
 - {name: TRAINYARD_LARGEST_FILE, value: {{ .Values.tracking.largestFile | quote }}}
+- {name: TRAINYARD_QUERY_SECONDS, value: {{ .Values.tracking.querySeconds | int | quote }}}
 - {name: HOME, value: /tmp}
 {{- end }}

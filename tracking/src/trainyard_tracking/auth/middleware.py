@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from mlflow.exceptions import MlflowException
@@ -32,6 +32,7 @@ from trainyard_tracking.auth.reading import (
     read,
 )
 from trainyard_tracking.auth.rules import Access, Match
+from trainyard_tracking.deadlines import LIMIT, Limit, is_read
 from trainyard_tracking.errors import Busy, Forbidden, NoDatabase, NoRoute, Refused
 from trainyard_tracking.identity import Identity, Person, RunIdentity
 from trainyard_tracking.lanes import Lane, Lanes, lane_in, put
@@ -48,6 +49,8 @@ _AUTHORIZATIONS = (b"authorization", AUTHORIZATION_HEADER.lower().encode())
 _UI_UPLOAD = UPLOAD.replace("/api/", "/ajax-api/", 1)
 _STREAMED = "/api/2.0/mlflow-artifacts/artifacts/{...}"
 """The route whose body is a file: never read here."""
+_OPERATORS = 10
+"""So many times longer may take what the operator asks: it records what there is no second of."""
 _JUDGED = frozenset(
     {
         *_AUTHORIZATIONS,
@@ -69,6 +72,8 @@ class Door:
     inside: ASGIApp
     gate: Gate
     lanes: Lanes
+    query_seconds: float = 30.0
+    """What a query of a request may take."""
     budget: Budget = field(default_factory=Budget)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,6 +92,8 @@ class Door:
             if reply is not None:
                 await _answer(send, 200, reply.content)
                 return
+            if (limit := LIMIT.get()) is not None:
+                LIMIT.set(replace(limit, asks=_can_ask_less(scope)))
             await self.inside(scope, onward, send)
 
     async def _admit(
@@ -133,9 +140,12 @@ class Door:
             self.gate.permit(match, call, who)
             return match, call, who
 
+        LIMIT.set(Limit(self.query_seconds))
         found = await first.run(work)
         # By now its right is asked, where the route is the operator's.
         is_operator = is_operator or self.gate.is_known_operator(token)
+        if is_operator:
+            LIMIT.set(Limit(self.query_seconds * _OPERATORS))
         put(scope, _lane(self.lanes, match, is_operator=is_operator))
         CALLER.set(found[2])
         return found
@@ -258,6 +268,12 @@ def _is_in_namespace(match: Match) -> bool:
     return not isinstance(match.rule.people, Access) or isinstance(match.rule.answer, str)
 
 
+def _can_ask_less(scope: Scope) -> bool:
+    """Tell whether a question is one of MLflow's: ours are of one run, which can't be narrowed."""
+    path = scope["path"]
+    return not path.startswith(f"{TRACKING_API}/") and is_read(scope["method"], path)
+
+
 def _token(headers: dict[bytes, bytes]) -> str:
     for name in reversed(_AUTHORIZATIONS):
         kind, _, token = headers.get(name, b"").decode("latin-1").partition(" ")
@@ -314,13 +330,13 @@ async def _refuse(send: Send, refusal: Refused) -> None:
 
 
 async def _fail(scope: Scope, send: Send, exc: Refused | MlflowException | SQLAlchemyError) -> None:
-    gone = exc if isinstance(exc, NoDatabase) else without_database(exc)
-    if gone is not None:
+    gone = exc if isinstance(exc, Refused) else without_database(exc)
+    if isinstance(gone, NoDatabase):
         # Ours, the operator above all, know a service that is away by 503, and ask it less.
         ours = scope["path"].startswith(f"{TRACKING_API}/")
         await _refuse(send, gone if ours else _not_begun(gone))
-    elif isinstance(exc, Refused):
-        await _refuse(send, exc)
+    elif gone is not None:
+        await _refuse(send, gone)
     elif isinstance(exc, MlflowException):
         await _answer(send, exc.get_http_status_code(), json.loads(exc.serialize_as_json()))
     else:

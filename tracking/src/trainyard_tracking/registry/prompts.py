@@ -19,6 +19,7 @@ from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwar
 
 from trainyard_tracking.answers import telling
 from trainyard_tracking.auth.middleware import CALLER
+from trainyard_tracking.deadlines import bound
 from trainyard_tracking.identity import Person
 from trainyard_tracking.registry.failures import only_for_us
 
@@ -35,6 +36,7 @@ class Prompts:
     def open(self) -> None:
         """Open MLflow's own registry store, once the database is migrated."""
         store = WorkspaceAwareSqlAlchemyStore(self.database_url)
+        bound(store.engine)
         store.ManagedSessionMaker = telling(store.ManagedSessionMaker)
         self._store = store
 
