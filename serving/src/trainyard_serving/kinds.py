@@ -118,7 +118,7 @@ def _expected(kind: Kind, value: Any) -> str:
     if value is None:
         return (
             f"null is not possible in a required value of type {kind.name}: it may be missing only"
-            " in a column that the model's signature calls optional"
+            " where the model's signature says optional"
         )
     return f"expected {kind.name}, got {_described(value)}"
 

@@ -34,6 +34,17 @@ def test_parameters_are_pythons_own_values(value, of_kind):
     assert type(found) in {dt.datetime, float}
 
 
+@pytest.mark.parametrize("kind", ["double", "float", "string", "datetime"])
+def test_a_missing_parameter_is_none_as_mlflow_hands_it_over(kind):
+    """`if top is None` in a model would be false for NaN."""
+    named, of = param("one", kind, "given"), param("k", kind).kind
+    signature = Signature(params=(named, Param("many", of, [1], listed=True)))
+
+    found = params.checked({"one": None, "many": [None]}, signature)
+
+    assert found == {"one": None, "many": [None]}
+
+
 @pytest.mark.parametrize(
     ("value", "listed", "words"), [("x", False, "'k': expected"), ([1, "x"], True, "'k': item 1:")]
 )
@@ -149,7 +160,7 @@ def test_inputs_of_nothing_but_nulls_are_objects_where_no_signature_says_more():
 )
 def test_null_where_it_is_not_possible_is_told_with_the_way_to_allow_it(read, body):
     with pytest.raises(
-        BadInput, match="only in a column that the model's signature calls optional"
+        BadInput, match="only where the model's signature says optional"
     ):
         read(json.dumps(body).encode())
 
