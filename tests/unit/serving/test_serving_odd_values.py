@@ -159,9 +159,7 @@ def test_inputs_of_nothing_but_nulls_are_objects_where_no_signature_says_more():
     ],
 )
 def test_null_where_it_is_not_possible_is_told_with_the_way_to_allow_it(read, body):
-    with pytest.raises(
-        BadInput, match="only where the model's signature says optional"
-    ):
+    with pytest.raises(BadInput, match="only where the model's signature says optional"):
         read(json.dumps(body).encode())
 
 
