@@ -212,9 +212,7 @@ def test_a_file_whose_name_a_client_cuts_off_is_not_stored_under_another(two):
     side, before = two.mine, two.files()
 
     # What MLflow's client makes of a file `a.txt?x=1`: it would overwrite a.txt.
-    answer = side.send(
-        "PUT", f"{side.files}/{side.run_id}/artifacts/a.txt?x=1", content=b"another"
-    )
+    answer = side.send("PUT", f"{side.files}/{side.run_id}/artifacts/a.txt?x=1", content=b"another")
 
     assert answer.status_code == 400
     assert "question mark after" in answer.json()["message"]
