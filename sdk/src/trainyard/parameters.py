@@ -5,6 +5,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
+from trainyard_api import contract
+
 from trainyard.errors import InvalidInput
 
 Parameter = str | int | float | bool
@@ -15,6 +17,8 @@ _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"-?(0|[1-9][0-9]*)?(\.[0-9]+|[0-9]\.|(\.[0-9]+)?[eE][-+]?[0-9]+)")
 # Beyond it JSON numbers lose digits in readers that know doubles alone.
 _EXACT = 2**53
+# What Linux takes of one argument or variable, its NUL included.
+_LONGEST = 128 << 10
 _WORDS = {"true": True, "false": False}
 
 
@@ -87,9 +91,29 @@ def faithful(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
     digits, infinity) becomes text; numbers of numpy become Python's.
 
     Raises:
-        InvalidInput: a value is no text, number or boolean.
+        InvalidInput: a value is no text, number or boolean, or no program could get it.
     """
-    return {name: _faithful(name, value) for name, value in parameters.items()}
+    found = {name: _faithful(name, value) for name, value in parameters.items()}
+    for name, value in found.items():
+        _refuse_undeliverable(name, as_text(value))
+    return found
+
+
+def _refuse_undeliverable(name: str, text: str) -> None:
+    try:
+        length = len(f"{contract.PARAMETER_ENV_PREFIX}{name}={text}\0".encode())
+    except UnicodeEncodeError:
+        raise InvalidInput(
+            f"Parameter {name!r} is not in UTF-8", fix="Pass such bytes in a file"
+        ) from None
+    if "\0" in text:
+        raise InvalidInput(f"Parameter {name!r} has a NUL in it", fix="Pass such bytes in a file")
+    if length > _LONGEST:
+        raise InvalidInput(
+            f"Parameter {name!r} has {len(text.encode())} bytes, and an argument ends at"
+            f" {_LONGEST >> 10} KiB",
+            fix="Write it into a file of the folder, and read that in the program",
+        )
 
 
 def _faithful(name: str, given: object) -> Parameter:

@@ -116,7 +116,10 @@ def _refuse(values: list[Any], allowed: set[type], kind: Kind) -> None:
 
 def _expected(kind: Kind, value: Any) -> str:
     if value is None:
-        return f"null is not possible in a required column of type {kind.name}"
+        return (
+            f"null is not possible in a required value of type {kind.name}: it may be missing only"
+            " where the model's signature says optional"
+        )
     return f"expected {kind.name}, got {_described(value)}"
 
 

@@ -47,7 +47,9 @@ def _native(values: list[Any], kind: Kind, *, field: str) -> list[Any]:
     checked_values = typed(values, kind, field=field)
     if kind.family == DATETIME:
         return [_moment(text) for text in values]
-    return list(checked_values.tolist())
+    # A missing number is None in Python, where a column would have NaN.
+    found = zip(values, checked_values.tolist(), strict=True)
+    return [None if given is None else value for given, value in found]
 
 
 def _moment(text: str | None) -> date | None:

@@ -68,17 +68,12 @@ class Server:
         """Serve until stopped.
 
         Raises:
-            LoadError: The model can't be served.
+            LoadError: The model can't be served, or its port can't be had.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        listener = await loop.create_server(
-            lambda: Connection(self.shared),
-            self._settings.host,
-            self._settings.port,
-            backlog=1024,
-        )
+        listener = await self._listening(loop)
         self.port = listener.sockets[0].getsockname()[1]
         LOG.info("listening on %s:%d", self._settings.host, self.port)
         sweeper = asyncio.create_task(self._sweep())
@@ -89,6 +84,18 @@ class Server:
             sweeper.cancel()
             listener.close()
             self._close()
+
+    async def _listening(self, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
+        host, port = self._settings.host, self._settings.port
+        try:
+            return await loop.create_server(
+                lambda: Connection(self.shared), host, port, backlog=1024
+            )
+        except OSError as exc:
+            raise LoadError(
+                f"The server can't listen on {host or 'any address'}, port {port}: {told(exc)};"
+                " choose another by --host and --port, or end what has it"
+            ) from exc
 
     async def _until_stopped(self) -> None:
         """Load, then wait; a stop while loading does not wait for the load."""

@@ -65,7 +65,8 @@ def guessed_tensor(values: Any, *, field: str) -> Array:
     """Return nested arrays as the most fitting array, when no signature says which."""
     shape, leaves = flattened(values, field=field)
     kind = guessed(leaves)
-    if kind is ANYTHING:
+    # Nothing but nulls is no mixture: numpy and pandas have it as objects.
+    if kind is ANYTHING and any(leaf is not None for leaf in leaves):
         raise BadInput(
             "mixes types: send numbers of 64 bits, booleans or strings only", field=field
         )
@@ -81,6 +82,8 @@ def batch_of(named: dict[str, Any], signature: Signature, *, field: str) -> Batc
     arrays = {}
     for tensor in signature.tensors or _free(named):
         label = tensor.name or field
+        if tensor.name not in named and not tensor.name:
+            raise BadInput("the model takes one tensor without a name: send an array", field=field)
         if tensor.name not in named:
             names = ", ".join(t.name for t in signature.tensors)
             raise BadInput(f"the tensor is missing; the model needs {names:.2000}", field=label)

@@ -130,6 +130,27 @@ def test_a_value_that_is_no_parameter_is_refused_by_name() -> None:
         faithful({"layers": [1, 2]})  # type: ignore[dict-item]  # which is the point
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        pytest.param("a\0b", "'x' has a NUL in it", id="nul"),
+        pytest.param("caf\udce9", "'x' is not in UTF-8", id="bytes of a shell in latin-1"),
+        pytest.param("é" * 65_536, "'x' has 131072 bytes", id="longer than an argument"),
+    ],
+)
+def test_a_value_that_no_program_could_get_is_refused_by_name(value: str, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        faithful({"x": value})
+
+
+def test_the_longest_value_that_an_argument_takes_passes() -> None:
+    longest = "x" * (128 * 1024 - len("TRAINYARD_PARAM_X=") - 1)
+
+    assert faithful({"x": longest}) == {"x": longest}
+    with pytest.raises(InvalidInput, match="128 KiB"):
+        faithful({"x": longest + "x"})
+
+
 AS_TYPED = ("20260731", "1699999999999", "12345678901234567890", "01234", "0.00002", "1.10", "1.0")
 
 

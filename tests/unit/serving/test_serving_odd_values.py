@@ -34,6 +34,17 @@ def test_parameters_are_pythons_own_values(value, of_kind):
     assert type(found) in {dt.datetime, float}
 
 
+@pytest.mark.parametrize("kind", ["double", "float", "string", "datetime"])
+def test_a_missing_parameter_is_none_as_mlflow_hands_it_over(kind):
+    """`if top is None` in a model would be false for NaN."""
+    named, of = param("one", kind, "given"), param("k", kind).kind
+    signature = Signature(params=(named, Param("many", of, [1], listed=True)))
+
+    found = params.checked({"one": None, "many": [None]}, signature)
+
+    assert found == {"one": None, "many": [None]}
+
+
 @pytest.mark.parametrize(
     ("value", "listed", "words"), [("x", False, "'k': expected"), ([1, "x"], True, "'k': item 1:")]
 )
@@ -123,3 +134,39 @@ def test_a_chat_model_is_refused_in_words(tmp_path, loader):
 
     with pytest.raises(LoadError, match="messages of a chat"):
         runtimes.load(tmp_path)
+
+
+def test_inputs_of_nothing_but_nulls_are_objects_where_no_signature_says_more():
+    batch = protocol.read(b'{"inputs": {"a": [null, null], "b": [1, 2]}}', "", Signature())
+
+    assert batch.arrays["a"].tolist() == [None, None]
+    assert str(batch.arrays["b"].dtype) == "int64"
+
+
+@pytest.mark.parametrize(
+    ("read", "body"),
+    [
+        pytest.param(
+            lambda body: v2.read(body, Signature()),
+            {"inputs": [{"name": "a", "shape": [2], "datatype": "INT64", "data": [1, None]}]},
+            id="a tensor without a signature",
+        ),
+        pytest.param(
+            lambda body: protocol.read(body, "", columns(a="long")),
+            {"inputs": {"a": [1, None]}},
+            id="a column",
+        ),
+    ],
+)
+def test_null_where_it_is_not_possible_is_told_with_the_way_to_allow_it(read, body):
+    with pytest.raises(BadInput, match="only where the model's signature says optional"):
+        read(json.dumps(body).encode())
+
+
+def test_an_object_for_a_tensor_without_a_name_is_told_what_to_send():
+    text = '[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 2]}}]'
+    signature = runtimes.signature_of({"signature": {"inputs": text}})
+
+    with pytest.raises(BadInput, match="one tensor without a name: send an array") as caught:
+        protocol.read(b'{"inputs": {"a": [[1, 2]]}}', "", signature)
+    assert caught.value.field == "inputs"

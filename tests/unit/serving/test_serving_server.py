@@ -54,6 +54,15 @@ async def test_it_loads_answers_drains_and_ends(saved):
         await asyncio.open_connection("127.0.0.1", server.port)
 
 
+async def test_a_port_that_is_taken_ends_the_server_with_its_reason(saved):
+    taken = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
+    port = taken.sockets[0].getsockname()[1]
+
+    with pytest.raises(LoadError, match=f"can't listen on 127.0.0.1, port {port}: .*--port"):
+        await local(saved, port=port).run()
+    taken.close()
+
+
 @pytest.mark.parametrize("batching", [True, False])
 async def test_requests_are_joined_only_where_that_is_wished(saved, batching):
     server = local(saved, batching=batching)

@@ -209,6 +209,18 @@ def test_names_that_people_really_use_work_in_a_run(two, name):
     assert name.rpartition("/")[2] in [one["path"] for one in listed]
 
 
+def test_a_file_whose_name_a_client_cuts_off_is_not_stored_under_another(two):
+    side, before = two.mine, two.files()
+
+    # What MLflow's client makes of a file `a.txt?x=1`: it would overwrite a.txt.
+    answer = side.send("PUT", f"{side.files}/{side.run_id}/artifacts/a.txt?x=1", content=b"another")
+
+    assert answer.status_code == 400
+    assert "question mark after" in answer.json()["message"]
+    assert "rename the file" in answer.json()["message"]
+    assert two.files() == before
+
+
 @pytest.mark.parametrize(
     ("source", "path", "is_its"),
     [

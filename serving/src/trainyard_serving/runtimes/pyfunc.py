@@ -11,11 +11,13 @@ from trainyard_serving.batch import Array, Batch
 from trainyard_serving.errors import LoadError
 from trainyard_serving.joining import refuse_other_count
 from trainyard_serving.kinds import ANY, BOOLEAN, INTEGER, Kind
+from trainyard_serving.runtimes.categories import refuse_categories
 from trainyard_serving.runtimes.frames import frame, kinds_of
 from trainyard_serving.signature import Signature
 
 _BY_ROW: Final = ("xgboost", "lightgbm", "catboost")
 """Flavors whose library predicts row by row. Of a graph (onnx, a neural network) nobody knows."""
+_OF_BOOSTERS: Final = ("mlflow.xgboost", "mlflow.lightgbm")
 _CHAT: Final = "mlflow.pyfunc.loaders."
 
 
@@ -23,7 +25,7 @@ def load(folder: Path, mlmodel: dict[str, Any], signature: Signature) -> "Pyfunc
     """Load the model by mlflow.pyfunc.
 
     Raises:
-        LoadError: It takes messages in place of rows.
+        LoadError: It takes messages in place of rows, or was trained with categories.
     """
     loader = flavors.loader(mlmodel)
     if loader.startswith(_CHAT):
@@ -37,6 +39,8 @@ def load(folder: Path, mlmodel: dict[str, Any], signature: Signature) -> "Pyfunc
     # MLflow reads dates and bytes for type hints from JSON only where it is told so.
     os.environ.setdefault("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
     model = mlflow.pyfunc.load_model(str(folder))
+    if loader in _OF_BOOSTERS:
+        refuse_categories(model.get_raw_model(), mlmodel)
     if model.metadata.signature is not None and not _enforced_by_mlflow(signature):
         model.metadata.signature.inputs = None
     return PyfuncModel(model, signature, by_row=_by_row(mlmodel))

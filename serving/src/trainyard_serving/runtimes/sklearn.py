@@ -18,6 +18,7 @@ from trainyard_serving.batch import Array, Batch, Label
 from trainyard_serving.errors import LoadError
 from trainyard_serving.joining import refuse_other_count
 from trainyard_serving.kinds import Kind
+from trainyard_serving.runtimes.categories import refuse_categories
 from trainyard_serving.runtimes.frames import frame, kinds_of
 from trainyard_serving.runtimes.own_classes import NEAREST, classes_of
 from trainyard_serving.signature import Signature
@@ -31,11 +32,16 @@ _BY_ROW: Final = frozenset(
 
 
 def load(folder: Path, mlmodel: dict[str, Any], signature: Signature) -> "SklearnModel":
-    """Load the estimator of the sklearn flavor."""
+    """Load the estimator of the sklearn flavor.
+
+    Raises:
+        LoadError: It can't be read, or can't be served.
+    """
     flavor = mlmodel["flavors"]["sklearn"]
     path = folder / flavor.get("pickled_model", "model.pkl")
     _add_code(folder, mlmodel)
     estimator = _estimator(path, flavor)
+    refuse_categories(estimator, mlmodel)
     function = (mlmodel["flavors"].get(GENERIC) or {}).get("predict_fn", "predict")
     if not hasattr(estimator, function):
         raise LoadError(f"{type(estimator).__name__} has no method {function!r}")

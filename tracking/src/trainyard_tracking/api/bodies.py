@@ -41,12 +41,19 @@ class _Body(BaseModel):
 _Parameter = str | bool | Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)] | float
 
 
+def _cut(text: str, longest: int) -> str:
+    """Shorten a text so that it looks shortened, as MLflow's autologging does."""
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
 class _WithParameters(_Body):
     parameters: dict[_KEY, _Parameter] = {}
 
     def texts(self) -> dict[str, str]:
         """Write the parameters as MLflow keeps them; what is longer than it takes is cut."""
-        return {key: _text(value)[:_LONGEST_PARAMETER] for key, value in self.parameters.items()}
+        return {
+            key: _cut(_text(value), _LONGEST_PARAMETER) for key, value in self.parameters.items()
+        }
 
 
 class PreviousBody(_Body):
@@ -61,7 +68,9 @@ class RunBody(_WithParameters):
 
     name: _KEY
     experiment: _KEY
-    tags: dict[_KEY, Annotated[str, AfterValidator(lambda tag: _text(tag)[:_LONGEST_TAG])]] = {}
+    tags: dict[
+        _KEY, Annotated[str, AfterValidator(lambda tag: _cut(_text(tag), _LONGEST_TAG))]
+    ] = {}
     start_time: Milliseconds
     attempt: Annotated[int, Field(ge=1, le=MOST)] = 1
     previous: PreviousBody = PreviousBody()

@@ -46,7 +46,7 @@ def check_path(call: Call, place: Path, who: Identity, own: Ownership) -> None:
     """Write the path of a request plainly, and refuse one outside of the caller's namespace.
 
     Raises:
-        Refused: it has no plain form, or means a folder where a file is.
+        Refused: it has no plain form, means a folder where a file is, or lost its end.
         Forbidden: it is not in the namespace.
     """
     given = call.values(place.field)[:2] if place.field else [call.arguments[-1]]
@@ -55,6 +55,12 @@ def check_path(call: Call, place: Path, who: Identity, own: Ownership) -> None:
     path = plain(given[0]) if given else ""
     if not path and not place.folder:
         raise Refused(f"{place.field or 'The path'} {given} names no file")
+    if call.method == "PUT" and call.query:
+        # Stored, it would be another file, and in the place of one of that name.
+        raise Refused(
+            f"The file's name has a question mark after {path[-80:]!r}, where MLflow's client"
+            " cuts it off: rename the file"
+        )
     if place.field:
         call.force(place.field, [path] if path else [])
     else:
