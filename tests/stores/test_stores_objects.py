@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from minio import Minio
 from object_stores import ACCESS, SECRET, Store
+from trainyard_api.slices import PART
 from trainyard_tracking.artifacts import ObjectsRepository
 from trainyard_tracking.errors import BadSettings, Unavailable, Unprocessable
-from trainyard_tracking.objects import PART, Entry
+from trainyard_tracking.objects import Entry
 from trainyard_tracking.s3 import S3Objects
 from trainyard_tracking.uploads import Slice, Uploads
 
