@@ -7,6 +7,7 @@ import sys
 import uvicorn
 
 from trainyard_tracking.errors import BadSettings
+from trainyard_tracking.heads import BoundedProtocol
 from trainyard_tracking.kube import HttpKube, KubeDown, KubeError, find_cluster, own_namespace
 from trainyard_tracking.mlflow_env import mlflow_environment
 from trainyard_tracking.opening import Opening
@@ -67,6 +68,8 @@ def _serve(settings: Settings) -> None:
         access_log=settings.log_level == "debug",
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_keep_alive=KEEP_ALIVE,
+        http=BoundedProtocol,
+        ws="none",
         server_header=False,
     )
 
