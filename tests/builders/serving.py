@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,7 +17,7 @@ from trainyard_serving.signature import Column, Param, Signature, Tensor
 from trainyard_serving.web.answers import Answer, Request
 from trainyard_serving.web.connection import Connection
 from trainyard_serving.web.routes import Routes
-from trainyard_serving.web.shared import Limits, Shared
+from trainyard_serving.web.shared import Limits, Respond, Shared
 
 
 def columns(*optional: str, **kinds: str) -> Signature:
@@ -145,3 +146,43 @@ def get(path: str, *headers: str, close: bool = True, method: str = "GET") -> by
     lines = [f"{method} {path} HTTP/1.1", "Host: x", *headers]
     lines += ["Connection: close"] if close else []
     return "\r\n".join(lines).encode() + b"\r\n\r\n"
+
+
+START = b"GET /x HTTP/1.1\r\nHost: a\r\n"
+
+
+class Service:
+    """Remembers requests, and answers at once unless it is told to wait."""
+
+    def __init__(self, body: bytes = b"{}") -> None:
+        self.body = body
+        self.requests: list[Request] = []
+        self.waiting: list[Respond] | None = None
+
+    def route(self, request: Request, respond: Respond) -> None:
+        self.requests.append(request)
+        if self.waiting is None:
+            respond(Answer(200, self.body))
+        else:
+            self.waiting.append(respond)
+
+
+@asynccontextmanager
+async def serving(service: Service, **limits: Any) -> AsyncIterator[tuple[int, Shared]]:
+    shared = Shared(service.route, Limits(**limits), failed=lambda _: None)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(shared), "127.0.0.1", 0)
+    # Small, or the kernel takes megabytes at once and there is nothing to see.
+    server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+    try:
+        yield server.sockets[0].getsockname()[1], shared
+    finally:
+        server.close()
+        for connection in list(shared.connections):
+            connection._transport.abort()
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0)

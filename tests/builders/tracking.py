@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
+from trainyard_tracking.errors import Lost
 from trainyard_tracking.kube import KubeDown, KubeError
 from trainyard_tracking.objects import Entry, Opened, Stat
 
@@ -207,6 +208,8 @@ class FileObjects:
     calls: list[str] = field(default_factory=list)
     failing: dict[str, list[Exception | None]] = field(default_factory=dict)
     uploads: dict[str, list[bytes]] = field(default_factory=dict)
+    completed: dict[str, bool] = field(default_factory=dict)
+    begun: int = 0
 
     def stat(self, key: str) -> Stat | None:
         self._called("stat")
@@ -237,20 +240,28 @@ class FileObjects:
 
     def begin(self, key: str) -> str:
         self._called("begin")
-        upload = f"upload-{len(self.calls)}"
+        self.begun += 1
+        upload = f"upload-{self.begun}"
         self.uploads[upload] = []
         return upload
 
     def part(self, key: str, upload: str, number: int, data: bytes) -> str:
         self._called("part")
+        if upload not in self.uploads:
+            raise Lost("NoSuchUpload")
         assert number == len(self.uploads[upload]) + 1
         self.uploads[upload].append(data)
         return f"tag-{number}"
 
     def complete(self, key: str, upload: str, tags: list[str], *, new: bool) -> bool:
         self._called("complete")
-        assert len(tags) == len(self.uploads[upload])
-        return self.write(key, b"".join(self.uploads.pop(upload)), new=new)
+        if upload not in self.completed:
+            if upload not in self.uploads:
+                raise Lost("NoSuchUpload")
+            assert len(tags) == len(self.uploads[upload])
+            self.completed[upload] = self.write(key, b"".join(self.uploads.pop(upload)), new=new)
+        self._failed("the answer of complete")
+        return self.completed[upload]
 
     def abort(self, key: str, upload: str) -> None:
         self._called("abort")
@@ -274,6 +285,9 @@ class FileObjects:
 
     def _called(self, what: str) -> None:
         self.calls.append(what)
+        self._failed(what)
+
+    def _failed(self, what: str) -> None:
         if self.failing.get(what) and (failure := self.failing[what].pop(0)):
             raise failure
 

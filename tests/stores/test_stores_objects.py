@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from minio import Minio
 from object_stores import ACCESS, SECRET, Store, settings
+from trainyard_api.slices import PART
 from trainyard_tracking.artifacts import ObjectsRepository
-from trainyard_tracking.errors import BadSettings, Unavailable, Unprocessable
-from trainyard_tracking.objects import PART, Entry
+from trainyard_tracking.errors import BadSettings, Lost, Unavailable, Unprocessable
+from trainyard_tracking.objects import Entry
 from trainyard_tracking.s3 import S3Objects
 from trainyard_tracking.uploads import Slice, Uploads
 
@@ -112,6 +113,54 @@ def test_what_a_kill_left_behind_is_aborted_at_the_next_start(objects, tmp_path)
     assert not list(uploads.notes.iterdir())
     with pytest.raises(Unavailable, match="NoSuchUpload"):
         uploads._send_part(killed, b"x" * PART)
+
+
+@pytest.mark.parametrize("new", [True, False])
+async def test_an_upload_that_is_completed_twice_is_no_failure(objects, uploads, store, new):
+    data, _ = big(6 + new)
+    under = uploads._begin(f"twice-{new}", len(data), "somebody")
+    await uploads._send(under, body(data), len(data), is_last=True)
+
+    assert objects.complete(under.key, under.id, under.tags, new=new)
+    # Some stores say of what is new that it is there, which it is.
+    assert objects.complete(under.key, under.id, under.tags, new=new) or new
+    assert witness(store).get_object("yard", under.key).data == data
+
+
+@pytest.mark.parametrize("new", [True, False])
+async def test_an_upload_whose_parts_are_gone_is_lost(objects, uploads, new):
+    under = uploads._begin(f"gone-{new}", 2 * PART, "somebody")
+    await uploads._send(under, body(bytes(PART)), PART, is_last=False)
+    objects.abort(under.key, under.id)
+
+    with pytest.raises(Lost):
+        objects.complete(under.key, under.id, under.tags, new=new)
+    with pytest.raises(Lost):
+        uploads._send_part(under, bytes(PART))
+
+
+async def test_a_killed_service_puts_together_what_was_all_here(
+    objects, uploads, store, monkeypatch
+):
+    data, digest = big(8)
+    away = Unavailable("away")
+
+    def failing(*_, **__):
+        raise away
+
+    with monkeypatch.context() as patched:
+        patched.setattr(S3Objects, "complete", failing)
+        with pytest.raises(Unavailable):
+            await uploads.take("late", body(data), len(data), digest=digest)
+
+    begun = Uploads(objects, uploads.notes, 1 << 40)
+    begun.sweep(begun.left())
+    end = Slice(len(data), 0, len(data))
+
+    assert begun.offset("late") == len(data)
+    assert await begun.take_slice("late", body(b""), end, digest=digest)
+    assert witness(store).get_object("yard", "late").data == data
+    assert not list(uploads.notes.iterdir())
 
 
 def test_a_part_of_an_object_is_read(objects):

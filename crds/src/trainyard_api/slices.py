@@ -9,7 +9,26 @@ from typing import IO, Final
 
 SLICE: Final = 64 << 20
 """Bytes of a request: soon sent again, and some parts of the object store's at once."""
+PART: Final = 8 << 20
+"""Bytes of a part, at least; S3 takes none below 5 MiB, but for the last."""
+MOST_PARTS: Final = 10_000
+_MIB: Final = 1 << 20
 _BLOCK: Final = 256 << 10
+
+
+def part_size(total: int | None) -> int:
+    """Tell how large the parts of a file are, in bytes: all the same, as some S3 want them.
+
+    A file whose size nobody knows has small ones, and so 78 GiB at most.
+    """
+    needed = -(-(total or 0) // MOST_PARTS)
+    return max(PART, -(-needed // _MIB) * _MIB)
+
+
+def slice_size(total: int) -> int:
+    """Tell how large the slices of a file are, in bytes: whole parts, for no less is kept."""
+    part = part_size(total)
+    return SLICE if part == PART else part * max(1, SLICE // part)
 
 
 def send(
@@ -24,14 +43,15 @@ def send(
     Args:
         ask: Returns whether the file is there, and else how many bytes of it are.
         put: Sends the bytes from the first to before the second number; returns how many the
-            service has by then, None if the file is there.
+            service has by then, None if the file is there. Without bytes between them it asks to
+            put together what is there, for the store failed at that.
         told: Hears how many bytes are there after each slice.
     """
     there, offset = ask()
     if there:
         return False
     while True:
-        after = put(offset, min(offset + SLICE, size))
+        after = put(offset, min(offset + slice_size(size), size))
         told(size if after is None else after)
         if after is None:
             return True
@@ -39,10 +59,12 @@ def send(
 
 
 def content_range(begin: int, end: int, size: int) -> dict[str, str]:
-    """Return the headers of a slice; of a whole file it has no range."""
+    """Return the headers of a slice; of a whole file it has no range, of no bytes only its end."""
     length = {"Content-Length": str(end - begin), "Content-Type": "application/octet-stream"}
     if (begin, end) == (0, size):
         return length
+    if begin == end:
+        return {**length, "Content-Range": f"bytes */{size}"}
     return {**length, "Content-Range": f"bytes {begin}-{end - 1}/{size}"}
 
 

@@ -3,57 +3,16 @@
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Any
 
 import pytest
-from builders.serving import exchanged, get, post
+from builders.serving import START, Service, exchanged, get, post, serving, until
 from trainyard_serving.web import connection as connections
-from trainyard_serving.web.answers import Answer, Request
-from trainyard_serving.web.connection import Connection
-from trainyard_serving.web.shared import SMALL_BYTES, Limits, Respond, Shared
+from trainyard_serving.web.answers import Answer
+from trainyard_serving.web.shared import SMALL_BYTES, Limits, Shared
 
 CHUNKED = b"POST /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
 LARGE = b"x" * 30_000_000
-
-
-class Service:
-    """Remembers requests, and answers at once unless it is told to wait."""
-
-    def __init__(self, body: bytes = b"{}") -> None:
-        self.body = body
-        self.requests: list[Request] = []
-        self.waiting: list[Respond] | None = None
-
-    def route(self, request: Request, respond: Respond) -> None:
-        self.requests.append(request)
-        if self.waiting is None:
-            respond(Answer(200, self.body))
-        else:
-            self.waiting.append(respond)
-
-
-@asynccontextmanager
-async def serving(service: Service, **limits: Any) -> AsyncIterator[tuple[int, Shared]]:
-    shared = Shared(service.route, Limits(**limits), failed=lambda _: None)
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(shared), "127.0.0.1", 0)
-    # Small, or the kernel takes megabytes at once and there is nothing to see.
-    server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-    try:
-        yield server.sockets[0].getsockname()[1], shared
-    finally:
-        server.close()
-        for connection in list(shared.connections):
-            connection._transport.abort()
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 def slow_socket(port: int) -> socket.socket:
@@ -230,6 +189,9 @@ def test_large_bodies_leave_room_for_small_ones():
 
 
 PARTS = {
+    "a head that is cut": [START + b"A: b\r\nC: "],
+    "an upgrade": [START + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"],
+    "a head that is too long": [START + b"A: " + b"v" * 40_000],
     "a body that is cut": [post("/x", b"y" * 500)[:-10]],
     "chunks that are cut": [CHUNKED + b"5\r\nabcde\r\n"],
     "answered": [post("/x", b"y" * 500)],

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from builders.tracking import SCIENTIST, bearer
 from builders.tracking_registry import Registry
+from trainyard_api.slices import PART
 from trainyard_tracking.api.ranges import Span, asked
 from trainyard_tracking.errors import Unavailable, Unsatisfiable
-from trainyard_tracking.objects import PART, Stat
+from trainyard_tracking.objects import Stat
 
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
 TEAM = bearer(SCIENTIST, **{"X-MLFLOW-WORKSPACE": "team"})

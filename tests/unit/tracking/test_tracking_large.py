@@ -3,23 +3,19 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from builders.tracking import SCIENTIST, FileObjects, bearer
-from builders.uploads import chunks, content
+from builders.uploads import chunks, content, send_as_agent, send_as_sdk
 from starlette.requests import ClientDisconnect
-from trainyard._patience import Patience
-from trainyard._tracking import Tracking as SdkTracking
-from trainyard_agent.transport import Tracking as AgentTracking
 from trainyard_api import slices
+from trainyard_api.slices import PART, part_size
 from trainyard_tracking import incoming
 from trainyard_tracking import uploads as module
 from trainyard_tracking.errors import Conflict, Refused, TooLarge, Unavailable, Unprocessable
-from trainyard_tracking.objects import PART, part_size
 from trainyard_tracking.uploads import Slice, Uploads
 
 API = "/api/trainyard/v1/namespaces/team"
@@ -29,29 +25,6 @@ API = "/api/trainyard/v1/namespaces/team"
 def slices_of_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slices, "SLICE", PART)
     monkeypatch.setattr("trainyard._tracking.SLICE", PART)
-
-
-def send_as_agent(world: Any, data: bytes, digest: str, folder: Path) -> None:
-    (folder / "file").write_bytes(data)
-    base = f"{world.url}{API}"
-    agent = AgentTracking(base, SCIENTIST, patience=5, say=lambda _: None, sleep=lambda _: None)
-    agent.upload(f"/blobs/sha256:{digest}", folder / "file", size=len(data))
-
-
-def send_as_sdk(world: Any, data: bytes, digest: str, folder: Path) -> None:
-    (folder / "file").write_bytes(data)
-    told: list[int] = []
-    sdk = SdkTracking(
-        world.client,
-        "",
-        lambda: bearer(SCIENTIST),
-        lambda _: nullcontext(),
-        {},
-        patience=Patience(5),
-    )
-    with (folder / "file").open("rb") as file:
-        sdk.put_blob("team", f"sha256:{digest}", file, len(data), sent=told.append)
-    assert sum(told) == len(data)
 
 
 @pytest.mark.parametrize("send", [send_as_agent, send_as_sdk])

@@ -1,12 +1,14 @@
 """How long tokens of versions and deployments are good: as long as what they were made for."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from builders.tracking import UID, FakeKube
+from builders.tracking import KEY, UID, FakeKube, token
 from trainyard_tracking.errors import Busy, Refused, Unauthenticated, Unavailable
 from trainyard_tracking.identity import DeploymentIdentity, VersionIdentity
 from trainyard_tracking.living import Living, slim
+from trainyard_tracking.tokens import verify
 from trainyard_tracking.watching import Cache
 
 DIGEST, OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
@@ -122,13 +124,30 @@ def test_a_deployment_s_token_gives_nothing_once_its_model_is_not_served(
         cluster.living.check(SERVING)
 
 
-def test_a_deployment_s_token_of_an_earlier_release_is_known_by_its_name(
+def test_a_token_without_a_uid_is_good_for_the_deployment_that_was_made_when_it_says(
     cluster: Cluster,
 ) -> None:
-    cluster.has("modeldeployments", status={"stable": {"digest": DIGEST}})
+    made = {"creationTimestamp": "2026-11-24T12:00:00Z"}
+    cluster.has("modeldeployments", status={"stable": {"digest": DIGEST}}, meta=made)
+    cluster.hear()
+    now = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
+
+    def claim(**says: object) -> Any:
+        told = token("deployment:team/digits", "digits", digests=[DIGEST], **says)
+        return verify(told, KEY.public_key())
+
+    cluster.living.check(claim(iat=int(now)))
+    for stranger in (claim(iat=int(now) - 1), claim(iat=0)):
+        with pytest.raises(Unauthenticated, match="another than the token was made for"):
+            cluster.living.check(stranger)
+
+
+def test_a_version_s_token_without_a_uid_is_good_for_none(cluster: Cluster) -> None:
+    cluster.has("modelversions", status={})
     cluster.hear()
 
-    cluster.living.check(DeploymentIdentity("team", "digits", frozenset({DIGEST})))
+    with pytest.raises(Unauthenticated, match="another than"):
+        cluster.living.check(VersionIdentity("team", "digits-1", ""))
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 from builders.tracking import FileObjects
 from builders.uploads import chunks, content
+from trainyard_api.slices import PART
 from trainyard_tracking import incoming
 from trainyard_tracking import uploads as module
 from trainyard_tracking.errors import Busy, Unavailable
-from trainyard_tracking.objects import PART
 from trainyard_tracking.uploads import Slice, Uploads
 
 

@@ -1,5 +1,6 @@
 """The S3 client where no S3 is needed: whose keys it takes, and what it says of a store."""
 
+import hashlib
 import http.server
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 from builders import threaded
-from trainyard_tracking.errors import BadSettings, Unavailable
+from trainyard_tracking.errors import BadSettings, Lost, Unavailable
 from trainyard_tracking.s3 import S3Objects
 from trainyard_tracking.settings import ObjectStoreSettings
 
@@ -27,6 +28,9 @@ class Cloud:
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     content: bytes = b""
     cuts: int = 0
+    posts: list[tuple[int, str]] = field(default_factory=list)
+    etag: str = '"tag"'
+    head: int = 403
 
 
 def _handler(cloud: Cloud) -> type[http.server.BaseHTTPRequestHandler]:
@@ -36,7 +40,8 @@ def _handler(cloud: Cloud) -> type[http.server.BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             self._told()
-            self._answer(200, _ROLE)
+            status, code = cloud.posts.pop(0) if cloud.posts else (200, "")
+            self._answer(status, f"<Error><Code>{code}</Code></Error>".encode() if code else _ROLE)
 
         def do_GET(self) -> None:
             self._told()
@@ -51,7 +56,7 @@ def _handler(cloud: Cloud) -> type[http.server.BaseHTTPRequestHandler]:
 
         def do_HEAD(self) -> None:
             self._told()
-            self._answer(403, b"")
+            self._answer(cloud.head, b"")
 
         def _told(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
@@ -59,7 +64,7 @@ def _handler(cloud: Cloud) -> type[http.server.BaseHTTPRequestHandler]:
 
         def _answer(self, status: int, body: bytes, length: int | None = None) -> None:
             self.send_response(status)
-            self.send_header("ETag", '"tag"')
+            self.send_header("ETag", cloud.etag)
             self.send_header("Content-Length", str(len(body) if length is None else length))
             self.end_headers()
             self.wfile.write(body)
@@ -140,3 +145,53 @@ def test_what_is_wrong_with_a_store_is_said_with_its_fix(cloud: Cloud, tmp_path:
         store(cloud.url, access_key="a", secret_key="s").ensure_bucket()
     with pytest.raises(BadSettings, match=r"never/ca.crt, where no file is"):
         store(cloud.url, ca_bundle="never/ca.crt")
+
+
+PARTS = [f'"{hashlib.md5(part).hexdigest()}"' for part in (b"first", b"second")]
+WHOLE = '"018d78427d06dd29caa19b06085b7e7e-2"'
+GONE = (404, "NoSuchUpload")
+UNHEARD = (500, "InternalError")
+
+
+@pytest.mark.parametrize(
+    ("posts", "there", "new"),
+    [
+        pytest.param([UNHEARD, GONE], WHOLE, False, id="an artifact that has the parts' own tag"),
+        pytest.param([UNHEARD, GONE], '"any"', True, id="content by its digest, however it came"),
+        pytest.param([GONE], WHOLE, False, id="one that an earlier request put together"),
+    ],
+)
+def test_a_completion_whose_answer_was_lost_is_told_as_the_first_would_have_been(
+    cloud: Cloud, posts: list[tuple[int, str]], there: str, new: bool
+) -> None:
+    cloud.posts, cloud.etag, cloud.head = posts, there, 200
+
+    assert store(cloud.url, access_key="a", secret_key="s").complete("key", "id", PARTS, new=new)
+
+
+@pytest.mark.parametrize(
+    ("head", "there", "new"),
+    [
+        pytest.param(200, '"of-another-writer"', False, id="something else is there"),
+        pytest.param(404, "", True, id="nothing is there"),
+    ],
+)
+def test_an_upload_that_is_gone_is_lost_where(
+    cloud: Cloud, head: int, there: str, new: bool
+) -> None:
+    cloud.posts, cloud.etag, cloud.head = [GONE], there, head
+
+    with pytest.raises(Lost, match="NoSuchUpload"):
+        store(cloud.url, access_key="a", secret_key="s").complete("key", "id", PARTS, new=new)
+
+
+@pytest.mark.parametrize("head", [200, 404])
+def test_what_another_is_writing_is_not_called_there_before_it_is(cloud: Cloud, head: int) -> None:
+    cloud.posts, cloud.head = [(409, "ConditionalRequestConflict")] * 5, head
+    written = store(cloud.url, access_key="a", secret_key="s")
+
+    if head == 200:
+        assert written.complete("key", "id", PARTS, new=True) is False
+    else:
+        with pytest.raises(Unavailable, match="ConditionalRequestConflict"):
+            written.complete("key", "id", PARTS, new=True)

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from trainyard_tracking.certificate import Shown
 from trainyard_tracking.closing import Closing
 from trainyard_tracking.errors import BadSettings
+from trainyard_tracking.heads import BoundedProtocol
 from trainyard_tracking.kube import HttpKube, KubeDown, KubeError, find_cluster, own_namespace
 from trainyard_tracking.mlflow_env import mlflow_environment
 from trainyard_tracking.opening import Opening
@@ -84,6 +85,8 @@ def configured(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         access_log=settings.log_level == "debug",
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_keep_alive=KEEP_ALIVE,
+        http=BoundedProtocol,
+        ws="none",
         server_header=False,
         http=Closing if shown else "auto",
         ssl_certfile=settings.tls.certificate if settings.tls else None,

@@ -138,6 +138,10 @@ class Unavailable(Refused):
         return {"Retry-After": str(random.choice(_AGAIN))}  # noqa: S311  # spreads only
 
 
+class Lost(Unavailable):
+    """What came of a file is gone from the object store: it must be sent anew."""
+
+
 class NoDatabase(Unavailable):
     """The database does not answer, or has no connection left."""
 

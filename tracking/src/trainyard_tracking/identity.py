@@ -31,6 +31,8 @@ class DeploymentIdentity:
     digests: frozenset[str]
     uid: str = ""
     """Empty in tokens of earlier releases."""
+    made_at: float = 0.0
+    """When the Deployment was made, in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from anyio import fail_after
 from starlette.requests import ClientDisconnect
+from trainyard_api.slices import PART
 
 from trainyard_tracking.errors import Refused, TooLarge, Unavailable
-from trainyard_tracking.objects import PART
 
 _SILENCE_SECONDS = 60.0
 _GRACE_SECONDS = 60.0

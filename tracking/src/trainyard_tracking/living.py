@@ -8,6 +8,7 @@ is kept of the cluster may be older than the token, so the cluster is asked befo
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from trainyard_tracking.errors import Busy, Refused, Unauthenticated, Unavailable
 from trainyard_tracking.identity import DeploymentIdentity, VersionIdentity
@@ -25,7 +26,7 @@ Claimant = VersionIdentity | DeploymentIdentity
 def slim(deployment: Object) -> Object:
     """Keep of a Deployment which one it is, and what it serves."""
     metadata, status = deployment["metadata"], deployment.get("status") or {}
-    kept = ("namespace", "name", "uid", "resourceVersion", "deletionTimestamp")
+    kept = ("namespace", "name", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp")
     return {
         "metadata": {name: metadata[name] for name in kept if name in metadata},
         "status": {name: status[name] for name in ("stable", "updating") if status.get(name)},
@@ -82,8 +83,7 @@ def _refusal(who: Claimant, resource: Object | None) -> Refused | None:
     told = f"{kind} {who.namespace}/{who.name}"
     if resource is None or "deletionTimestamp" in resource["metadata"]:
         return Unauthenticated(f"{told} is gone; its token too")
-    # Before tokens of Deployments said it, they were known by name alone.
-    if who.uid not in {"", resource["metadata"]["uid"]}:
+    if not _is_it(who, resource["metadata"]):
         return Unauthenticated(f"{told} is another than the token was made for: names are reused")
     status = resource.get("status") or {}
     if isinstance(who, VersionIdentity):
@@ -95,3 +95,15 @@ def _refusal(who: Claimant, resource: Object | None) -> Refused | None:
         return None
     message = f"{told} serves none of the models of this token now; if it is about to, ask again"
     return Busy(f"{message} in {_ASK_AGAIN} s", _ASK_AGAIN)
+
+
+def _is_it(who: Claimant, metadata: Object) -> bool:
+    """Tell whether a token was made for this very object.
+
+    Those of Deployments said no UID once, and always when theirs was made: two of one name that
+    were made in the same second are all that they can't tell apart.
+    """
+    if isinstance(who, VersionIdentity) or who.uid:
+        return bool(who.uid == metadata["uid"])
+    made = datetime.fromisoformat(metadata["creationTimestamp"])
+    return made.timestamp() == who.made_at

@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Protocol
 
 CHUNK = 1 << 20
-PART = 8 << 20
-"""Bytes of a part, at least; S3 takes none below 5 MiB, but for the last."""
-MOST_PARTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,9 @@ class Objects(Protocol):
 
     def part(self, key: str, upload: str, number: int, data: bytes) -> str: ...
 
-    def complete(self, key: str, upload: str, tags: list[str], *, new: bool) -> bool: ...
+    def complete(self, key: str, upload: str, tags: list[str], *, new: bool) -> bool:
+        """Again, after an answer that got lost, is harmless; `Lost` if the parts are gone."""
+        ...
 
     def abort(self, key: str, upload: str) -> None: ...
 
@@ -66,12 +65,3 @@ class Objects(Protocol):
     def folders(self, prefix: str) -> tuple[list[Entry], list[str]]: ...
 
     def delete(self, keys: list[str]) -> None: ...
-
-
-def part_size(total: int | None) -> int:
-    """Tell how large the parts of a file are, in bytes: all the same, as some S3 want them.
-
-    A file whose size nobody knows has small ones, and so 78 GiB at most.
-    """
-    needed = -(-(total or 0) // MOST_PARTS)
-    return max(PART, -(-needed // CHUNK) * CHUNK)

@@ -3,6 +3,7 @@
 Without keys in the settings boto3 finds its own: a role bound to the ServiceAccount, the node's.
 """
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -19,13 +20,15 @@ from botocore.exceptions import (
     NoCredentialsError,
     SSLError,
 )
+from trainyard_api.slices import PART
 
-from trainyard_tracking.errors import BadSettings, TrackingError, Unavailable
-from trainyard_tracking.objects import CHUNK, PART, Entry, Opened, Stat
+from trainyard_tracking.errors import BadSettings, Lost, TrackingError, Unavailable
+from trainyard_tracking.objects import CHUNK, Entry, Opened, Stat
 from trainyard_tracking.settings import ObjectStoreSettings
 
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchObject", "NotFound"})
 _THERE = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
+_GONE = frozenset({"NoSuchUpload", "InvalidPart"})
 _OURS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 _MOST_DELETED = 1000
 _READS_AGAIN = 3
@@ -141,7 +144,9 @@ class S3Objects:
     def write(self, key: str, data: bytes, *, new: bool) -> bool:
         """Write a small object; tell whether it was written, for `new` only if there is none."""
         condition = {"IfNoneMatch": "*"} if new else {}
-        return self._once(lambda: self._client.put_object(**self._at(key), Body=data, **condition))
+        return self._once(
+            key, lambda: self._client.put_object(**self._at(key), Body=data, **condition)
+        )
 
     def begin(self, key: str) -> str:
         """Begin an upload in parts; give its id."""
@@ -157,11 +162,26 @@ class S3Objects:
         return str(sent["ETag"])
 
     def complete(self, key: str, upload: str, tags: list[str], *, new: bool) -> bool:
-        """Make one object of the parts; tell whether it was written, as `write` does."""
+        """Make one object of the parts; tell whether it was written, as `write` does.
+
+        Again is harmless: what an earlier call did, whose answer got lost, is found and told.
+
+        Raises:
+            Lost: the parts are gone.
+        """
         condition = {"IfNoneMatch": "*"} if new else {}
         parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, 1)]
         whole = {"UploadId": upload, "MultipartUpload": {"Parts": parts}, **condition}
-        return self._once(lambda: self._client.complete_multipart_upload(**self._at(key), **whole))
+        try:
+            return self._once(
+                key, lambda: self._client.complete_multipart_upload(**self._at(key), **whole)
+            )
+        except Lost:
+            # A new one has the name of its digest: whoever wrote it, it is this.
+            found = self.stat(key)
+            if found is None or not (new or found.etag.strip('"') == _etag(tags)):
+                raise
+            return True
 
     def abort(self, key: str, upload: str) -> None:
         """Drop the parts of an upload; again is harmless."""
@@ -206,16 +226,16 @@ class S3Objects:
         with self._answering():
             yield from paginator.paginate(Bucket=self.settings.bucket, Prefix=prefix, **more)
 
-    def _once(self, writing: Any) -> bool:
-        """Write; not if it is there (412), or being written with the same digest (409)."""
+    def _once(self, key: str, writing: Any) -> bool:
+        """Write; not if it is there (412), or has just been written with the same digest (409)."""
         with self._answering():
             try:
                 writing()
+                return True
             except ClientError as exc:
-                if _code(exc) in _THERE:
-                    return False
-                raise
-        return True
+                if _code(exc) not in _THERE or self.stat(key) is None:
+                    raise
+        return False
 
     def _at(self, key: str) -> dict[str, str]:
         return {"Bucket": self.settings.bucket, "Key": key}
@@ -228,7 +248,10 @@ class S3Objects:
             raise self._away(exc) from exc
 
     def _away(self, exc: Exception) -> TrackingError:
-        return Unavailable(f"The object store {self.settings.url} {_why(exc)}")
+        is_gone = isinstance(exc, ClientError) and _code(exc) in _GONE
+        return (Lost if is_gone else Unavailable)(
+            f"The object store {self.settings.url} {_why(exc)}"
+        )
 
 
 def _client(
@@ -260,6 +283,16 @@ def _client(
         verify=store.ca_bundle or None,
         config=config,
     )
+
+
+def _etag(tags: list[str]) -> str:
+    """Give the tag that S3 gives an object of these parts; "" if theirs are no MD5."""
+    digests = [tag.strip('"') for tag in tags]
+    try:
+        joined = b"".join(map(bytes.fromhex, digests))
+    except ValueError:
+        return ""
+    return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(tags)}"
 
 
 def _why(exc: Exception) -> str:

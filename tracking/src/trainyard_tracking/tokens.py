@@ -99,5 +99,6 @@ def _claim(claims: dict[str, Any]) -> Claim:
         return VersionIdentity(namespace, name, subject.rpartition(":")[2])
     if subject.startswith(DEPLOYMENT_SUBJECT):
         digests = frozenset(map(str, claims["digests"]))
-        return DeploymentIdentity(namespace, name, digests, str(claims.get("uid", "")))
+        uid, made_at = str(claims.get("uid", "")), float(claims.get("iat", 0))
+        return DeploymentIdentity(namespace, name, digests, uid, made_at)
     raise ValueError(f"subject {subject!r} is of no kind that is known here")

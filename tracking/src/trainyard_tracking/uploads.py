@@ -2,13 +2,13 @@
 
 A file takes three parts of memory: one that is read, one that is cut, one that is sent. It comes in
 one request, or in slices of several: of those what is sent on and hashed so far is kept for an
-hour, so that a client which was cut off goes on where it was. What will not be completed is
-aborted; what a kill left behind is known by a note and aborted at the next start.
+hour, so that a client which was cut off goes on where it was. A file that is all here and has its
+digest is kept until it is put together, whatever fails at that, a kill of the service included:
+nobody sends it again. What else a kill left behind is known by a note and aborted.
 """
 
 import asyncio
 import hashlib
-import json
 import logging
 import time
 from collections import Counter
@@ -24,11 +24,13 @@ from shutil import rmtree
 from typing import Any
 
 from anyio import fail_after
+from trainyard_api.slices import MOST_PARTS, PART, part_size
 
-from trainyard_tracking.errors import Busy, Conflict, TooLarge, Unavailable, Unprocessable
+from trainyard_tracking.errors import Busy, Conflict, Lost, TooLarge, Unavailable, Unprocessable
 from trainyard_tracking.incoming import Bound, parts, whole
 from trainyard_tracking.lanes import Lane, in_a_thread
-from trainyard_tracking.objects import MOST_PARTS, PART, Objects, part_size
+from trainyard_tracking.objects import Objects
+from trainyard_tracking.unfinished import Unfinished, noted
 
 _log = logging.getLogger(__name__)
 _KEPT_SECONDS = 3600.0
@@ -37,6 +39,9 @@ _MOST_OF_ONE = 32
 """Uploads kept of one owner: of more, the owner's own oldest go."""
 _PLACES = 16
 _WAIT = 20.0
+_PATIENCE = 60.0
+"""For how long a file that came whole is tried to be put together: clients wait two minutes."""
+_PAUSE = 2.0
 _AGAIN = 30
 
 
@@ -51,21 +56,6 @@ class Slice:
     @property
     def is_whole(self) -> bool:
         return self.begin == 0 and self.length == self.total
-
-
-@dataclass(slots=True)
-class _Under:
-    """An upload under way: how far it is, and the hash of that."""
-
-    key: str
-    id: str
-    part: int
-    note: Path
-    owner: str = ""
-    offset: int = 0
-    tags: list[str] = field(default_factory=list)
-    hasher: Any = field(default_factory=hashlib.sha256)
-    at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(slots=True)
@@ -95,16 +85,16 @@ class Uploads:
     """The others; one with larger parts takes several places, so that memory has a bound."""
     _shares: dict[tuple[str, int], _Several] = field(default_factory=dict)
     _rooms: _Several = field(init=False)
-    _kept: dict[str, _Under] = field(default_factory=dict)
-    _busy: set[str] = field(default_factory=set)
+    _kept: dict[str, Unfinished] = field(default_factory=dict)
+    _busy: dict[str, Unfinished | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._rooms = _Several(self.large)
 
     def offset(self, key: str) -> int:
         """Tell how many bytes of a file are here, of one that comes in slices."""
-        kept = self._kept.get(key)
-        return kept.offset if kept else 0
+        known = self._kept.get(key) or self._busy.get(key)
+        return known.offset if known else 0
 
     async def take(
         self,
@@ -134,10 +124,10 @@ class Uploads:
             under = await in_a_thread(self._begin, key, size, owner)
             try:
                 await self._send(under, _growing(stream, grow), size, is_last=True)
-                return await self._complete(under, digest)
             except BaseException:
                 await self._drop(under)
                 raise
+            return await self._complete(under, digest)
 
     async def take_slice(
         self, key: str, stream: AsyncIterator[bytes], some: Slice, *, digest: str, owner: str = ""
@@ -152,25 +142,26 @@ class Uploads:
         self._require_size(some.total)
         if key in self._busy:
             raise Conflict("Another request sends this file: ask how far it is, and go on there")
-        self._busy.add(key)
+        self._busy[key] = self._kept.get(key)
         try:
             async with self._room(owner, some.total) as grow:
-                under = await self._going_on(key, some, owner)
+                self._busy[key] = under = await self._going_on(key, some, owner)
                 return await self._take_on(under, _growing(stream, grow), some, digest)
         finally:
-            self._busy.discard(key)
+            del self._busy[key]
 
-    def left(self) -> tuple[Path, ...]:
-        """Give the notes of what was under way when the service ended."""
-        return tuple(self.notes.glob("*.json"))
+    def left(self) -> tuple[Unfinished, ...]:
+        """Give what was under way when the service ended, but for what is all here: keep that."""
+        found = tuple(noted(self.notes))
+        self._kept |= {one.key: one for one in found if one.digest}
+        return tuple(one for one in found if not one.digest)
 
-    def sweep(self, left: Iterable[Path]) -> None:
+    def sweep(self, left: Iterable[Unfinished]) -> None:
         """Abort what was under way when the service ended; whoever sent it sends it again."""
-        for note in left:
-            with suppress(ValueError, KeyError, Unavailable):
-                found = json.loads(note.read_bytes())
-                self.objects.abort(found["key"], found["id"])
-                note.unlink()
+        for one in left:
+            with suppress(OSError, Unavailable):
+                self.objects.abort(one.key, one.id)
+                one.note.unlink()
         # Bodies were on disk once.
         for folder in self.notes.parent.glob("upload-*"):
             rmtree(folder, ignore_errors=True)
@@ -207,7 +198,7 @@ class Uploads:
 
             yield grow
 
-    async def _going_on(self, key: str, some: Slice, owner: str) -> _Under:
+    async def _going_on(self, key: str, some: Slice, owner: str) -> Unfinished:
         await self._forget()
         kept = self._kept.get(key)
         if some.begin == 0:
@@ -219,34 +210,32 @@ class Uploads:
         return self._kept.pop(key)
 
     async def _take_on(
-        self, under: _Under, stream: AsyncIterator[bytes], some: Slice, digest: str
+        self, under: Unfinished, stream: AsyncIterator[bytes], some: Slice, digest: str
     ) -> bool | None:
         is_last = some.length is not None and some.begin + some.length == some.total
         try:
             await self._send(under, stream, some.length, is_last=is_last)
+        except Lost:
+            await self._drop(under)
+            raise
         except BaseException:
             # What was sent on is good: the client was cut off, or the store was away.
-            if under.offset == some.total:
-                await self._drop(under)
-            else:
-                await self._keep(under)
+            await self._keep(under)
             raise
         if not is_last:
             await self._keep(under)
             return None
-        try:
-            return await self._complete(under, digest)
-        except BaseException:
-            await self._drop(under)
-            raise
+        return await self._complete(under, digest)
 
-    async def _keep(self, under: _Under) -> None:
+    async def _keep(self, under: Unfinished) -> None:
         if not under.tags:
             # Nothing of it is here: whoever goes on begins anew.
             await self._drop(under)
             return
         under.at = time.monotonic()
-        self._kept[under.key] = under
+        before, self._kept[under.key] = self._kept.get(under.key), under
+        if before is not None and before is not under:
+            await self._drop(before)
 
     async def _forget(self) -> None:
         """Abort what nobody went on with, and the oldest of those who have too many."""
@@ -261,29 +250,27 @@ class Uploads:
                 min((o for o in self._kept.values() if o.owner == owner), key=lambda o: o.at)
             )
 
-    async def _let_go(self, one: _Under) -> None:
+    async def _let_go(self, one: Unfinished) -> None:
         if self._kept.get(one.key) is one:
             del self._kept[one.key]
             await self._drop(one)
 
-    def _begin(self, key: str, total: int | None, owner: str) -> _Under:
+    def _begin(self, key: str, total: int | None, owner: str) -> Unfinished:
         upload = self.objects.begin(key)
         name = hashlib.sha256(f"{key} {upload}".encode()).hexdigest()
         note = self.notes / f"{name[:32]}.json"
+        under = Unfinished(key, upload, part_size(total), note, owner)
         try:
-            note.parent.mkdir(parents=True, exist_ok=True)
-            note.write_text(json.dumps({"key": key, "id": upload}))
+            under.take_note()
         except OSError as exc:
             # Without a note nobody would know of it after a kill.
-            with suppress(OSError):
-                note.unlink(missing_ok=True)
             self.objects.abort(key, upload)
             _log.warning("the volume takes no note of an upload: %s", exc)
             raise Unavailable("The service's own volume takes no files: try again later") from exc
-        return _Under(key, upload, part_size(total), note, owner)
+        return under
 
     async def _send(
-        self, under: _Under, stream: AsyncIterator[bytes], length: int | None, *, is_last: bool
+        self, under: Unfinished, stream: AsyncIterator[bytes], length: int | None, *, is_last: bool
     ) -> None:
         """Send parts on while the next is read; a rest that fills none only at the end."""
         sending: asyncio.Future[None] | None = None
@@ -299,30 +286,55 @@ class Uploads:
             if sending is not None:
                 await asyncio.shield(sending)
 
-    def _send_part(self, under: _Under, part: bytes) -> None:
+    def _send_part(self, under: Unfinished, part: bytes) -> None:
         tag = self.objects.part(under.key, under.id, len(under.tags) + 1, part)
         under.hasher.update(part)
         under.tags.append(tag)
         under.offset += len(part)
 
-    async def _complete(self, under: _Under, digest: str) -> bool:
-        _require_digest(digest, under.hasher.hexdigest())
-
-        def work() -> bool:
-            if not under.tags:
-                # S3 knows no upload without a part.
-                self.objects.abort(under.key, under.id)
-                done = self.objects.write(under.key, b"", new=bool(digest))
+    async def _complete(self, under: Unfinished, digest: str) -> bool:
+        """Put a file together that is all here; with a digest it is kept until that is done."""
+        try:
+            _require_digest(digest, under.digest or under.hasher.hexdigest())
+            under.digest = digest
+            return await self._put_together(under)
+        except BaseException as exc:
+            if digest and not isinstance(exc, Unprocessable | Lost):
+                await self._keep(under)
             else:
-                done = self.objects.complete(under.key, under.id, under.tags, new=bool(digest))
-                if not done:
-                    self.objects.abort(under.key, under.id)
-            under.note.unlink(missing_ok=True)
-            return done
+                await self._drop(under)
+            raise
 
-        return await in_a_thread(work)
+    async def _put_together(self, under: Unfinished) -> bool:
+        """Do it; for who can't come back to what is kept, with patience."""
+        begun = time.monotonic()
+        while True:
+            try:
+                return await in_a_thread(self._finish, under)
+            except Unavailable as exc:
+                is_late = time.monotonic() - begun >= _PATIENCE
+                if under.digest or is_late or isinstance(exc, Lost):
+                    raise
+                _log.warning("%s is not put together yet: %s", under.key, exc)
+            await asyncio.sleep(_PAUSE)
 
-    async def _drop(self, under: _Under) -> None:
+    def _finish(self, under: Unfinished) -> bool:
+        new = bool(under.digest)
+        if not under.tags:
+            # S3 knows no upload without a part.
+            done = self.objects.write(under.key, b"", new=new)
+            self.objects.abort(under.key, under.id)
+        else:
+            if new:
+                with suppress(OSError):  # it is known for as long as this process lives
+                    under.take_note()
+            done = self.objects.complete(under.key, under.id, under.tags, new=new)
+            if not done:
+                self.objects.abort(under.key, under.id)
+        under.note.unlink(missing_ok=True)
+        return done
+
+    async def _drop(self, under: Unfinished) -> None:
         """Abort an upload; if the store is away its note stays, for the next start."""
 
         def work() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 import orjson
 
@@ -104,3 +105,14 @@ def refusal(error: errors.ServingError, *, mlflow: bool) -> Answer:
         code = _MLFLOW_CODES.get(status, "INTERNAL_ERROR")
         return Answer(status, orjson.dumps({"error_code": code, "message": text}), extra=extra)
     return problem(status, text, extra=extra)
+
+
+def path_of(url: bytes) -> str:
+    """Return the decoded path of a request target, which may be a whole URL."""
+    path = url.split(b"?", 1)[0].decode("latin-1")
+    if not path.startswith("/"):
+        try:
+            path = urlsplit(path).path
+        except ValueError:
+            return path
+    return unquote(path) if "%" in path else path

@@ -16,17 +16,20 @@ from collections import deque
 from contextlib import suppress
 from time import monotonic
 from typing import Final, cast
-from urllib.parse import unquote, urlsplit
 
 import httptools
 from trainyard_api.serving import MAX_BODY_BYTES_ENV
 
-from trainyard_serving.web.answers import AGAIN_SOON, Answer, Request, problem
+from trainyard_serving.web.answers import AGAIN_SOON, Answer, Request, path_of, problem
 from trainyard_serving.web.shared import Shared
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LINGER_SECONDS: Final = 2.0
 _CROWDED_SECONDS: Final = 5.0
+_LINE_BYTES: Final = 256
+"""What a header line takes beside its bytes."""
+_PLAIN_HEAD_BYTES: Final = 8 << 10
+"""A head up to here always has room, or a probe would have none: connections have a bound."""
 
 
 class _Slot:
@@ -60,12 +63,14 @@ class Connection(asyncio.Protocol):
         self._crowded = self._half_closed = False
         self._patience = shared.limits.request_seconds
         self.gone = False
-        self._body_bytes = 0
+        self._body_bytes = self._head_held = 0
         self._active_since: float | None = None
         self._idle_since = monotonic()
         self._reset()
 
     def _reset(self) -> None:
+        self._shared.held -= self._head_held
+        self._head_held = 0
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._header_bytes = 0
@@ -97,7 +102,7 @@ class Connection(asyncio.Protocol):
         shared.held -= self._unsent
         self._unsent = 0
         self._slots.clear()
-        self._drop_body()
+        self._drop_request()
 
     def eof_received(self) -> bool:
         """Keep our side open for answers that are still to be written."""
@@ -160,15 +165,17 @@ class Connection(asyncio.Protocol):
         self._active_since = monotonic()
 
     def on_url(self, url: bytes) -> None:
-        self._url += url
-        self._header_bytes += len(url)
+        if not self._deaf:
+            self._url += url
+            self._header_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._deaf:
+            return
         self._header_bytes += len(name) + len(value) + 4
-        if self._in_head:
+        if self._in_head:  # of a trailer nothing is wanted here
             self._headers[name.lower()] = value
-        else:  # a trailer: nothing of it is wanted here
-            self._check_head()
+        self._check_head()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -223,9 +230,10 @@ class Connection(asyncio.Protocol):
         method = self._parser.get_method().decode("ascii")
         old = self._parser.get_http_version() == "1.0"
         close = self._crowded or not self._parser.should_keep_alive()
-        slot = _Slot(head=method == "HEAD", close=close, old=old, held=self._body_bytes)
-        request = Request(method, _path(self._url), self._headers, bytes(self._body), self)
-        self._body_bytes = 0  # the slot's now
+        held = self._body_bytes + self._head_held
+        slot = _Slot(head=method == "HEAD", close=close, old=old, held=held)
+        request = Request(method, path_of(self._url), self._headers, bytes(self._body), self)
+        self._body_bytes = self._head_held = 0  # the slot's now
         self._active_since = None
         self._complete += 1
         self._deaf = slot.close
@@ -296,8 +304,21 @@ class Connection(asyncio.Protocol):
         self._shared.held += unsent - before
 
     def _check_head(self) -> None:
-        if max(self._header_bytes, self._raw_head_bytes) > self._limits.header_bytes:
-            self._fail(431, f"the headers are larger than {self._limits.header_bytes} bytes")
+        """Count what is held of a head, and refuse what is too much of one, or of all."""
+        limits, lines = self._limits, len(self._headers)
+        size = max(self._header_bytes, self._raw_head_bytes)
+        if size > limits.header_bytes:
+            self._fail(431, f"the headers are larger than {limits.header_bytes} bytes")
+        elif lines > limits.headers:
+            self._fail(431, f"there are more than {limits.headers} headers")
+        elif not self._deaf:
+            size += lines * _LINE_BYTES
+            more = size - self._head_held
+            if size > _PLAIN_HEAD_BYTES and not self._shared.has_room(more, body=size):
+                self._fail(503, "requests of others fill the memory for them: try again later")
+                return
+            self._shared.held += more
+            self._head_held = size
 
     def _too_large(self) -> None:
         limit = self._limits.body_bytes
@@ -313,7 +334,7 @@ class Connection(asyncio.Protocol):
             return
         self._deaf = True
         self._active_since = None
-        self._drop_body()
+        self._drop_request()
         slot = _Slot(head=False, close=True, old=False)
         self._slots.append(slot)
         self._shared.inflight += 1
@@ -321,9 +342,10 @@ class Connection(asyncio.Protocol):
         extra = AGAIN_SOON if status == 503 else b""
         self._answer(slot, problem(status, message, extra=extra))
 
-    def _drop_body(self) -> None:
-        self._shared.held -= self._body_bytes
-        self._body, self._body_bytes = b"", 0
+    def _drop_request(self) -> None:
+        self._shared.held -= self._body_bytes + self._head_held
+        self._body, self._body_bytes, self._head_held = b"", 0, 0
+        self._headers, self._url = {}, b""
 
     def _linger(self) -> None:
         self._deaf = self._lingering = True
@@ -371,14 +393,3 @@ class Connection(asyncio.Protocol):
 
     def _is_idle(self) -> bool:
         return not self._slots and self._active_since is None
-
-
-def _path(url: bytes) -> str:
-    """Return the decoded path of a request target, which may be a whole URL."""
-    path = url.split(b"?", 1)[0].decode("latin-1")
-    if not path.startswith("/"):
-        try:
-            path = urlsplit(path).path
-        except ValueError:
-            return path
-    return unquote(path) if "%" in path else path

@@ -20,6 +20,7 @@ class Limits:
 
     body_bytes: int = 32 * 1024 * 1024
     header_bytes: int = 32 * 1024
+    headers: int = 128
     pipelined: int = 32
     request_seconds: float = 30.0
     """From the first byte of a request to its last."""
@@ -29,7 +30,7 @@ class Limits:
     slowest_reader: int = 64 * 1024
     """Bytes a second at which an answer must be read, `write_seconds` more granted."""
     held_bytes: int = 256 * 1024 * 1024
-    """Bodies under way, bodies whose answer isn't there yet, and answers unread, all together."""
+    """Requests under way, requests whose answer isn't there yet, and answers unread, together."""
     connections: int = 4096
 
 

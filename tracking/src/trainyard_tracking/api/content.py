@@ -4,10 +4,13 @@ Blobs are written once under the digest of their bytes, in one request or in sli
 
     PUT  …/blobs/sha256:D                                   201 written, 200 it was there
     PUT  …/blobs/sha256:D  Content-Range: bytes A-B/TOTAL   the same for the last slice, 202 before
+    PUT  …/blobs/sha256:D  Content-Range: bytes */TOTAL     201 or 200: all is here, put it together
     GET  …/blobs/sha256:D/upload                            how far it is
 
 A slice begins where the one before ended, or where GET says after anything went wrong: 409 tells
 that it begins elsewhere, or that another request sends the same file. 202 says the next offset.
+Where the store failed to put the parts together, the offset is the size and the file not complete:
+the third form tries that again and sends nothing.
 """
 
 from typing import Any

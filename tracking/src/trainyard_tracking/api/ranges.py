@@ -9,6 +9,7 @@ from trainyard_tracking.objects import Stat
 from trainyard_tracking.uploads import Slice
 
 _RANGE = re.compile("bytes=([0-9]{0,18})-([0-9]{0,18})")
+_END = re.compile("bytes \\*/([0-9]{1,18})")
 _SLICE = re.compile("bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
 
@@ -51,15 +52,18 @@ def _last(count: int, size: int) -> Span:
 
 
 def sent(headers: Mapping[str, str]) -> Slice:
-    """Read which bytes of a file a request has.
+    """Read which bytes of a file a request has; of its end, none, to put together what is here.
 
     Raises:
-        Refused: it says so in another way than `Content-Range: bytes FIRST-LAST/TOTAL`.
+        Refused: it says so in another way than `Content-Range: bytes FIRST-LAST/TOTAL`, or
+            `bytes */TOTAL` without a body.
     """
     told = headers.get("content-length")
     length = int(told) if told is not None and told.isdecimal() else None
     if (written := headers.get("content-range")) is None:
         return Slice(0, length, length)
+    if (end := _END.fullmatch(written.strip())) and length == 0:
+        return Slice(int(end[1]), 0, int(end[1]))
     found = _SLICE.fullmatch(written.strip())
     if found is None:
         raise Refused(f"Content-Range {written!r}: write it `bytes FIRST-LAST/TOTAL`")
