@@ -85,10 +85,9 @@ def configured(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         access_log=settings.log_level == "debug",
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_keep_alive=KEEP_ALIVE,
-        http=BoundedProtocol,
         ws="none",
         server_header=False,
-        http=Closing if shown else "auto",
+        http=Closing if shown else BoundedProtocol,
         ssl_certfile=settings.tls.certificate if settings.tls else None,
         ssl_keyfile=settings.tls.key if settings.tls else None,
     )

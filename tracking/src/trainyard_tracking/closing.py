@@ -1,9 +1,9 @@
 """How connections by TLS end when the service does: at once, where nothing is under way."""
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from trainyard_tracking.heads import BoundedProtocol
 
 
-class Closing(HttpToolsProtocol):
+class Closing(BoundedProtocol):
     """A connection that does not wait for its client's farewell.
 
     TLS says good-bye in both directions, and a client with an idle connection reads nothing until

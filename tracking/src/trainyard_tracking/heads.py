@@ -199,5 +199,6 @@ class BoundedProtocol(HttpToolsProtocol):
         head += f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
         self.transport.write(head.encode() + content)
         # Closed at once, while the client sends on, its kernel would throw the answer away.
-        self.transport.write_eof()
+        if self.transport.can_write_eof():  # TLS knows no half of a connection
+            self.transport.write_eof()
         self._timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
