@@ -49,7 +49,7 @@ def runs(n: int) -> Step:
 def of(made: Sequence[Object]) -> Iterator[Step]:
     """Yield what follows for Runs that were created, and the same for bare Jobs."""
     jobs = [run_job(run, 1, settings=SETTINGS) for run in made]
-    secrets = [run_secret(run, key=SETTINGS.signing_key) for run in made]
+    secrets = [run_secret(run, settings=SETTINGS) for run in made]
     yield Step("POST Secret", [_post("/api/v1/namespaces/default/secrets", s) for s in secrets])
     yield Step("POST Job of a Run", [_post(_JOBS, job) for job in jobs])
     told: list[Object] = [{} for _ in made]
