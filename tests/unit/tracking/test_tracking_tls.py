@@ -110,6 +110,21 @@ def test_the_next_connection_after_a_renewal_is_shown_the_new_certificate(port, 
     assert port.shown(names_it=names_it) == serial(port.files) != first
 
 
+def test_connections_that_never_begin_are_bounded_and_then_let_others_in(port, monkeypatch):
+    monkeypatch.setattr(certificate.Listening, "connections", 2)
+    with ExitStack() as silent:
+        for _ in range(2):
+            silent.enter_context(socket.create_connection(port.address))
+        beyond = silent.enter_context(socket.create_connection(port.address, timeout=10))
+        assert beyond.recv(1) == b""
+    for again in range(100):
+        try:
+            assert port.shown() == serial(port.files)
+            break
+        except OSError:  # the service has not heard yet that they have gone
+            assert again < 99
+
+
 def test_a_connection_that_is_open_lives_through_a_renewal(port):
     host, number = port.address
     context = ssl.create_default_context(cafile=port.authority.file)

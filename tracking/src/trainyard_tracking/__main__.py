@@ -92,8 +92,8 @@ def configured(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         ssl_keyfile=settings.tls.key if settings.tls else None,
     )
     config.load()
-    if shown and config.ssl:
-        config.ssl.sni_callback = shown.choose
+    if shown:
+        config.ssl = shown.listening()
     return config
 
 

@@ -8,9 +8,11 @@ thread changes what a handshake reads, and a service that nobody calls does noth
 import logging
 import ssl
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trainyard_tracking.errors import BadSettings
 
@@ -25,13 +27,13 @@ class Files:
     certificate: Path
     key: Path
 
-    def context(self) -> ssl.SSLContext:
+    def context(self, kind: type[ssl.SSLContext] = ssl.SSLContext) -> ssl.SSLContext:
         """Read them.
 
         Raises:
             OSError: One can't be read, or they don't belong together (ssl.SSLError).
         """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = kind(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate, self.key)
         return context
 
@@ -39,6 +41,31 @@ class Files:
         """Return what changes with them."""
         told = (path.stat() for path in (self.certificate, self.key))
         return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in told)
+
+
+class Listening(ssl.SSLContext):
+    """Opens so many connections at a time, and drops what comes beyond.
+
+    Until its handshake is over a connection takes memory, and neither uvicorn nor our protocol
+    (heads.py) hears of it; who never ends one is dropped by the event loop after a minute.
+    """
+
+    connections = 8192
+
+    def __init__(self, *_: Any) -> None:
+        self._open: weakref.WeakSet[ssl.SSLObject] = weakref.WeakSet()
+
+    def wrap_bio(self, *args: Any, **more: Any) -> ssl.SSLObject:
+        """Open one; the event loop calls this for each that it has accepted.
+
+        Raises:
+            ConnectionAbortedError: There are too many, which closes it.
+        """
+        if len(self._open) >= self.connections:
+            raise ConnectionAbortedError("too many connections")
+        opened = super().wrap_bio(*args, **more)
+        self._open.add(opened)
+        return opened
 
 
 class Shown:
@@ -61,6 +88,16 @@ class Shown:
                 " expected"
             ) from exc
         self._looked = clock()
+
+    def listening(self) -> ssl.SSLContext:
+        """Return what opens connections, and shows each what there is by then.
+
+        Raises:
+            OSError: The files have gone meanwhile.
+        """
+        context = self._files.context(Listening)
+        context.sni_callback = self.choose
+        return context
 
     def choose(self, opened: ssl.SSLObject, _name: str | None, _first: ssl.SSLContext) -> None:
         """Show what the files hold by now; called while a connection is opened."""
