@@ -127,13 +127,15 @@ def test_a_preset_of_one_s_own_stands_beside_ours() -> None:
     assert found["sklearn"].image == "registry.example.org/mirror/trainyard/runtime-sklearn:9.9.9"
 
 
+FILES = [f"TRAINYARD_{name}_FILE" for name in ("SIGNING_KEY", "RUNTIMES", "CA")]
+"""Of the operator's own pod."""
+
+
 @EACH
 def test_the_operator_reads_its_settings(values: Path) -> None:
     env = environment(rendered(values), "operator")
-    files = dict.fromkeys(("SIGNING_KEY_FILE", "RUNTIMES_FILE", "CA_FILE"), "")
-    files = {f"TRAINYARD_{name}": nothing for name, nothing in files.items()}
 
-    settings = from_environment({**env, **files})
+    settings = from_environment({**env, **dict.fromkeys(FILES, "")})
 
     assert settings.tracking_url == f"https://trainyard-tracking.{NAMESPACE}.svc:5000"
     assert settings.http_port == 8081
@@ -159,7 +161,7 @@ class Asked(dict[str, str]):
 def test_a_part_reads_all_that_it_is_told(
     values: Path, component: str, read: Callable[[dict[str, str]], object]
 ) -> None:
-    files = {"TRAINYARD_SIGNING_KEY_FILE": "", "TRAINYARD_RUNTIMES_FILE": ""}
+    files = dict.fromkeys(FILES, "")
     told = environment(rendered(values), component)
     env = Asked({name: files.get(name, value) for name, value in told.items()})
 

@@ -11,8 +11,9 @@ from mlflow.entities import ViewType
 from mlflow.store.tracking.dbmodels.models import SqlLoggedModel
 from mlflow.utils.workspace_context import ServerWorkspaceContext
 from sqlalchemy import event
-from trainyard_tracking import attempts, narrowing, recording, repeats
+from trainyard_tracking import attempts, claims, summary
 from trainyard_tracking.attempts import _OWNED
+from trainyard_tracking.auth import narrowing
 from trainyard_tracking.deadlines import LIMIT
 from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.statistics import Statistics
@@ -169,9 +170,9 @@ def test_the_data_sets_of_an_experiment_are_found_by_index(
 
 def test_the_end_of_a_run_is_told_by_index(side: Side, full: sqlite3.Connection) -> None:
     def work() -> None:
-        recording.outcome(side.run_id, "team")
+        summary.outcome(side.run_id, "team")
         with store().ManagedSessionMaker(read_only=True) as session:
-            repeats._was_logged_to(session, side.run_id)
+            claims._was_logged_to(session, side.run_id)
             attempts.children(session, side.run_id)
 
     assert slow(plans(full, work)) == []
