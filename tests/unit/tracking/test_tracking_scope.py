@@ -232,3 +232,21 @@ def test_a_client_of_mlflow_2_registers_a_folder_of_its_run_by_its_place(mine, t
 
     assert source.startswith("mlflow-artifacts:/")
     assert made.status_code == (200 if whose == "mine" else 403), made.text
+
+
+def test_files_of_a_version_that_was_registered_by_its_place_are_readable_by_other_runs(
+    mine, theirs
+):
+    shown = mine.world.client.get(f"{V2}/runs/get?run_id={mine.run_id}", headers=mine.headers)
+    source = f"{shown.json()['run']['info']['artifact_uri']}/model"
+    for name in ("model/MLmodel", "model-2/MLmodel"):
+        mine.send("PUT", below(mine, f"artifacts/{name}"), content=b"x")
+    mine.post(f"{V2}/registered-models/create", {"name": mine.name})
+
+    body = {"name": mine.name, "source": source, "run_id": mine.run_id}
+    made = mine.post(f"{V2}/model-versions/create", body)
+    mine.world.sync()
+
+    assert made.status_code == 200, made.text
+    assert theirs.get(below(mine, "artifacts/model/MLmodel")).status_code == 200
+    assert theirs.get(below(mine, "artifacts/model-2/MLmodel")).status_code == 403

@@ -106,12 +106,27 @@ def is_file_of(version: Object, path: str) -> bool:
     return segments[2] == "artifacts" and source.count("/") > 1 and in_run
 
 
+def run_with_files_of(version: Object) -> str | None:
+    """Give the run in whose folder the source is, None if it is in none."""
+    source = source_of(version)
+    if source.startswith("runs:/"):
+        return source.removeprefix("runs:/").partition("/")[0]
+    folder = _folder(source)
+    return folder[1] if len(folder) > 2 and folder[1] != "models" else None
+
+
 def _is_below(source: str, path: str) -> bool:
     """Tell whether a path is below a source in the store; never everything of an experiment."""
-    folder = urlsplit(source).path.strip("/").split("/")
-    if folder[:1] == ["workspaces"]:
-        folder = folder[2:]
+    folder = _folder(source)
     return len(folder) > 2 and path.split("/")[: len(folder)] == folder
+
+
+def _folder(source: str) -> list[str]:
+    """Split the place of a source in the store, without the workspace; empty if it is in none."""
+    if not source.startswith("mlflow-artifacts:"):
+        return []
+    folder = urlsplit(source).path.strip("/").split("/")
+    return folder[2:] if folder[:1] == ["workspaces"] else folder
 
 
 def _noted(version: Object, key: str) -> str | None:

@@ -8,7 +8,12 @@ from trainyard_api.names import mlflow_name, model_version_name, resource_name
 
 from trainyard_tracking.errors import Unavailable
 from trainyard_tracking.kube import Kube, KubeDown, KubeError, Object, resource_path
-from trainyard_tracking.registry.annotations import is_file_of, model_id_of, run_id_of, source_of
+from trainyard_tracking.registry.annotations import (
+    is_file_of,
+    model_id_of,
+    run_id_of,
+    run_with_files_of,
+)
 from trainyard_tracking.registry.stages import find_stage, staged
 from trainyard_tracking.watching import Cache
 
@@ -135,6 +140,5 @@ def _keys_of_version(version: Object) -> Iterator[str]:
     yield f"model/{version['spec']['model']}"
     if model_id := model_id_of(version):
         yield f"id/{model_id}"
-    source = source_of(version)
-    if source.startswith("runs:/"):
-        yield f"run/{source.removeprefix('runs:/').partition('/')[0]}"
+    if run_id := run_with_files_of(version):
+        yield f"run/{run_id}"
