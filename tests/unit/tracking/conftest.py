@@ -90,6 +90,7 @@ def _composed(root: Path, database: str) -> Iterator[World]:
             kube.write(f"/api/v1/namespaces/{name}", {"metadata": {"name": name, "uid": name}})
         outside = Outside(kube, objects, KEY.public_key(), database, root / "spool", "yard")
         service = compose(outside)
+        service.indexes.run()
     for watcher in service.watchers:
         watcher.list_once()
     with _served(service.app) as url, httpx.Client(base_url=url, timeout=60) as client:

@@ -8,7 +8,9 @@ import pytest
 from builders.tracking import OPERATOR, bearer
 from builders.tracking_side import V2, Side
 from mlflow.store.tracking.dbmodels.models import SqlAssessments, SqlRun
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import Engine, event
+from trainyard_tracking import deletions
 
 RUNS = 300
 _A_FEW = 40
@@ -30,10 +32,14 @@ def counted() -> Iterator[list[str]]:
         event.remove(Engine, "before_cursor_execute", note)
 
 
-def session(*, read_only: bool) -> Any:
+def tracking_store() -> Any:
     from mlflow.server import handlers  # noqa: PLC0415  # reads its environment
 
-    return handlers._get_tracking_store().ManagedSessionMaker(read_only=read_only)
+    return handlers._get_tracking_store()
+
+
+def session(*, read_only: bool) -> Any:
+    return tracking_store().ManagedSessionMaker(read_only=read_only)
 
 
 @pytest.fixture
@@ -50,9 +56,9 @@ def full(world: Any) -> Side:
     return side
 
 
-def assess(side: Side, run_id: str) -> None:
-    """Have a run make an assessment of a trace of its own."""
-    trace = f"tr-{run_id}"
+def assess(side: Side, run_id: str, trace: str = "") -> None:
+    """Have a run make an assessment of a trace, in the experiment of *side*."""
+    trace = trace or f"tr-{run_id}"
     side.trace(trace)
     assessment = {
         "assessment_name": "good",
@@ -120,3 +126,79 @@ def test_what_is_deleted_already_is_not_deleted_again(full: Side) -> None:
     # As MLflow answers.
     assert change(full, "delete")[0] == 404
     assert change(full, "restore")[0] == 200
+
+
+@pytest.fixture
+def judged(world: Any, full: Side) -> tuple[Side, set[str]]:
+    """Give an experiment, and traces of which assessments name runs, of it and of others."""
+    sibling, stranger = Side(world, experiment="sib"), Side(world, "default", "full")
+    named = {full: [full.run_id, sibling.run_id, "0" * 32], sibling: [full.run_id[:31], ""]}
+    named[sibling] += [full.run_id, full.run_id[1:], "%", sibling.run_id]
+    named[stranger] = [stranger.run_id]
+    traces = set()
+    for side, runs in named.items():
+        for number, run_id in enumerate(runs):
+            trace = f"tr-{number}-{side.run_id}"
+            assess(side, run_id, trace)
+            traces.add(trace)
+    return full, traces
+
+
+def left_after(work: Any, traces: set[str]) -> set[str]:
+    """Tell which assessments there are after a call that is taken back."""
+    with session(read_only=False) as opened:
+        work(opened)
+        opened.flush()
+        left = {trace for (trace,) in opened.query(SqlAssessments.trace_id)} & traces
+        opened.rollback()
+    return left
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_the_assessments_that_go_are_those_that_mlflow_would_delete(
+    judged: tuple[Side, set[str]], monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(deletions, "_DROPPED_AT_ONCE", at_once)
+    side, traces = judged
+    assert traces <= assessed()
+    store = tracking_store()
+
+    def theirs(opened: Any) -> None:
+        for run in opened.query(SqlRun).filter(SqlRun.experiment_id == int(side.experiment)):
+            SqlAlchemyStore._mark_run_deleted(store, opened, run)
+
+    expected = left_after(theirs, traces)
+    assert len(traces - expected) == 2
+    assert change(side, "delete")[0] == 200
+    assert assessed() & traces == expected
+    assert change(side, "restore")[0] == 200
+
+
+def test_of_one_run_go_those_that_mlflow_would_delete(judged: tuple[Side, set[str]]) -> None:
+    side, traces = judged
+    store = tracking_store()
+
+    def deleted(of: Any) -> Any:
+        return lambda opened: of(store, opened, opened.get(SqlRun, side.run_id))
+
+    ours = left_after(deleted(type(store)._mark_run_deleted), traces)
+    assert ours == left_after(deleted(SqlAlchemyStore._mark_run_deleted), traces)
+    assert len(traces - ours) == 2
+
+
+def test_of_assessments_none_is_read_and_only_those_of_the_namespace_are_looked_at(
+    judged: tuple[Side, set[str]],
+) -> None:
+    side, traces = judged
+    with counted() as seen:
+        answer = side.world.client.post(
+            f"{V2}/experiments/delete", json={"experiment_id": side.experiment}, headers=TEAM
+        )
+    assert answer.status_code == 200
+    looks = [one for one in seen if "assessments" in one]
+    assert len(looks) == 1
+    assert looks[0].startswith("DELETE FROM assessments")
+    # A run that another namespace's trace names is none of its business.
+    assert "workspace = " in looks[0]
+    assert assessed() & traces
+    assert change(side, "restore")[0] == 200

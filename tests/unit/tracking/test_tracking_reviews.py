@@ -140,3 +140,14 @@ def test_when_there_is_no_room_the_oldest_answer_goes_not_all(clock, monkeypatch
     assert kube.reviews == 0
     reviews.may(scientist, Permission("runs", verbs[0], "team"))
     assert kube.reviews == 1
+
+
+def test_people_and_their_tokens_are_forgotten_once_nobody_asks_about_them(clock):
+    reviews = Reviews(FakeKube(), clock)
+    for _ in range(5):
+        for token in (SCIENTIST, STRANGER):
+            reviews.person(token)
+        clock.now += 24 * 3600
+    reviews.person(SCIENTIST)
+
+    assert {person.token for _, person in reviews._people.values()} == {SCIENTIST}

@@ -10,13 +10,14 @@ from builders.tracking import (
     SCIENTIST,
     STRANGER,
     FakeKube,
+    bearer,
     person_token,
 )
 from trainyard_tracking import visible as seeing
-from trainyard_tracking.auth.middleware import CALLER
+from trainyard_tracking.auth.middleware import CALLER, SHOWN
 from trainyard_tracking.errors import Busy, Unavailable
-from trainyard_tracking.reviews import KEPT_SECONDS, Reviews
-from trainyard_tracking.visible import KEPT_SECONDS_EACH, OF_ALL, OF_ONE, Visible
+from trainyard_tracking.reviews import KEPT_SECONDS, Allowance, Reviews
+from trainyard_tracking.visible import _SPREAD, KEPT_SECONDS_EACH, OF_ALL, OF_ONE, Visible
 from trainyard_tracking.watching import Cache, Watcher
 from trainyard_tracking.workspaces import MANY, Namespaces
 
@@ -117,7 +118,50 @@ def test_who_has_to_wait_is_told_for_how_long_and_how_far_it_is(seen):
     names = [f"ns-{number}" for number in range(OF_ONE + 1)]
     with pytest.raises(Busy, match="1000 are looked at") as told:
         seen.visible.among(seen.reviews.person(SCIENTIST), "list", "runs", names)
-    assert 0 < int(told.value.headers["Retry-After"]) <= 61
+    assert 0 < int(told.value.headers["Retry-After"]) <= 61 + len(_SPREAD)
+
+
+def test_those_who_have_to_wait_are_not_told_the_same_second(seen):
+    names = [f"ns-{number}" for number in range(OF_ONE + 1)]
+    scientist, told = seen.reviews.person(SCIENTIST), set()
+    for _ in range(50):
+        with pytest.raises(Busy) as busy:
+            seen.visible.among(scientist, "list", "runs", names)
+        told.add(busy.value.again)
+    assert len(told) > 1
+    assert max(told) - min(told) < len(_SPREAD)
+
+
+@pytest.mark.parametrize(
+    ("others", "shown", "listed"),
+    [
+        ("ns", "team", ["team"]),  # not looked at when the minute's questions are spent
+        ("ns", "", []),
+        ("ns", "ns-3", []),
+        ("zz", "", ["team"]),
+        ("ns", None, None),
+    ],
+)
+def test_the_ui_sees_what_is_known_and_where_it_is(seen, others, shown, listed):
+    names = ["team", *(f"{others}-{number}" for number in range(OF_ONE))]
+    for name in names:
+        seen.kube.write(f"/api/v1/namespaces/{name}", {"metadata": {"name": name, "uid": name}})
+    cache = Cache("namespaces")
+    Watcher(seen.kube, cache).list_once()
+    workspaces = Namespaces(cache, seen.visible)
+    workspaces.used = lambda: names
+
+    contexts = [(CALLER, CALLER.set(seen.reviews.person(SCIENTIST))), (SHOWN, SHOWN.set(shown))]
+    try:
+        if listed is None:
+            with pytest.raises(Busy):
+                workspaces.list_workspaces()
+        else:
+            for _ in range(2):
+                assert [one.name for one in workspaces.list_workspaces()] == listed
+    finally:
+        for variable, token in contexts:
+            variable.reset(token)
 
 
 def test_a_cluster_that_is_away_is_no_proof_that_there_is_nothing(seen):
@@ -171,3 +215,18 @@ def test_of_very_many_namespaces_those_are_listed_that_were_used(seen, count, li
     finally:
         CALLER.reset(caller)
     assert kube.reviews == 1 + listed
+
+
+def test_only_the_ui_is_given_a_list_that_is_not_whole(world, monkeypatch):
+    from mlflow.server import handlers  # noqa: PLC0415  # reads its environment
+
+    visible = handlers._get_workspace_store().visible
+    monkeypatch.setattr(visible, "allowance", Allowance(0, 0, visible.clock))
+    monkeypatch.setattr(visible, "_known", type(visible._known)())
+    headers = bearer(SCIENTIST, **{"X-MLFLOW-WORKSPACE": "team"})
+
+    seen = world.client.get("/ajax-api/3.0/mlflow/workspaces", headers=headers)
+    told = world.client.get("/api/3.0/mlflow/workspaces", headers=headers)
+
+    assert [one["name"] for one in seen.json()["workspaces"]] == ["team"]
+    assert (told.status_code, "Retry-After" in told.headers) == (429, True)

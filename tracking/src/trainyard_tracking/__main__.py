@@ -64,6 +64,7 @@ def _serve(settings: Settings) -> None:
         _fill(watcher)
         watcher.start()
     service.leftovers.start()
+    service.indexes.start()
     service.statistics.start()
     Opening(objects.ensure_bucket, service.sweep).start()
     with contextlib.suppress(KeyboardInterrupt):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeVar
 
 from trainyard_api.contract import CLAIM_AUDIENCE, GROUP
@@ -31,6 +32,9 @@ REFUSALS = 300
 """Refused rights of one user in a minute, after which he is asked about no more."""
 _MINUTE = 60.0
 _MOST = 10_000
+_FORGOTTEN_SECONDS = 3600.0
+"""After which the operator is no longer known by its token alone either."""
+_FORGOTTEN_AT_ONCE = 10
 _LONGEST_TOKEN = 16_384
 
 _TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"  # noqa: S105  # a path
@@ -165,7 +169,15 @@ class Reviews:
             raise _unknown()
         person = _person(status["user"], token, is_for_us_alone=said == (CLAIM_AUDIENCE,))
         self._keep(self._people, key, (self.clock() + KEPT_SECONDS, person))
+        self._forget_old()
         return person
+
+    def _forget_old(self) -> None:
+        """Forget whom nobody has asked about for long, the oldest first: they have tokens."""
+        with self._lock:
+            for key, (until, _) in list(islice(self._people.items(), _FORGOTTEN_AT_ONCE)):
+                if until + _FORGOTTEN_SECONDS <= self.clock():
+                    self._people.pop(key, None)
 
     def may(self, person: Person, permission: Permission) -> bool:
         """Tell whether the person has the right.

@@ -32,7 +32,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 from trainyard_api.contract import DEPLOYMENTS, TRACKING_API
 
-from trainyard_tracking import indexes, living, tenants
+from trainyard_tracking import living, tenants
 from trainyard_tracking.answers import answer_clearly
 from trainyard_tracking.api import artifacts
 from trainyard_tracking.api.app import Services, private_app, refused
@@ -45,6 +45,7 @@ from trainyard_tracking.auth.private_rules import PRIVATE_ROWS
 from trainyard_tracking.auth.rules import Table
 from trainyard_tracking.content import Content
 from trainyard_tracking.errors import BadSettings, Refused
+from trainyard_tracking.indexes import Indexes
 from trainyard_tracking.kube import Kube
 from trainyard_tracking.lanes import Lanes, Queued, put
 from trainyard_tracking.ledger import Ledger
@@ -97,6 +98,7 @@ class Service:
     watchers: tuple[Watcher, ...]
     leftovers: Leftovers
     statistics: Statistics
+    indexes: Indexes
     lanes: Lanes
     sweep: Callable[[], None]
     """Aborts the uploads that an earlier service left."""
@@ -120,7 +122,6 @@ def compose(outside: Outside) -> Service:
     engine = _open_stores(outside.database_url)
     # MLflow tries a database that is away for minutes: not under a request.
     _must("the database", prompts.open)
-    _must("the database", lambda: indexes.make(engine))
     ledger = Ledger(engine)
     outside.spool.mkdir(parents=True, exist_ok=True)
     artifact_registry.register(ARTIFACTS_SCHEME, repository(outside.objects))
@@ -151,7 +152,8 @@ def compose(outside: Outside) -> Service:
     leftovers = Leftovers(services.logs, ledger)
     sweep = partial(uploads.sweep, left)
     statistics = Statistics(engine, (prompts.store.engine,))
-    return Service(app, mlflow, table, resources, watchers, leftovers, statistics, lanes, sweep)
+    beside = (leftovers, statistics, Indexes(engine))
+    return Service(app, mlflow, table, resources, watchers, *beside, lanes, sweep)
 
 
 def _mlflow(lanes: Lanes) -> FastAPI:

@@ -12,8 +12,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.store.db.db_types import SQLITE
 from mlflow.store.tracking import MAX_TRACE_LINKS_PER_REQUEST
-from mlflow.store.tracking.dbmodels.models import SqlAssessments, SqlLoggedModel, SqlTraceInfo
+from mlflow.store.tracking.dbmodels.models import SqlLoggedModel, SqlTraceInfo
 from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
+from mlflow.utils.time import get_current_time_millis
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
@@ -63,9 +64,7 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
         """Delete an experiment and its runs, with the assessments that these have made."""
         with self.ManagedSessionMaker(read_only=False) as session:
             experiment = self._get_experiment(session, experiment_id, ViewType.ACTIVE_ONLY)
-            for its in deletions.assessments_of(session, experiment):
-                self._enqueue_assessment_rebuilds_for_filter(session, its)
-                session.query(SqlAssessments).filter(its).delete(synchronize_session=False)
+            self._drop(session, deletions.assessments_of(session, experiment.experiment_id))
             deletions.mark(session, experiment, LifecycleStage.DELETED)
 
     def restore_experiment(self, experiment_id: str) -> None:
@@ -73,6 +72,15 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
         with self.ManagedSessionMaker(read_only=False) as session:
             experiment = self._get_experiment(session, experiment_id, ViewType.DELETED_ONLY)
             deletions.mark(session, experiment, LifecycleStage.ACTIVE)
+
+    def _mark_run_deleted(self, session: Any, run: Any) -> None:
+        self._drop(session, deletions.assessments_of(session, run.experiment_id, run.run_uuid))
+        run.lifecycle_stage = LifecycleStage.DELETED
+        run.deleted_time = get_current_time_millis()
+
+    def _drop(self, session: Any, assessments: Any) -> None:
+        self._enqueue_assessment_rebuilds_for_filter(session, assessments)
+        deletions.drop(session, assessments)
 
     def create_run(
         self, experiment_id: str, user_id: str, start_time: int, tags: Any, run_name: str

@@ -3,8 +3,10 @@
 One question answers for who may in all of them; of others each namespace is asked about. What was
 said is kept the longer the more there are, so that who asks for the list again and again costs a
 hundred questions a minute. A list is whole, or there is none yet: clients ask again by themselves.
+MLflow's UI does not; it gets what is known so far.
 """
 
+import random
 import threading
 import time
 from collections import OrderedDict
@@ -23,6 +25,8 @@ OF_ALL = 4_000
 _AT_ONCE = 8
 _PATIENCE = 10.0
 _AGAIN = 2
+_SPREAD = range(20)
+"""Seconds that are waited longer: those who spent one minute together come together in the next."""
 _MOST, _PEOPLE = 200_000, 5_000
 """Answers that are kept, and people that they are of."""
 _OF_A_TOKEN = "authentication.kubernetes.io/"  # noqa: S105  # which token it is, not who
@@ -73,6 +77,12 @@ class Visible:
         finally:
             known.asking.release()
 
+    def known(self, person: Person, verb: str, resource: str, names: list[str]) -> list[str]:
+        """Give those of these namespaces of which it was said, and holds yet, that he may."""
+        said, now = self._of((_who(person), verb, resource)).said, self.clock()
+        found = ((name, *said.get(name, (0.0, False))) for name in names)
+        return [name for name, until, may in found if may and until > now]
+
     def _ask(
         self,
         person: Person,
@@ -114,7 +124,8 @@ def _who(person: Person) -> _Who:
     return person.username, person.uid, person.groups, extra
 
 
-def _not_yet(asked: int, of: int, again: int) -> Busy:
+def _not_yet(asked: int, of: int, wait: int) -> Busy:
+    again = wait + random.choice(_SPREAD)  # noqa: S311  # spreads, hides nothing
     return Busy(
         f"Which of {of} namespaces are yours is being found out, {asked} are looked at: ask again"
         f" in {again} s, or name the workspace that you want",

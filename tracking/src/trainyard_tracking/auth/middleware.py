@@ -41,6 +41,8 @@ from trainyard_tracking.tokens import is_ours
 _log = logging.getLogger(__name__)
 
 CALLER: ContextVar[Identity | None] = ContextVar("trainyard_caller", default=None)
+SHOWN: ContextVar[str | None] = ContextVar("trainyard_shown", default=None)
+"""The workspace that MLflow's UI is in, or empty; None for any other client."""
 ROUTE_KEY = "trainyard.route"
 """Where the template of the route is left in the ASGI scope, for the metrics."""
 
@@ -148,6 +150,8 @@ class Door:
             LIMIT.set(Limit(self.query_seconds * _OPERATORS))
         put(scope, _lane(self.lanes, match, is_operator=is_operator))
         CALLER.set(found[2])
+        is_ui = scope["path"].startswith("/ajax-api/")
+        SHOWN.set(headers.get(_WORKSPACE, b"").decode("latin-1") if is_ui else None)
         return found
 
     def _decide(self, match: Match, call: Call, who: Identity) -> tuple[Reply | None, bytes]:
