@@ -158,6 +158,23 @@ def test_one_of_several_outputs_models_is_refused():
         refuse_categories(model, IN_A_PICKLE)
 
 
+def test_a_model_within_code_of_ones_own_is_refused_as_it_may_hand_the_columns_on():
+    class Mine(BaseEstimator):
+        def predict(self, rows: Any) -> Any:
+            return self.inner.predict(rows)
+
+    model = Mine()
+    model.inner = {"of all": [fitted(XGBClassifier())]}
+
+    with pytest.raises(LoadError, match=r"\(zone, code\)"):
+        refuse_categories(model, IN_A_PICKLE)
+
+
+def test_categories_that_a_model_keeps_are_seen_without_names():
+    with pytest.raises(LoadError, match=r"\(0, 2\)"):
+        refuse_categories(OfXgboost(feature_names=None), saved())
+
+
 def test_an_estimator_of_an_old_release_that_cannot_tell_is_refused_with_both_fixes():
     model = fitted(Pipeline([("fit", XGBClassifier(OfXgboost(kept=False)))]))
 

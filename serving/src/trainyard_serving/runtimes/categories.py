@@ -66,15 +66,19 @@ def _of_xgboost(model: Any, mlmodel: Mapping[str, Any]) -> tuple[list[str], bool
         booster = None
         with suppress(Exception):  # not fitted, as what a search was given
             booster = model.get_booster()
-    types, names = attribute(booster, "feature_types"), attribute(booster, "feature_names")
-    # XGBoost takes the names of each frame, so that without them it was trained on arrays.
-    if not isinstance(types, list) or "c" not in types or not names:
+    types = attribute(booster, "feature_types")
+    if not isinstance(types, list) or "c" not in types:
         return [], True
+    names = attribute(booster, "feature_names")
     told = attribute(booster, "get_categories")
     kept = told is not None and not told().empty()
-    by_hand = told is not None and not _OF_PANDAS & set(types)
-    if by_hand and not kept and _keeps_categories(mlmodel):
+    # XGBoost takes the names of each frame, so that without them it was trained on arrays.
+    by_hand = not names or (
+        told is not None and not _OF_PANDAS & set(types) and _keeps_categories(mlmodel)
+    )
+    if by_hand and not kept:
         return [], True
+    names = names or list(map(str, range(len(types))))
     return [name for name, kind in zip(names, types, strict=False) if kind == "c"], kept
 
 
