@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-_LEAVES: Final = (
+LEAVES: Final = (
     *(str, bytes, int, float, complex, type(None), slice, range),
     *(np.generic, np.dtype, np.ufunc, np.random.RandomState, np.random.Generator),
 )
@@ -41,29 +41,35 @@ def classes_of(estimator: Any) -> frozenset[str] | None:
     rest: list[Any] = [estimator]
     while rest:
         part = rest.pop()
-        if isinstance(part, _LEAVES) or id(part) in seen:
+        if isinstance(part, LEAVES) or id(part) in seen:
             continue
         seen.add(id(part))
         inside = _inside(part)
         if inside is None:
             return None
         names.add(type(part).__name__)
-        rest.extend(each for each in inside if not isinstance(each, _LEAVES))
+        rest.extend(each for each in inside if not isinstance(each, LEAVES))
     return frozenset(names)
 
 
 def _inside(part: Any) -> Iterable[Any] | None:
     """Return what a part consists of; None if it may do anything."""
-    if isinstance(part, np.ndarray):
-        return part.ravel().tolist() if part.dtype == object else ()
-    if isinstance(part, Mapping):
-        return chain(part.keys(), part.values())
-    if isinstance(part, list | tuple | set | frozenset):
-        return part
+    held = held_by(part)
+    if held is not None:
+        return held
     if isinstance(part, type | FunctionType | BuiltinFunctionType):
         known = {"sklearn", "numpy", "builtins"} if isinstance(part, type) else {"sklearn"}
         return () if _library(part) in known else None
     return _of_object(part)
+
+
+def held_by(part: Any) -> Iterable[Any] | None:
+    """Return what a container holds, a mapping its keys too; None if it is no container."""
+    if isinstance(part, np.ndarray):
+        return part.ravel().tolist() if part.dtype == object else ()
+    if isinstance(part, Mapping):
+        return chain(part.keys(), part.values())
+    return part if isinstance(part, list | tuple | set | frozenset) else None
 
 
 def _of_object(part: Any) -> Iterable[Any] | None:
