@@ -81,7 +81,6 @@ _ROOT = re.compile(
 _IMAGE_STATES = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable"}
 )
-_FOREIGN = "which is not Trainyard's but added by a policy or webhook of the cluster"
 _SETTLED_STATES = frozenset({"", "PodInitializing", "ContainerCreating"})
 
 ROOT_MESSAGE = (
@@ -131,7 +130,7 @@ def suspended_of(job: Object) -> Waiting:
 def blocked_of(warnings: Sequence[str]) -> Waiting:
     """Return why a Job has no pod, from its own Warning Events, newest first."""
     for warning in warnings:
-        if refused := quota.refusal(warning):
+        if refused := quota.refusal(warning, ours=(SOURCE, MAIN)):
             return Waiting(*refused, _QUOTA_PATIENCE[refused[0]])
         if _ROOT.search(warning):
             return Waiting("ImageRunsAsRoot", f"{ROOT_MESSAGE} ({warning})", timedelta(0))
@@ -173,12 +172,12 @@ def _of_foreign(pod: Object) -> Waiting | None:
         said = f"{waits['reason']} {waits.get('message', '')}".strip()
         said += f"; its last line: {last[-1]}" if last else ""
         failed = "ImagePullFailed" if waits["reason"] in _IMAGE_STATES else "Starting"
-        return Waiting(failed, f"The container {each['name']}, {_FOREIGN}, waits: {said}")
+        return Waiting(failed, f"The container {each['name']}, {quota.FOREIGN}, waits: {said}")
     running = (each["name"] for each in inits if "running" in (each.get("state") or {}))
     name = next((name for name in running if name != SOURCE and not _is_sidecar(pod, name)), None)
     if name is None:
         return None
-    return Waiting("Starting", f"The init container {name}, {_FOREIGN}, runs first")
+    return Waiting("Starting", f"The init container {name}, {quota.FOREIGN}, runs first")
 
 
 def _is_sidecar(pod: Object, name: str) -> bool:
