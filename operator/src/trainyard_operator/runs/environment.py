@@ -12,6 +12,7 @@ from trainyard_api import contract
 from trainyard_api.attempts import attempt_run_id
 
 from trainyard_operator import names
+from trainyard_operator.engine.mounted import TOKEN_ENV
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.runs import source
 from trainyard_operator.runs.source import literal, text_of
@@ -52,7 +53,7 @@ def token_variable(run: Object, settings: Settings) -> Object:
     """Return the variable that holds the Run's token."""
     secret = run_secret(run, settings=settings)["metadata"]["name"]
     reference = {"name": secret, "key": contract.TOKEN_KEY}
-    return {"name": "MLFLOW_TRACKING_TOKEN", "valueFrom": {"secretKeyRef": reference}}
+    return {"name": TOKEN_ENV, "valueFrom": {"secretKeyRef": reference}}
 
 
 def _recording(run: Object, settings: Settings) -> dict[str, str]:
