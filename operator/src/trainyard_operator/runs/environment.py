@@ -67,9 +67,16 @@ def _recording(run: Object, settings: Settings) -> dict[str, str]:
 def _trusting(theirs: Mapping[str, Any], settings: Settings) -> dict[str, str]:
     """Return what has MLflow check the service's certificate, and no other call of the program."""
     # MLflow refuses to be told both.
-    if not settings.tracking_ca or _UNCHECKED in theirs:
+    if not settings.tracking_ca or _may_be_true(theirs.get(_UNCHECKED)):
         return {}
     return {_CERTIFICATE: source.AUTHORITY}
+
+
+def _may_be_true(variable: Object | None) -> bool:
+    """Tell whether MLflow reads a variable as true, as far as it can be known here."""
+    if variable is None or "valueFrom" in variable:
+        return variable is not None
+    return str(variable.get("value", "")).lower() in {"true", "1"}
 
 
 def _about(run: Object, attempt: int) -> dict[str, str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from trainyard_operator.engine import quota
+from trainyard_operator.engine.answers import too_large
 from trainyard_operator.engine.conditions import find
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.runs.outcome import MAIN, SOURCE, container_state, tail_of
@@ -137,8 +138,9 @@ def blocked_of(warnings: Sequence[str]) -> Waiting:
         missing = _MISSING.search(warning)
         if missing:
             return _config(missing, warning)
-        if "violates PodSecurity" in warning or "is invalid" in warning:
-            return Waiting("InvalidSpec", f"The pod is refused: {warning}", timedelta(0))
+        larger = too_large(warning)
+        if larger or "violates PodSecurity" in warning or "is invalid" in warning:
+            return Waiting("InvalidSpec", f"The pod is refused: {larger or warning}", timedelta(0))
         if "FailedCreate" in warning:
             return Waiting("Pending", f"The pod cannot be made: {warning}")
     return PENDING
