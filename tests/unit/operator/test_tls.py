@@ -175,6 +175,7 @@ def test_a_run_may_say_by_what_it_checks_or_that_it_does_not() -> None:
         ({}, True),
         ({"value": "True"}, False),
         ({"value": "1"}, False),
+        ({"value": "$(OTHER)"}, False),
         ({"valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}, False),
     ],
 )

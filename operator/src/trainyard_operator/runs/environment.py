@@ -76,7 +76,8 @@ def _may_be_true(variable: Object | None) -> bool:
     """Tell whether MLflow reads a variable as true, as far as it can be known here."""
     if variable is None or "valueFrom" in variable:
         return variable is not None
-    return str(variable.get("value", "")).lower() in {"true", "1"}
+    value = str(variable.get("value", "")).lower()
+    return value in {"true", "1"} or "$(" in value
 
 
 def _about(run: Object, attempt: int) -> dict[str, str]:
