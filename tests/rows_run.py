@@ -265,6 +265,16 @@ ROWS = [
         )
         for path in ("/work", "/work/", "/tmp", "/dev/shm", "/home/trainyard")
     ),
+    *(
+        Row(
+            f"{path} is the Run's",
+            mount("/var/run/trainyard-cars"),
+            mount(path),
+            "what is below it belong to the Run",
+            "spec.podTemplate.volumeMounts[0].mountPath",
+        )
+        for path in ("/var/run/trainyard-ca", "/var/run/trainyard-ca/mine")
+    ),
     Row(
         "labels leave Trainyard's alone",
         pod(labels={"team": "vision"}),

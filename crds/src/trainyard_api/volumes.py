@@ -4,10 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from trainyard_api.contract import RESERVED_PATHS, RESERVED_VOLUME_PREFIX
+from trainyard_api.contract import CA_DIRECTORY, RESERVED_PATHS, RESERVED_VOLUME_PREFIX
 from trainyard_api.meta import ApiModel
 from trainyard_api.schema import Rule, exactly_one, rules
 from trainyard_api.values import ObjectName, Quantity, RelativePath
+
+# A Secret is mounted at the authority's, which takes nothing below it.
+_SHARED = tuple(path for path in RESERVED_PATHS if path != CA_DIRECTORY)
 
 
 class ClaimVolume(ApiModel):
@@ -105,9 +108,14 @@ class VolumeMount(ApiModel):
             "a mount path is absolute: begin it with /, and leave out any colon",
         ),
         Rule(
-            f"!(self in {[*RESERVED_PATHS, *(f'{path}/' for path in RESERVED_PATHS)]})",
-            f"{', '.join(RESERVED_PATHS)} belong to the Run: mount the volume elsewhere, or in a"
+            f"!(self in {[*_SHARED, *(f'{path}/' for path in _SHARED)]})",
+            f"{', '.join(_SHARED)} belong to the Run: mount the volume elsewhere, or in a"
             " folder below",
+        ),
+        Rule(
+            f"self != '{CA_DIRECTORY}' && !self.startsWith('{CA_DIRECTORY}/')",
+            f"{CA_DIRECTORY} and what is below it belong to the Run, which finds there by what it"
+            " checks the tracking service: mount the volume elsewhere",
         ),
     ]
     """Absolute path in the container."""

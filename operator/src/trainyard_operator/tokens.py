@@ -4,7 +4,7 @@ Deterministic: the same subject gives the same bytes (Ed25519 has no randomness,
 the resource's creation time), so that writing a Secret again changes nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from trainyard_api import contract
 
 from trainyard_operator import names
-from trainyard_operator.engine import objects
+from trainyard_operator.engine import mounted, objects
 from trainyard_operator.engine.conditions import find, parse_time
-from trainyard_operator.engine.plan import Object
+from trainyard_operator.engine.plan import Object, Ref
 from trainyard_operator.settings import Settings
 
 MOUNTING = timedelta(seconds=10)
@@ -69,6 +69,21 @@ def run_secret(run: Object, *, settings: Settings) -> Object:
     token = run_token(run, key=settings.signing_key)
     authority = settings.tracking_ca
     return token_secret(run, token, labels=names.run_labels(run), authority=authority)
+
+
+def of_holder(secret: Object, holder: Object) -> Object:
+    """Return the Secret by the name by which a pod, or a child's template, mounts it.
+
+    That is another than today's if the authority or the key was another when they were made. What
+    is made again by that name has today's token and authority: others are good for nothing.
+    """
+    name = mounted.token_secret(holder) or secret["metadata"]["name"]
+    return {**secret, "metadata": {**secret["metadata"], "name": name}}
+
+
+def refs(secret: Object, holders: Iterable[Object]) -> tuple[Ref, ...]:
+    """Return the addresses of the Secrets that these children's pods mount, each once."""
+    return tuple(dict.fromkeys(Ref.of_child(of_holder(secret, each)) for each in holders))
 
 
 def may_be_missing(pod: Object, *, now: datetime) -> bool:

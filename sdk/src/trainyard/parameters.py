@@ -19,6 +19,9 @@ _FLOAT = re.compile(r"-?(0|[1-9][0-9]*)?(\.[0-9]+|[0-9]\.|(\.[0-9]+)?[eE][-+]?[0
 _EXACT = 2**53
 # What Linux takes of one argument or variable, its NUL included.
 _LONGEST = 128 << 10
+# Of all together. A pod has each twice, as an argument and as a variable, and a cluster keeps
+# 1.5 MiB of one object; a third of that is for all else.
+_LONGEST_TOGETHER = 512 << 10
 _WORDS = {"true": True, "false": False}
 
 
@@ -91,12 +94,35 @@ def faithful(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
     digits, infinity) becomes text; numbers of numpy become Python's.
 
     Raises:
-        InvalidInput: a value is no text, number or boolean, or no program could get it.
+        InvalidInput: a value is no text, number or boolean, or no program could get it, or all
+            of them.
     """
     found = {name: _faithful(name, value) for name, value in parameters.items()}
     for name, value in found.items():
         _refuse_undeliverable(name, as_text(value))
+    refuse_too_much(found)
     return found
+
+
+def refuse_too_much(parameters: Mapping[str, Parameter]) -> None:
+    """Raise if a Run could not be made of all these parameters together.
+
+    Raises:
+        InvalidInput: They are longer than 512 KiB.
+    """
+    # Kubernetes wants $ doubled.
+    sizes = {
+        name: len(f"{name}={as_text(value).replace('$', '$$')}".encode())
+        for name, value in parameters.items()
+    }
+    if sum(sizes.values()) > _LONGEST_TOGETHER:
+        longest = max(sizes, key=lambda name: sizes[name])
+        raise InvalidInput(
+            f"The parameters have {sum(sizes.values())} bytes together, and a Run takes"
+            f" {_LONGEST_TOGETHER >> 10} KiB; the longest is {longest!r} with {sizes[longest]}",
+            fix="Write what is long into a file of the folder or an artifact, and read that in the"
+            " program",
+        )
 
 
 def _refuse_undeliverable(name: str, text: str) -> None:

@@ -16,7 +16,7 @@ from trainyard.client import Client
 from trainyard.errors import InvalidInput, TrainyardError
 from trainyard.kinds import validated
 from trainyard.packing import Archive, pack, remarks
-from trainyard.parameters import Parameter, faithful
+from trainyard.parameters import Parameter, faithful, refuse_too_much
 from trainyard.program import command_for
 from trainyard.session import client_or_default
 
@@ -96,6 +96,7 @@ def changed(run: Run, parameters: Mapping[str, Parameter], *, name: str = "") ->
     for field_name in ("suspend", "cancel"):
         spec.pop(field_name, None)
     spec["parameters"] = {**(run.spec.parameters or {}), **faithful(parameters)}
+    refuse_too_much(spec["parameters"])
     base = run.metadata.generate_name or f"{run.metadata.name[:_LONGEST_PREFIX]}-"
     named = {"name": name} if name else {"generateName": base}
     metadata = {**named, "namespace": run.metadata.namespace}

@@ -166,6 +166,26 @@ def test_a_run_may_say_by_what_it_checks_or_that_it_does_not() -> None:
     assert "MLFLOW_TRACKING_SERVER_CERT_PATH" not in unchecked
 
 
+@pytest.mark.parametrize(
+    ("given_", "checks"),
+    [
+        ({"value": "false"}, True),
+        ({"value": "0"}, True),
+        ({"value": ""}, True),
+        ({}, True),
+        ({"value": "True"}, False),
+        ({"value": "1"}, False),
+        ({"value": "$(OTHER)"}, False),
+        ({"valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}, False),
+    ],
+)
+def test_only_a_run_that_does_not_want_it_checks_nothing(given_: Object, checks: bool) -> None:
+    env = [{"name": "MLFLOW_TRACKING_INSECURE_TLS", **given_}]
+
+    seen = variables(run_pod(TLS, env=env)["containers"][0])
+    assert ("MLFLOW_TRACKING_SERVER_CERT_PATH" in seen) is checks
+
+
 def test_the_folder_of_the_authority_is_no_user_s_to_mount_over() -> None:
     assert contract.CA_DIRECTORY in contract.RESERVED_PATHS
 

@@ -151,6 +151,16 @@ def test_the_longest_value_that_an_argument_takes_passes() -> None:
         faithful({"x": longest + "x"})
 
 
+@pytest.mark.parametrize("value", ["a" * 131_000, "$" * 65_500, "ä" * 65_500])
+def test_parameters_have_a_bound_together_as_a_pod_has_each_twice(value: str) -> None:
+    most = dict.fromkeys(("a", "b", "c", "d"), value)
+
+    assert faithful(most) == most
+    with pytest.raises(InvalidInput, match=r"512 KiB; the longest is 'a'") as caught:
+        faithful({**most, "e": value})
+    assert "artifact" in caught.value.fix
+
+
 AS_TYPED = ("20260731", "1699999999999", "12345678901234567890", "01234", "0.00002", "1.10", "1.0")
 
 

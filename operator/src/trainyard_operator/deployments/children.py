@@ -10,6 +10,7 @@ from trainyard_api.contract import CA_FILE_ENV, CA_KEY, COMPONENT_SERVING
 from trainyard_operator import names, security
 from trainyard_operator.deployments.rollout import Target
 from trainyard_operator.engine import objects
+from trainyard_operator.engine.mounted import TOKEN_VOLUME
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.settings import Runtime, Settings
 from trainyard_operator.tokens import deployment_token, token_secret
@@ -175,7 +176,7 @@ def _pod(resource: Object, target: Target, *, runtime: Runtime, settings: Settin
         "volumes": [
             {"name": "model", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
-            {"name": "token", "secret": {"secretName": secret}},
+            {"name": TOKEN_VOLUME, "secret": {"secretName": secret}},
         ],
     }
     if runtime.tolerations:
@@ -195,7 +196,7 @@ def _server(resource: Object, target: Target, *, runtime: Runtime, settings: Set
         "volumeMounts": [
             {"name": "model", "mountPath": contract.MODEL_DIRECTORY},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # the container's own
-            {"name": "token", "mountPath": contract.TOKEN_DIRECTORY, "readOnly": True},
+            {"name": TOKEN_VOLUME, "mountPath": contract.TOKEN_DIRECTORY, "readOnly": True},
         ],
         "startupProbe": _probe(contract.READY_PATH, period=1, failures=_START_SECONDS),
         "readinessProbe": _probe(contract.READY_PATH, period=1, failures=3),

@@ -215,9 +215,11 @@ def _secrets(sought: Iterable[_Sought], observed: Observed, *, now: datetime) ->
     """Yield the tokens that no child mounts yet, and those that its pods may wait for."""
     for each in sought:
         pods = _pods(each.target, observed)
-        lacks = any(tokens.may_be_missing(pod, now=now) for pod in pods)
-        if each.waits is None and (lacks or not _is_mounted(each.secret, observed)):
-            yield each.secret
+        lack = (pod for pod in pods if tokens.may_be_missing(pod, now=now))
+        wanted = [tokens.of_holder(each.secret, pod) for pod in lack]
+        if each.waits is None and not _is_mounted(each.secret, observed):
+            wanted.append(each.secret)
+        yield from {secret["metadata"]["name"]: secret for secret in wanted}.values()
 
 
 def _is_mounted(secret: Object, observed: Observed) -> bool:
@@ -251,7 +253,7 @@ def _delete(
             continue
         yield Ref.of(child)
         secret = children.serving_secret(resource, target.digest, settings=settings)
-        yield Ref.of_child(secret)
+        yield from tokens.refs(secret, (child,))
 
 
 def _status(resource: Object, observed: Observed, decided: Rollout) -> Object:

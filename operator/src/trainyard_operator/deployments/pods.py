@@ -175,5 +175,5 @@ def _cannot_make_pods(child: Object) -> Failure | None:
     if not is_stuck(child) and refused.get("status") != "True":
         return None
     message = str(refused.get("message", ""))
-    reason, why = quota.refusal(message) or ("PodsRefused", message)
+    reason, why = quota.refusal(message, ours=(contract.CONTAINER,)) or ("PodsRefused", message)
     return Failure(reason, why, waits=True)

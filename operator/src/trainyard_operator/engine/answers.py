@@ -1,5 +1,6 @@
 """What an answer of the API server means to the operator. Pure."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -15,6 +16,23 @@ from trainyard_operator.engine.errors import (
 )
 from trainyard_operator.engine.plan import Object
 
+# etcd's words, and those of what asks it, whose limit is in front of etcd's own.
+_TOO_LARGE = re.compile(
+    r"request is too large|entity too large|message larger than max", re.IGNORECASE
+)
+_UNSAID = "request entity too large"
+
+
+def too_large(message: str) -> str:
+    """Return what to make smaller, "" if an object was not refused for its size."""
+    if not _TOO_LARGE.search(message):
+        return ""
+    return (
+        "it is larger than what a cluster keeps of one object (1.5 MiB by default): make what it"
+        " holds smaller, of a Run its parameters (each is in a pod twice), args and env, and have"
+        f" its program read what is long from a file of the source or an artifact ({message})"
+    )
+
 
 def error_of(code: int, body: bytes, headers: Mapping[str, str]) -> OperatorError:
     """Return the operator's error for an answer of the API server."""
@@ -23,6 +41,9 @@ def error_of(code: int, body: bytes, headers: Mapping[str, str]) -> OperatorErro
         return NotFound("NotFound", message)
     if code in {409, 412} and reason != "Forbidden":
         return Conflict(reason or "Conflict", message)
+    if code == 413 or (code >= 500 and too_large(message)):
+        # Time makes nothing smaller.
+        return Terminal("InvalidSpec", too_large(message) or too_large(_UNSAID))
     if code in {400, 422}:
         return Terminal("InvalidSpec", message)
     if code == 403:

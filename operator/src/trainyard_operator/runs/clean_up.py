@@ -12,7 +12,7 @@ from trainyard_operator.runs.observe import Observed
 from trainyard_operator.runs.recording import recording, registering
 from trainyard_operator.runs.retry import clean_up_in
 from trainyard_operator.settings import Settings
-from trainyard_operator.tokens import run_secret
+from trainyard_operator.tokens import refs, run_secret
 
 LINGERING = timedelta(seconds=5)
 
@@ -59,6 +59,6 @@ def _children(run: Object, observed: Observed, settings: Settings) -> tuple[Ref,
     jobs = tuple(Ref.of(job) for job in observed.jobs if "deletionTimestamp" not in job["metadata"])
     if not jobs:
         return ()
-    secret = Ref.of_child(run_secret(run, settings=settings))
+    secrets = refs(run_secret(run, settings=settings), observed.jobs)
     # Jobs last: while one is there, a clean-up that was cut short begins again.
-    return (secret, *jobs)
+    return (*secrets, *jobs)

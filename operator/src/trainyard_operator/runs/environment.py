@@ -12,6 +12,7 @@ from trainyard_api import contract
 from trainyard_api.attempts import attempt_run_id
 
 from trainyard_operator import names
+from trainyard_operator.engine.mounted import TOKEN_ENV
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.runs import source
 from trainyard_operator.runs.source import literal, text_of
@@ -52,7 +53,7 @@ def token_variable(run: Object, settings: Settings) -> Object:
     """Return the variable that holds the Run's token."""
     secret = run_secret(run, settings=settings)["metadata"]["name"]
     reference = {"name": secret, "key": contract.TOKEN_KEY}
-    return {"name": "MLFLOW_TRACKING_TOKEN", "valueFrom": {"secretKeyRef": reference}}
+    return {"name": TOKEN_ENV, "valueFrom": {"secretKeyRef": reference}}
 
 
 def _recording(run: Object, settings: Settings) -> dict[str, str]:
@@ -66,9 +67,17 @@ def _recording(run: Object, settings: Settings) -> dict[str, str]:
 def _trusting(theirs: Mapping[str, Any], settings: Settings) -> dict[str, str]:
     """Return what has MLflow check the service's certificate, and no other call of the program."""
     # MLflow refuses to be told both.
-    if not settings.tracking_ca or _UNCHECKED in theirs:
+    if not settings.tracking_ca or _may_be_true(theirs.get(_UNCHECKED)):
         return {}
     return {_CERTIFICATE: source.AUTHORITY}
+
+
+def _may_be_true(variable: Object | None) -> bool:
+    """Tell whether MLflow reads a variable as true, as far as it can be known here."""
+    if variable is None or "valueFrom" in variable:
+        return variable is not None
+    value = str(variable.get("value", "")).lower()
+    return value in {"true", "1"} or "$(" in value
 
 
 def _about(run: Object, attempt: int) -> dict[str, str]:

@@ -31,7 +31,7 @@ from trainyard_operator.runs.waiting import (
     waiting_of,
 )
 from trainyard_operator.settings import Settings
-from trainyard_operator.tokens import run_secret
+from trainyard_operator.tokens import of_holder, run_secret
 
 QUIET = timedelta(seconds=2)
 LOOK_AGAIN = timedelta(seconds=5)
@@ -68,7 +68,8 @@ def wait(run: Object, observed: Observed, *, now: datetime, settings: Settings) 
     """Tell what an attempt waits for, or have it end if waiting longer does not help."""
     waits, status, attempt = _explained(observed), run.get("status") or {}, observed.attempt
     if waits.reason == "ConfigMissing":
-        secret = run_secret(run, settings=settings)
+        _, holder = attempt.waiting or (0, attempt.job or {})
+        secret = of_holder(run_secret(run, settings=settings), holder)
         if secret["metadata"]["name"] in waits.message:
             return _make_again(run, secret, now=now)
     since = run_status.waiting_since(status, waits.reason)

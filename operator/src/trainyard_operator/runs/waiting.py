@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from trainyard_operator.engine import quota
+from trainyard_operator.engine.answers import too_large
 from trainyard_operator.engine.conditions import find
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.runs.outcome import MAIN, SOURCE, container_state, tail_of
@@ -81,7 +82,6 @@ _ROOT = re.compile(
 _IMAGE_STATES = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable"}
 )
-_FOREIGN = "which is not Trainyard's but added by a policy or webhook of the cluster"
 _SETTLED_STATES = frozenset({"", "PodInitializing", "ContainerCreating"})
 
 ROOT_MESSAGE = (
@@ -131,15 +131,16 @@ def suspended_of(job: Object) -> Waiting:
 def blocked_of(warnings: Sequence[str]) -> Waiting:
     """Return why a Job has no pod, from its own Warning Events, newest first."""
     for warning in warnings:
-        if refused := quota.refusal(warning):
+        if refused := quota.refusal(warning, ours=(SOURCE, MAIN)):
             return Waiting(*refused, _QUOTA_PATIENCE[refused[0]])
         if _ROOT.search(warning):
             return Waiting("ImageRunsAsRoot", f"{ROOT_MESSAGE} ({warning})", timedelta(0))
         missing = _MISSING.search(warning)
         if missing:
             return _config(missing, warning)
-        if "violates PodSecurity" in warning or "is invalid" in warning:
-            return Waiting("InvalidSpec", f"The pod is refused: {warning}", timedelta(0))
+        larger = too_large(warning)
+        if larger or "violates PodSecurity" in warning or "is invalid" in warning:
+            return Waiting("InvalidSpec", f"The pod is refused: {larger or warning}", timedelta(0))
         if "FailedCreate" in warning:
             return Waiting("Pending", f"The pod cannot be made: {warning}")
     return PENDING
@@ -173,12 +174,12 @@ def _of_foreign(pod: Object) -> Waiting | None:
         said = f"{waits['reason']} {waits.get('message', '')}".strip()
         said += f"; its last line: {last[-1]}" if last else ""
         failed = "ImagePullFailed" if waits["reason"] in _IMAGE_STATES else "Starting"
-        return Waiting(failed, f"The container {each['name']}, {_FOREIGN}, waits: {said}")
+        return Waiting(failed, f"The container {each['name']}, {quota.FOREIGN}, waits: {said}")
     running = (each["name"] for each in inits if "running" in (each.get("state") or {}))
     name = next((name for name in running if name != SOURCE and not _is_sidecar(pod, name)), None)
     if name is None:
         return None
-    return Waiting("Starting", f"The init container {name}, {_FOREIGN}, runs first")
+    return Waiting("Starting", f"The init container {name}, {quota.FOREIGN}, runs first")
 
 
 def _is_sidecar(pod: Object, name: str) -> bool:

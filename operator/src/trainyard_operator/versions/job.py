@@ -15,6 +15,7 @@ from trainyard_api import contract
 
 from trainyard_operator import names, security
 from trainyard_operator.engine import objects
+from trainyard_operator.engine.mounted import TOKEN_VOLUME
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.settings import Settings
 from trainyard_operator.tokens import token_secret
@@ -104,7 +105,7 @@ def _pod(version: Object, *, secret: str, allowed: Sequence[str], settings: Sett
             {"name": "model", "emptyDir": {}},
             {"name": "out", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
-            {"name": "token", "secret": {"secretName": secret}},
+            {"name": TOKEN_VOLUME, "secret": {"secretName": secret}},
         ],
     }
 
@@ -124,7 +125,7 @@ def _container(
     ]
     env: list[Object] = [{"name": "PYTHONUNBUFFERED", "value": "1"}]
     if token:
-        mounts.append({"name": "token", "mountPath": _TOKENS, "readOnly": True})
+        mounts.append({"name": TOKEN_VOLUME, "mountPath": _TOKENS, "readOnly": True})
         env.append({"name": "TRAINYARD_TRACKING_URL", "value": settings.tracking_url})
         env.append({"name": "TRAINYARD_TOKEN_FILE", "value": f"{_TOKENS}/token"})
         if settings.tracking_ca:

@@ -216,6 +216,8 @@ def test_a_pod_that_was_just_made_is_starting() -> None:
         ('FailedCreate: violates PodSecurity "baseline": hostPath', "InvalidSpec", AT_ONCE),
         ("FailedCreate: Pod is invalid: spec.volumes", "InvalidSpec", AT_ONCE),
         ("FailedCreate: connection refused", "Pending", NEVER),
+        ("FailedCreate: etcdserver: request is too large", "InvalidSpec", AT_ONCE),
+        ("FailedCreate: webhook denied it: pods must specify label team", "Pending", NEVER),
         ("Other: whatever", "Pending", NEVER),
     ],
 )
