@@ -163,6 +163,7 @@ async def main() -> None:
         connector=aiohttp.TCPConnector(limit=0, ssl=tls),
         timeout=aiohttp.ClientTimeout(total=None),
         auto_decompress=False,
+        skip_auto_headers=["Accept-Encoding"],  # the operator does not ask for it
     ) as session:
         while True:
             await Life(session, shown, survived).play()
