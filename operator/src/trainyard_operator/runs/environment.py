@@ -27,6 +27,7 @@ _DEFAULTS = {
     # The links would be of this cluster, and work on no laptop: `trainyard ui RUN` does.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+URL, TOKEN = "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN"
 _CERTIFICATE = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 _UNCHECKED = "MLFLOW_TRACKING_INSECURE_TLS"
 _NOT_A_VARIABLE = re.compile(r"[^A-Za-z0-9_]")
@@ -52,13 +53,13 @@ def token_variable(run: Object, settings: Settings) -> Object:
     """Return the variable that holds the Run's token."""
     secret = run_secret(run, settings=settings)["metadata"]["name"]
     reference = {"name": secret, "key": contract.TOKEN_KEY}
-    return {"name": "MLFLOW_TRACKING_TOKEN", "valueFrom": {"secretKeyRef": reference}}
+    return {"name": TOKEN, "valueFrom": {"secretKeyRef": reference}}
 
 
 def _recording(run: Object, settings: Settings) -> dict[str, str]:
     experiment = run["spec"].get("experiment") or contract.DEFAULT_EXPERIMENT
     return {
-        "MLFLOW_TRACKING_URI": settings.tracking_url,
+        URL: settings.tracking_url,
         "MLFLOW_EXPERIMENT_NAME": experiment,
     }
 
