@@ -103,11 +103,9 @@ def test_who_speaks_plain_http_to_tls_is_asked_about_the_switch(url: str) -> Non
 
 def test_who_speaks_tls_to_plain_http_is_asked_about_the_switch(signed: Authority) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    with (
-        threaded.running(server),
-        pytest.raises(Away, match=r"speak plain http\? see tracking\.tls\.enabled"),
-    ):
-        url = f"https://127.0.0.1:{server.server_port}"
+    url = f"https://127.0.0.1:{server.server_port}"
+    told = r"speak plain http\? see tracking\.tls\.enabled"
+    with threaded.running(server), pytest.raises(Away, match=told):
         Client("test", ca_file=str(signed.file)).get(url, most=9)
 
 

@@ -1,8 +1,8 @@
 """Whether a Job that has not started knows the tracking service as it was before. Pure.
 
-The chart may switch TLS on or off, or give it another authority, while a Run waits in a queue or for
-a node. A Job is never changed, so what it makes would find nobody: it is made anew, as the next
-attempt, which counts for no retry. A program that runs keeps what it began with.
+The chart may switch TLS on or off, or give it another authority, while a Run waits in a queue or
+for a node. A Job is never changed, so what it makes would find nobody: it is made anew, as the
+next attempt, which counts for no retry. A program that runs keeps what it began with.
 """
 
 from trainyard_operator.engine.plan import Object
@@ -39,5 +39,5 @@ def has_moved(run: Object, attempt: Attempt, *, settings: Settings) -> bool:
 
 def _variables(job: Object) -> dict[str, Object]:
     containers = ((job.get("spec") or {}).get("template") or {}).get("spec", {}).get("containers")
-    (main,) = [each for each in containers or () if each["name"] == MAIN] or ({},)
+    main: Object = next((each for each in containers or () if each["name"] == MAIN), {})
     return {each["name"]: each for each in main.get("env") or ()}
