@@ -26,7 +26,8 @@ def test_the_object_store_s_credentials_are_long_enough_for_minio() -> None:
 
 
 def test_a_key_of_one_s_own_is_neither_made_nor_watched_for_changes() -> None:
-    objects = rendered(None, "signing.existingSecret=mine")
+    certificate = "tracking.tls.existingSecret=mine-tls"
+    objects = rendered(None, "signing.existingSecret=mine", certificate)
 
     operator = named(objects, "Deployment", "trainyard-operator")["spec"]["template"]
     volumes = [v["secret"]["secretName"] for v in operator["spec"]["volumes"] if "secret" in v]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from builders.chart import NAMESPACE, Object, named, of_kind, pods, rendered
+from builders.chart import CHART, NAMESPACE, Object, helm_run, named, of_kind, pods, rendered
 from cryptography import x509
 from trainyard_operator.settings import from_environment
 from trainyard_tracking.settings import read_settings
@@ -201,6 +201,64 @@ def test_without_tls_everything_is_plain_and_no_certificate_is_anywhere() -> Non
     }
     (test,) = (pod for name, pod in pods(objects) if name == "trainyard-test")
     assert "https" not in str(test["spec"])
+
+
+BUNDLES = {
+    "configMap": {"configMap": {"name": "both", "key": "all.pem"}},
+    "secret": {"secret": {"name": "both", "key": "all.pem"}},
+}
+
+
+@pytest.mark.parametrize("kind", BUNDLES)
+def test_a_bundle_is_trusted_by_all_who_call_in_place_of_the_secret_s_authority(kind: str) -> None:
+    bundle = "tracking.tls.caBundle"
+    objects = rendered(MONITORED, MINE, f"{bundle}.{kind}=both", f"{bundle}.key=all.pem")
+    rest = rendered(None, MINE, f"{bundle}.{kind}=both", f"{bundle}.key=all.pem")
+
+    assert keys_of(rest, "mine") == {"trainyard-tracking": {"tls.crt", "tls.key"}}
+    item = {"name": "both", "items": [{"key": "all.pem", "path": "ca.crt"}]}
+    assert {name for name, pod in pods(rest) if {kind: item} in projected(pod)} == {
+        "trainyard-operator",
+        "trainyard-prometheus",
+        "trainyard-test",
+    }
+    monitor = named(objects, "PodMonitor", "trainyard-tracking")["spec"]
+    assert monitor["podMetricsEndpoints"][0]["tlsConfig"]["ca"] == BUNDLES[kind]
+
+
+def projected(pod: Object) -> list[Object]:
+    volumes = pod["spec"].get("volumes", ())
+    return [source for v in volumes for source in v.get("projected", {}).get("sources", ())]
+
+
+def test_a_bundle_is_in_one_place() -> None:
+    bundle = "tracking.tls.caBundle"
+    settings = ("--set", f"{bundle}.configMap=a,{bundle}.secret=b")
+    refused = helm_run("template", "trainyard", CHART, *settings)
+
+    assert refused.returncode
+    assert f"set one of {bundle}.configMap and {bundle}.secret" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_refused"),
+    [
+        ("signing.existingSecret=keys", True),
+        ("signing.existingSecret=keys,objectStore.existingSecret=credentials", True),
+        (f"signing.existingSecret=keys,{MINE}", False),
+        (f"signing.existingSecret=keys,{OFF}", False),
+        ("localUser.enabled=false", False),
+    ],
+)
+def test_a_certificate_that_each_render_makes_anew_is_refused_where_keys_are_given(
+    settings: str, is_refused: bool
+) -> None:
+    done = helm_run("template", "trainyard", CHART, "--set", settings)
+
+    assert bool(done.returncode) == is_refused, done.stderr
+    if is_refused:
+        for told in ("tracking.tls.existingSecret", "tracking.tls.enabled=false", "install.md"):
+            assert told in done.stderr
 
 
 @pytest.mark.parametrize(("settings", "told"), [((), "HTTPS"), ((OFF,), None)])

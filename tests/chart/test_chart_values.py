@@ -26,12 +26,20 @@ TEXTS |= {
 PARTS = ("operator", "agent", "tracking", "minio", "prometheus")
 MINIO = dict.fromkeys(
     ["objectStore.endpoint", "objectStore.caBundle.configMap", "objectStore.caBundle.secret"], ""
-)
+) | {"tracking.tls.caBundle.configMap": "", "tracking.tls.caBundle.secret": ""}
 CLAIMS = {f"{part}.persistence.existingClaim": "" for part in ("tracking", "minio", "prometheus")}
 DIGESTS = {f"{part}.image.digest": "" for part in PARTS}
 WAYS = {
-    "s3": {"minio.enabled": False, "objectStore.caBundle.configMap": ""},
-    "s3-config-map": {"minio.enabled": False, "objectStore.caBundle.secret": ""},
+    "s3": {
+        "minio.enabled": False,
+        "objectStore.caBundle.configMap": "",
+        "tracking.tls.caBundle.configMap": "",
+    },
+    "s3-config-map": {
+        "minio.enabled": False,
+        "objectStore.caBundle.secret": "",
+        "tracking.tls.caBundle.secret": "",
+    },
     "claims": MINIO,
     "made": MINIO | CLAIMS | {"signing.existingSecret": "", "objectStore.existingSecret": ""},
     "tags": MINIO | DIGESTS,

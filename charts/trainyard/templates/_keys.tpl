@@ -64,15 +64,40 @@
 
 {{/* A Secret without ca.crt would leave every pod that mounts it waiting, without a word here. */}}
 {{- define "trainyard.checkTrackingTls" -}}
+{{- include "trainyard.checkTrackingBundle" . -}}
 {{- $name := .Values.tracking.tls.existingSecret -}}
 {{- if and .Values.tracking.tls.enabled $name -}}
   {{- $found := lookup "v1" "Secret" .Release.Namespace $name -}}
-  {{- range $key := list "tls.crt" "tls.key" "ca.crt" -}}
+  {{- $keys := list "tls.crt" "tls.key" -}}
+  {{- if not (include "trainyard.hasTrackingBundle" .) }}{{ $keys = append $keys "ca.crt" }}{{ end -}}
+  {{- range $key := $keys -}}
     {{- if and $found (not (get ($found.data | default dict) $key)) -}}
-{{ fail (printf "tracking.tls.existingSecret: the Secret %s has no %s: tls.crt, tls.key and ca.crt must be in it" $name $key) }}
+{{ fail (printf "tracking.tls.existingSecret: the Secret %s has no %s: %s must be in it" $name $key (join " and " $keys)) }}
     {{- end -}}
   {{- end -}}
+{{- else if .Values.tracking.tls.enabled -}}
+  {{- include "trainyard.checkTrackingKept" . -}}
 {{- end -}}
+{{- end }}
+
+{{/* Who renders without a cluster gives keys of his own; a certificate that each render makes anew
+     would restart the service at every sync, and Runs under way would lose it. */}}
+{{- define "trainyard.checkTrackingKept" -}}
+{{- $keys := .Values.signing.existingSecret -}}
+{{- if and $keys (not (lookup "v1" "Secret" .Release.Namespace $keys)) (not (lookup "v1" "Namespace" "" "kube-system")) -}}
+{{ fail "tracking.tls.existingSecret is empty, and there is no cluster to look into: each render would make another certificate. Set it to a Secret with tls.crt, tls.key and ca.crt (docs/how-to/install.md), or tracking.tls.enabled=false" }}
+{{- end -}}
+{{- end }}
+
+{{- define "trainyard.checkTrackingBundle" -}}
+{{- $ca := .Values.tracking.tls.caBundle -}}
+{{- if and $ca.configMap $ca.secret -}}
+{{ fail "tracking.tls.caBundle is in a ConfigMap or in a Secret: set one of tracking.tls.caBundle.configMap and tracking.tls.caBundle.secret" }}
+{{- end -}}
+{{- end }}
+
+{{- define "trainyard.hasTrackingBundle" -}}
+{{- if or .Values.tracking.tls.caBundle.configMap .Values.tracking.tls.caBundle.secret }}yes{{ end -}}
 {{- end }}
 
 {{/* Scheme of the tracking service. */}}
@@ -85,10 +110,17 @@
 trainyard-tracking.{{ .Release.Namespace }}.svc
 {{- end }}
 
-{{/* What of the tracking service's certificate everybody may have: the authority. */}}
+{{/* The authorities that the tracking service's certificate is checked by, as a source of a
+     projected volume: the only part of it that everybody may have. */}}
 {{- define "trainyard.trackingAuthority" -}}
-secretName: {{ include "trainyard.trackingTlsSecret" . }}
-items: [{key: ca.crt, path: ca.crt}]
+{{- $ca := .Values.tracking.tls.caBundle -}}
+{{- if $ca.configMap -}}
+configMap: {name: {{ $ca.configMap }}, items: [{key: {{ $ca.key }}, path: ca.crt}]}
+{{- else if $ca.secret -}}
+secret: {name: {{ $ca.secret }}, items: [{key: {{ $ca.key }}, path: ca.crt}]}
+{{- else -}}
+secret: {name: {{ include "trainyard.trackingTlsSecret" . }}, items: [{key: ca.crt, path: ca.crt}]}
+{{- end -}}
 {{- end }}
 
 {{- define "trainyard.objectStoreEndpoint" -}}

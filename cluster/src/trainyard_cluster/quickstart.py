@@ -5,9 +5,11 @@ and the images first. Safe to run again: every step is an `apply` or a wait.
 """
 
 import os
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from trainyard_cluster import paths, tools
 from trainyard_cluster.images import inputs_of
@@ -20,7 +22,8 @@ seconds: dict[str, float] = {}
 def install() -> None:
     """Install the chart, or upgrade it to what is there now.
 
-    `TRAINYARD_VALUES` may name a file with values of one's own for it.
+    `TRAINYARD_VALUES` may name a file with values of one's own for it, from the folder that it is
+    called in.
     """
     # Images of a local build keep their tag; the annotation restarts what was built anew.
     built = " ".join(
@@ -28,11 +31,12 @@ def install() -> None:
         for name in ("operator", "tracking", "minio", "prometheus")
     )
     own = os.environ.get("TRAINYARD_VALUES", "")
-    values = f"--values {own}" if own else ""
-    chart = paths.REPOSITORY / "charts" / "trainyard"
+    # What is typed is split into words, and typed in another folder.
+    values = f"--values {shlex.quote(str(Path(own).absolute()))}" if own else ""
+    chart = shlex.quote(str(paths.REPOSITORY / "charts" / "trainyard"))
     with _step("Install the chart"):
         run(
-            f"{tools.helm()} upgrade --install trainyard {chart}"
+            f"{shlex.quote(str(tools.helm()))} upgrade --install trainyard {chart}"
             f" --namespace {paths.SYSTEM} --create-namespace"
             f" --set localUser.enabled=true {built} {values} --wait --timeout 5m"
         )

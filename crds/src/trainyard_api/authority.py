@@ -10,6 +10,8 @@ from pathlib import Path
 from trainyard_api.contract import CA_FILE_ENV
 
 _MOST_BYTES = 1 << 20
+# What OpenSSL says of an answer that is no TLS, before 3.2 and since.
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
 
 
 def read(path: str | Path) -> str:
@@ -42,12 +44,20 @@ def trusting(authorities: str) -> ssl.SSLContext:
         raise ValueError(str(exc)) from exc
 
 
-def advice(exc: BaseException | object, where: str = "") -> str:
-    """Return what to do about a certificate that is not trusted; "" for any other error.
+def advice(exc: BaseException | object, where: str = "", *, url: str) -> str:
+    """Return what to do about a certificate that is not trusted, or TLS on one side alone.
+
+    "" for any other error.
 
     Args:
         where: File of the authorities; empty if none was given.
+        url: What was asked.
     """
+    # A service by TLS closes what begins in the clear, and so does one that ends.
+    if isinstance(exc, ConnectionResetError) and url.startswith("http://"):
+        return " (does it speak https? see tracking.tls.enabled of the chart)"
+    if isinstance(exc, ssl.SSLError) and exc.reason in _NO_TLS:
+        return " (does it speak plain http? see tracking.tls.enabled of the chart)"
     if not isinstance(exc, ssl.SSLCertVerificationError):
         return ""
     if where:

@@ -76,6 +76,7 @@ class FinalReason(StrEnum):
     POD_LOST = "PodLost"
     EVICTED = "Evicted"
     PREEMPTED = "Preempted"
+    TRACKING_MOVED = "TrackingMoved"
     RESOURCES_MISSING = "ResourcesMissing"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     INVALID_IMAGE_NAME = "InvalidImageName"

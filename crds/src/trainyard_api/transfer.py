@@ -154,7 +154,7 @@ class Client:
                 raise _translated(exc, url) from exc
         except (OSError, HTTPException) as exc:
             reason = _reason(exc)
-            advice = authority.advice(reason, self.ca_file)
+            advice = authority.advice(reason, self.ca_file, url=url)
             raise Away(f"{url} does not answer: {reason}{advice}") from exc
         return cast("HTTPResponse", response)
 

@@ -171,7 +171,7 @@ class TrackingClient:
                 answer = await self._exchange.send(request)
             except OSError as exc:
                 TRACKING_REQUESTS.labels("<error>", method).inc()
-                self._distrust = advice(exc, self._ca_file)
+                self._distrust = advice(exc, self._ca_file, url=self._url)
                 raise self._failed(leave, f"{method} {path}: {told(exc)}") from exc
             self._distrust = ""
             TRACKING_REQUESTS.labels(str(answer.status), method).inc()

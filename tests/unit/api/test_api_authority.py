@@ -96,5 +96,25 @@ def test_several_authorities_and_words_between_them_are_read(
     assert Client("test", ca_file=str(file)).get(url, most=9) == b"{}"
 
 
-def test_what_is_no_matter_of_trust_gets_no_advice() -> None:
-    assert authority.advice(ConnectionRefusedError()) == ""
+def test_who_speaks_plain_http_to_tls_is_asked_about_the_switch(url: str) -> None:
+    with pytest.raises(Away, match=r"speak https\? see tracking\.tls\.enabled"):
+        Client("test").get(url.replace("https:", "http:"), most=9)
+
+
+def test_who_speaks_tls_to_plain_http_is_asked_about_the_switch(signed: Authority) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    url = f"https://127.0.0.1:{server.server_port}"
+    told = r"speak plain http\? see tracking\.tls\.enabled"
+    with threaded.running(server), pytest.raises(Away, match=told):
+        Client("test", ca_file=str(signed.file)).get(url, most=9)
+
+
+@pytest.mark.parametrize(
+    ("error", "url"),
+    [
+        (ConnectionRefusedError(), "http://tracking:5000"),
+        (ConnectionResetError(), "https://tracking:5000"),
+    ],
+)
+def test_what_is_no_matter_of_trust_gets_no_advice(error: OSError, url: str) -> None:
+    assert authority.advice(error, url=url) == ""

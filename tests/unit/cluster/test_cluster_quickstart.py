@@ -1,6 +1,7 @@
 """What `make install` and `make quickstart` type, and where."""
 
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,24 @@ def test_values_of_ones_own_reach_the_chart(
     quickstart.install()
 
     assert "--values /mine.yaml" in helm[0]
+
+
+def test_values_are_found_from_the_caller_s_folder_and_paths_may_have_spaces(
+    helm: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "my work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(paths, "REPOSITORY", folder)
+    monkeypatch.setattr(quickstart.tools, "helm", lambda: folder / "helm")
+    monkeypatch.setenv("TRAINYARD_VALUES", "mine.yaml")
+
+    quickstart.install()
+
+    words = shlex.split(helm[0])
+    assert words[0] == str(folder / "helm")
+    assert words[words.index("--values") + 1] == str(folder / "mine.yaml")
+    assert str(folder / "charts" / "trainyard") in words
 
 
 def test_the_quickstart_goes_from_the_chart_to_a_model_that_was_asked(

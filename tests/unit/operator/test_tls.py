@@ -90,6 +90,13 @@ async def test_without_an_authority_it_is_said_what_to_set(service: Service) -> 
         await ask(service, "")
 
 
+async def test_a_service_that_speaks_tls_to_a_plain_url_is_named(service: Service) -> None:
+    service.url = service.url.replace("https:", "http:")
+
+    with pytest.raises(Unavailable, match=r"does it speak https\? see tracking\.tls\.enabled"):
+        await ask(service, "")
+
+
 @pytest.fixture
 def mounted(tmp_path: Path) -> Settings:
     file = Authority(tmp_path).file

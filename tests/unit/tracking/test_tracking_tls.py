@@ -16,10 +16,12 @@ import pytest
 import uvicorn
 from builders.authority import Authority, Pair
 from cryptography import x509
+from prometheus_client import REGISTRY
 from trainyard_tracking import certificate
 from trainyard_tracking.__main__ import configured
 from trainyard_tracking.certificate import Files, Shown
 from trainyard_tracking.errors import BadSettings
+from trainyard_tracking.metrics import CERTIFICATE_ENDS
 from trainyard_tracking.settings import ObjectStoreSettings, Settings, read_settings
 
 NOWHERE = ObjectStoreSettings("minio:9000", "b", "r", secure=False)
@@ -145,6 +147,30 @@ def test_a_renewal_that_can_not_be_used_leaves_the_last_one_and_is_tried_again(p
     port.authority.issue()
 
     assert port.shown() == serial(port.files) != first
+
+
+def test_the_end_of_what_is_shown_is_a_metric_and_follows_a_renewal(tmp_path):
+    class Opened:
+        context = None
+
+    def told() -> float | None:
+        return REGISTRY.get_sample_value("trainyard_tracking_certificate_expiry_timestamp_seconds")
+
+    def ends() -> float:
+        shown = x509.load_pem_x509_certificate(pair.certificate.read_bytes())
+        return shown.not_valid_after_utc.timestamp()
+
+    authority, now = Authority(tmp_path), [0.0]
+    pair = authority.issue()
+    CERTIFICATE_ENDS.set(0)
+    shown = Shown(Files(pair.certificate, pair.key), clock=lambda: now[0])
+    assert told() == ends()
+
+    CERTIFICATE_ENDS.set(0)
+    authority.issue()
+    now[0] = 60.0
+    shown.choose(Opened(), None, None)
+    assert told() == ends()
 
 
 def test_files_are_looked_at_every_few_seconds_and_not_for_every_connection(tmp_path):

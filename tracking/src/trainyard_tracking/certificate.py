@@ -5,6 +5,7 @@ at while a connection is opened, in the event loop's own thread and every few se
 thread changes what a handshake reads, and a service that nobody calls does nothing.
 """
 
+import contextlib
 import logging
 import ssl
 import time
@@ -14,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+
 from trainyard_tracking.errors import BadSettings
+from trainyard_tracking.metrics import CERTIFICATE_ENDS
 
 _EVERY = 5.0
 _log = logging.getLogger(__name__)
@@ -36,6 +40,16 @@ class Files:
         context = kind(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate, self.key)
         return context
+
+    def ends(self) -> float:
+        """Return until when the certificate is good, as Unix time.
+
+        Raises:
+            OSError: It can't be read.
+            ValueError: It is none.
+        """
+        shown = x509.load_pem_x509_certificate(self.certificate.read_bytes())
+        return shown.not_valid_after_utc.timestamp()
 
     def stamp(self) -> tuple[tuple[int, int, int], ...]:
         """Return what changes with them."""
@@ -88,6 +102,7 @@ class Shown:
                 " expected"
             ) from exc
         self._looked = clock()
+        self._tell()
 
     def listening(self) -> ssl.SSLContext:
         """Return what opens connections, and shows each what there is by then.
@@ -112,5 +127,11 @@ class Shown:
             if stamp != self._stamp:
                 self._context, self._stamp = self._files.context(), stamp
                 _log.info("shows the renewed certificate %s", self._files.certificate)
+                self._tell()
         except OSError as exc:
             _log.warning("the renewed %s can't be used: %s", self._files.certificate, exc)
+
+    def _tell(self) -> None:
+        # What can't be told is no reason not to show it.
+        with contextlib.suppress(OSError, ValueError):
+            CERTIFICATE_ENDS.set(self._files.ends())

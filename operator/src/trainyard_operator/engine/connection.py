@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 import httptools
 
 
-class ClosedError(ConnectionError):
+class ClosedError(ConnectionResetError):
     """The server closed the connection before it began to answer."""
 
 

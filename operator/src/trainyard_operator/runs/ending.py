@@ -16,12 +16,12 @@ from trainyard_operator.engine.plan import Event, Object, Plan, Ref
 from trainyard_operator.runs import status as run_status
 from trainyard_operator.runs.attempt import Attempt
 from trainyard_operator.runs.liveness import unfinished
-from trainyard_operator.runs.outcome import COMPLETED, QUEUED, Fault, Outcome, outcome_of
+from trainyard_operator.runs.outcome import COMPLETED, MOVED, QUEUED, Fault, Outcome, outcome_of
 from trainyard_operator.runs.recording import follow_started
 from trainyard_operator.runs.retry import one_more, retry_delay, used_retries
 
 # Whoever else decides that an attempt ends means the Run.
-_FAULTS = {QUEUED.reason: QUEUED.fault}
+_FAULTS = {QUEUED.reason: QUEUED.fault, MOVED: QUEUED.fault}
 
 
 def decide(run: Object, status: Object, attempt: Attempt, *, reason: str, message: str) -> Plan:

@@ -28,6 +28,7 @@ _DEFAULTS = {
     # The links would be of this cluster, and work on no laptop: `trainyard ui RUN` does.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+URL = "MLFLOW_TRACKING_URI"
 _CERTIFICATE = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 _UNCHECKED = "MLFLOW_TRACKING_INSECURE_TLS"
 _NOT_A_VARIABLE = re.compile(r"[^A-Za-z0-9_]")
@@ -59,7 +60,7 @@ def token_variable(run: Object, settings: Settings) -> Object:
 def _recording(run: Object, settings: Settings) -> dict[str, str]:
     experiment = run["spec"].get("experiment") or contract.DEFAULT_EXPERIMENT
     return {
-        "MLFLOW_TRACKING_URI": settings.tracking_url,
+        URL: settings.tracking_url,
         "MLFLOW_EXPERIMENT_NAME": experiment,
     }
 

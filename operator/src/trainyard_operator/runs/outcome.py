@@ -68,6 +68,7 @@ SILENT = Outcome(
     Fault.INFRASTRUCTURE,
 )
 
+MOVED = "TrackingMoved"
 QUEUED = Outcome(
     "Preempted",
     "The Job was suspended by another controller (a queue?) while the program ran: the next attempt"

@@ -78,7 +78,7 @@ def _has_started(pod: Object) -> bool:
 
 
 # Ends that leave no time to read the last of the log.
-_CUT = frozenset({"PodLost", "Evicted", "Preempted"})
+_CUT = frozenset({"PodLost", "Evicted", "Preempted", "TrackingMoved"})
 _STOPPED = _CUT | {"Suspended"}
 _OUTCOMES = {"Succeeded": "FINISHED", "Failed": "FAILED", "Cancelled": "KILLED"}
 

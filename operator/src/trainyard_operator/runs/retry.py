@@ -10,14 +10,14 @@ from typing import Any
 
 from trainyard_api.duration import parse_duration
 
-from trainyard_operator.runs.outcome import Fault
+from trainyard_operator.runs.outcome import MOVED, Fault
 
 FIRST_DELAY = timedelta(seconds=2)
 LONGEST_DELAY = timedelta(minutes=5)
 DEFAULTS = {"userError": 0, "infrastructure": 3}
 
 _INFRASTRUCTURE = frozenset({"PodLost", "Evicted", "Preempted", "InitFailed"})
-_UNCOUNTED = frozenset({"Suspended"})
+_UNCOUNTED = frozenset({"Suspended", MOVED})
 _FIELDS = {Fault.USER: "userError", Fault.INFRASTRUCTURE: "infrastructure"}
 
 

@@ -17,7 +17,9 @@ from trainyard_operator.runs.attempt import Attempt
 from trainyard_operator.runs.ending import decide
 from trainyard_operator.runs.job import run_job
 from trainyard_operator.runs.liveness import is_given_up, unfinished
+from trainyard_operator.runs.moved import MESSAGE, has_moved
 from trainyard_operator.runs.observe import Observed
+from trainyard_operator.runs.outcome import MOVED
 from trainyard_operator.runs.recording import follow_started, record_run
 from trainyard_operator.runs.retry import delay_after, used_retries
 from trainyard_operator.runs.scheduling import explain_unschedulable
@@ -67,6 +69,9 @@ def _pause_left(status: Object, *, now: datetime) -> timedelta:
 def wait(run: Object, observed: Observed, *, now: datetime, settings: Settings) -> Plan:
     """Tell what an attempt waits for, or have it end if waiting longer does not help."""
     waits, status, attempt = _explained(observed), run.get("status") or {}, observed.attempt
+    if has_moved(run, attempt, settings=settings):
+        told = _quiet_or(run, status, waits, now=now)
+        return decide(run, told, attempt, reason=MOVED, message=MESSAGE)
     if waits.reason == "ConfigMissing":
         _, holder = attempt.waiting or (0, attempt.job or {})
         secret = of_holder(run_secret(run, settings=settings), holder)
