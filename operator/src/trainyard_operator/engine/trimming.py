@@ -52,7 +52,7 @@ def _trim_job(seen: Object) -> Object:
             "suspend": suspended,
             "suspendedBy": _suspender(seen) if suspended else "",
             **_pick(spec, "completions", "activeDeadlineSeconds"),
-            **_token(seen),
+            **mounted.kept(seen),
         },
         "status": {k: status[k] for k in ("conditions", "startTime", "active") if k in status},
     }
@@ -80,17 +80,12 @@ def _trim_pod(seen: Object) -> Object:
         "metadata": _meta(seen),
         "spec": {
             **_pick(spec, "nodeName", "nodeSelector"),
-            **_token(seen),
+            **mounted.kept(seen),
             "containers": [_pick(c, *_CONTAINER) for c in spec.get("containers") or ()],
             "initContainers": [_pick(c, *_INIT) for c in spec.get("initContainers") or ()],
         },
         "status": kept,
     }
-
-
-def _token(seen: Object) -> Object:
-    name = mounted.token_secret(seen)
-    return {mounted.KEPT: name} if name else {}
 
 
 def _pick(source: Object, *keys: str) -> Object:

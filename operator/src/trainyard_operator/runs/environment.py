@@ -12,7 +12,7 @@ from trainyard_api import contract
 from trainyard_api.attempts import attempt_run_id
 
 from trainyard_operator import names
-from trainyard_operator.engine.mounted import TOKEN_ENV
+from trainyard_operator.engine.mounted import TOKEN_ENV, URL_ENV
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.runs import source
 from trainyard_operator.runs.source import literal, text_of
@@ -28,7 +28,6 @@ _DEFAULTS = {
     # The links would be of this cluster, and work on no laptop: `trainyard ui RUN` does.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-URL = "MLFLOW_TRACKING_URI"
 _CERTIFICATE = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 _UNCHECKED = "MLFLOW_TRACKING_INSECURE_TLS"
 _NOT_A_VARIABLE = re.compile(r"[^A-Za-z0-9_]")
@@ -60,7 +59,7 @@ def token_variable(run: Object, settings: Settings) -> Object:
 def _recording(run: Object, settings: Settings) -> dict[str, str]:
     experiment = run["spec"].get("experiment") or contract.DEFAULT_EXPERIMENT
     return {
-        URL: settings.tracking_url,
+        URL_ENV: settings.tracking_url,
         "MLFLOW_EXPERIMENT_NAME": experiment,
     }
 

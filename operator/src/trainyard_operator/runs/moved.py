@@ -5,12 +5,12 @@ for a node. A Job is never changed, so what it makes would find nobody: it is ma
 next attempt, which counts for no retry. A program that runs keeps what it began with.
 """
 
-from trainyard_operator.engine.mounted import TOKEN_ENV
+from trainyard_operator.engine.mounted import token_secret, tracking_uri
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.runs.attempt import Attempt
-from trainyard_operator.runs.environment import URL, token_variable
-from trainyard_operator.runs.outcome import MAIN, MOVED
+from trainyard_operator.runs.outcome import MOVED
 from trainyard_operator.settings import Settings
+from trainyard_operator.tokens import run_secret
 
 MESSAGE = (
     "The tracking service has another address or authority since the Job was made, which had not"
@@ -30,15 +30,9 @@ def has_moved(run: Object, attempt: Attempt, *, settings: Settings) -> bool:
     last = ((run.get("status") or {}).get("attempts") or ())[-_IN_A_ROW:]
     if [each.get("reason") for each in last] == [MOVED] * _IN_A_ROW:
         return False
-    told = _variables(job)
-    url, token = told.get(URL), told.get(TOKEN_ENV)
-    if url is None or url.get("value") != settings.tracking_url:
-        return url is not None
+    url = tracking_uri(job)
+    if not url or url != settings.tracking_url:
+        return bool(url)
     # Without TLS no authority is in its Secret, whose name may be an earlier release's.
-    return bool(settings.tracking_ca) and token != token_variable(run, settings)
-
-
-def _variables(job: Object) -> dict[str, Object]:
-    containers = ((job.get("spec") or {}).get("template") or {}).get("spec", {}).get("containers")
-    main: Object = next((each for each in containers or () if each["name"] == MAIN), {})
-    return {each["name"]: each for each in main.get("env") or ()}
+    secret = run_secret(run, settings=settings)["metadata"]["name"]
+    return bool(settings.tracking_ca) and token_secret(job) != secret

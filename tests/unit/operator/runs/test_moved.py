@@ -7,6 +7,7 @@ from builders import given, stage
 from builders.run_plans import LATER, attempt, finished
 from builders.stage import RUNNING, SETTINGS, attempt_job, attempt_pod, decide
 from trainyard_operator.engine.plan import Object, Plan
+from trainyard_operator.engine.trimming import trim
 from trainyard_operator.runs.job import run_job
 from trainyard_operator.settings import Settings
 
@@ -23,7 +24,7 @@ def waiting_job(run: Object, made_by: Settings, *, suspended: bool = True) -> Ob
 
 def under(patch: pytest.MonkeyPatch, settings: Settings, run: Object, **seen: Object) -> Plan:
     patch.setattr(stage, "SETTINGS", settings)
-    return decide(run, **seen)
+    return decide(run, **{what: trim(f"{what}s", each) for what, each in seen.items()})
 
 
 def is_decided(plan: Plan) -> bool:
