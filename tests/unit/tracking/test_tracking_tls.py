@@ -19,9 +19,8 @@ from cryptography import x509
 from prometheus_client import REGISTRY
 from trainyard_tracking import certificate
 from trainyard_tracking.__main__ import configured
-from trainyard_tracking.certificate import Files, Shown
+from trainyard_tracking.certificate import CERTIFICATE_ENDS, Files, Shown
 from trainyard_tracking.errors import BadSettings
-from trainyard_tracking.metrics import CERTIFICATE_ENDS
 from trainyard_tracking.settings import ObjectStoreSettings, Settings, read_settings
 
 NOWHERE = ObjectStoreSettings("minio:9000", "b", "r", secure=False)
@@ -171,6 +170,12 @@ def test_the_end_of_what_is_shown_is_a_metric_and_follows_a_renewal(tmp_path):
     now[0] = 60.0
     shown.choose(Opened(), None, None)
     assert told() == ends()
+
+
+def test_mlflow_is_not_imported_before_its_settings_are_made():
+    asked = "import sys, trainyard_tracking.__main__; sys.exit('mlflow' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0
 
 
 def test_files_are_looked_at_every_few_seconds_and_not_for_every_connection(tmp_path):

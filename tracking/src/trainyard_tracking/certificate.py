@@ -16,10 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from prometheus_client import Gauge
 
 from trainyard_tracking.errors import BadSettings
-from trainyard_tracking.metrics import CERTIFICATE_ENDS
 
+# Not in metrics.py, which brings MLflow along before its settings are made.
+CERTIFICATE_ENDS = Gauge(
+    "trainyard_tracking_certificate_expiry_timestamp_seconds",
+    "Unix time at which the certificate that is shown ends; 0 without TLS.",
+)
 _EVERY = 5.0
 _log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trainyard_tracking.auth.middleware import ROUTE_KEY
@@ -18,10 +18,6 @@ SECONDS = Histogram(
     "Time from a request to the end of its answer.",
     ["method", "route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
-)
-CERTIFICATE_ENDS = Gauge(
-    "trainyard_tracking_certificate_expiry_timestamp_seconds",
-    "Unix time at which the certificate that is shown ends; 0 without TLS.",
 )
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
