@@ -12,8 +12,8 @@ Leases are let through: they say who leads, and nothing of what is led. Events c
 is told after the status that it tells of, and by then the process is dead.
 
 Prints `killed after METHOD SERVER PATH` a kill, and `ended by itself` if it was nobody's.
-To the operator it is the tracking service, by a certificate of an authority of its own that the
-operator trusts beside the true one, and gives to what it makes together with that.
+To the operator it is the tracking service, by that one's own certificate: with another authority the
+operator would give its Secrets other names.
 
 Environment: NAMESPACE whose writes count, TRACKING_HOST as which the operator knows the tracking
 service, TRACKING_ADDRESS where it really is; TRAINYARD_CA_FILE as the operator has it.
@@ -33,12 +33,11 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from authority import Authority  # beside this file in the pod
 from yarl import URL
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 KUBECONFIG = Path("/tmp/kubeconfig")
-TRUSTED = Path("/tmp/trusted.crt")
+SHOWN = Path("/tls")
 API_PORT, TRACKING_PORT = 8001, 5000
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 HOP_BY_HOP = frozenset({"connection", "content-length", "host", "transfer-encoding"})
@@ -66,8 +65,7 @@ class Life:
         await runner.setup()
         for port, tls in ((API_PORT, None), (TRACKING_PORT, self.shown)):
             await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
-        told = {"KUBECONFIG": str(KUBECONFIG), "TRAINYARD_CA_FILE": str(TRUSTED)}
-        environment = os.environ | told
+        environment = os.environ | {"KUBECONFIG": str(KUBECONFIG)}
         del environment["KUBERNETES_SERVICE_HOST"]
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "trainyard_operator", env=environment
@@ -150,14 +148,10 @@ def kubeconfig() -> str:
 
 async def main() -> None:
     KUBECONFIG.write_text(kubeconfig(), encoding="utf-8")
-    tracking = Path(os.environ["TRAINYARD_CA_FILE"])
     tls = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
-    tls.load_verify_locations(tracking)
-    own = Authority(Path("/tmp"))
-    pair = own.issue("tls", os.environ["TRACKING_HOST"])
+    tls.load_verify_locations(os.environ["TRAINYARD_CA_FILE"])
     shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    shown.load_cert_chain(pair.certificate, pair.key)
-    TRUSTED.write_text(tracking.read_text("utf-8") + own.file.read_text("utf-8"), "utf-8")
+    shown.load_cert_chain(SHOWN / "tls.crt", SHOWN / "tls.key")
     survived: set[str] = set()
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=tls),

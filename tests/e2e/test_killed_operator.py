@@ -12,7 +12,6 @@ from on_cluster.models import deployment, model, stage, train
 from on_cluster.runs import SYSTEM, Kubectl, Object, namespace, status_of
 
 PROXY = Path(__file__).parent / "killing_proxy.py"
-AUTHORITY = Path(__file__).parents[1] / "builders" / "authority.py"
 OPERATOR, KILLED = "deployment/trainyard-operator", "killed-operator"
 EXPERIMENT = {
     "apiVersion": "trainyard.dev/v1alpha1",
@@ -70,8 +69,7 @@ def killed_operator(system: Kubectl, watched: str) -> Iterator[Callable[[], list
     system(*clear)
     try:
         system("scale", OPERATOR, "--replicas=0")
-        files = (f"--from-file={path}" for path in (PROXY, AUTHORITY))
-        system("create", "configmap", KILLED, *files)
+        system("create", "configmap", KILLED, f"--from-file={PROXY}")
         system.apply(pod(installed["spec"]["template"], system, watched))
         system("wait", "--for=condition=Ready", f"pod/{KILLED}", "--timeout=60s")
         yield lambda: re.findall("(?:killed after|ended by itself) .*", system("logs", KILLED))
@@ -92,7 +90,11 @@ def pod(template: Object, system: Kubectl, watched: str) -> Object:
     (operator,) = template["spec"]["containers"]
     container = {k: v for k, v in operator.items() if not k.endswith("Probe")} | {
         "command": ["python", "/proxy/killing_proxy.py"],
-        "volumeMounts": [*operator["volumeMounts"], {"name": "proxy", "mountPath": "/proxy"}],
+        "volumeMounts": [
+            *operator["volumeMounts"],
+            {"name": "proxy", "mountPath": "/proxy"},
+            {"name": "tls", "mountPath": "/tls"},
+        ],
         "env": [
             *operator["env"],
             {"name": "NAMESPACE", "value": watched},
@@ -104,7 +106,11 @@ def pod(template: Object, system: Kubectl, watched: str) -> Object:
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": 1,
         "hostAliases": [{"ip": "127.0.0.1", "hostnames": [host]}],
-        "volumes": [*template["spec"]["volumes"], {"name": "proxy", "configMap": {"name": KILLED}}],
+        "volumes": [
+            *template["spec"]["volumes"],
+            {"name": "proxy", "configMap": {"name": KILLED}},
+            {"name": "tls", "secret": {"secretName": "trainyard-tracking-tls"}},
+        ],
         "containers": [container],
     }
     metadata = {"name": KILLED, "labels": template["metadata"]["labels"]}
