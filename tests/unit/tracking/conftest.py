@@ -25,7 +25,12 @@ from trainyard_tracking.settings import ObjectStoreSettings, Settings
 from trainyard_tracking.uploads import Uploads
 
 SETTINGS = Settings(
-    "sqlite://", ObjectStoreSettings("s3", "b", "r"), Path("crt"), Path("spool"), 5000, "warning"
+    "sqlite://",
+    ObjectStoreSettings("s3", "b", "r", secure=False),
+    Path("crt"),
+    Path("spool"),
+    5000,
+    "warning",
 )
 NAMESPACES = ("default", "team", "other")
 BEHAVIOUR = {**behaviour(), "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "https://mlflow.example.org"}
