@@ -12,8 +12,8 @@ Leases are let through: they say who leads, and nothing of what is led. Events c
 is told after the status that it tells of, and by then the process is dead.
 
 Prints `killed after METHOD SERVER PATH` a kill, and `ended by itself` if it was nobody's.
-To the operator it is the tracking service, by that one's own certificate: with another authority the
-operator would give its Secrets other names.
+To the operator it is the tracking service, by that one's own certificate: with another authority
+the operator would give its Secrets other names.
 
 Environment: NAMESPACE whose writes count, TRACKING_HOST as which the operator knows the tracking
 service, TRACKING_ADDRESS where it really is; TRAINYARD_CA_FILE as the operator has it.

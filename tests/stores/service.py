@@ -17,6 +17,7 @@ from object_stores import Store, settings
 from trainyard_tracking.mlflow_env import ARTIFACTS_URI, behaviour
 from trainyard_tracking.objects import Objects
 from trainyard_tracking.s3 import S3Objects
+from trainyard_tracking.settings import ObjectStoreSettings, Settings
 
 root, endpoint = Path(sys.argv[1]), sys.argv[2]
 database = f"sqlite:///{root}/mlflow.db"
@@ -32,6 +33,7 @@ os.environ.update(
 )
 
 import uvicorn  # noqa: E402  # after the environment, as below
+from trainyard_tracking.__main__ import configured  # noqa: E402
 from trainyard_tracking.server import Outside, compose  # noqa: E402  # MLflow reads it
 
 
@@ -48,7 +50,9 @@ service = compose(Outside(kube, objects(), KEY.public_key(), database, root / "s
 for watcher in service.watchers:
     watcher.list_once()
 listening = socket.create_server(("127.0.0.1", 0))
-server = uvicorn.Server(uvicorn.Config(service.app, log_level="warning", ws="none"))
+nowhere = ObjectStoreSettings("s3", "b", "r", secure=False)
+shipped = Settings(database, nowhere, root / "crt", root / "spool", 5000, "warning")
+server = uvicorn.Server(configured(service.app, shipped))
 
 
 def wait() -> None:

@@ -19,11 +19,19 @@ import uvicorn
 from builders.tracking import KEY, OPERATOR, FakeKube, FileObjects, bearer, run_token
 from builders.tracking_database import fresh_database
 from builders.tracking_registry import Registry
-from trainyard_tracking.heads import BoundedProtocol
+from trainyard_tracking.__main__ import configured
 from trainyard_tracking.mlflow_env import ARTIFACTS_URI, behaviour
-from trainyard_tracking.settings import KEEP_ALIVE
+from trainyard_tracking.settings import ObjectStoreSettings, Settings
 from trainyard_tracking.uploads import Uploads
 
+SETTINGS = Settings(
+    "sqlite://",
+    ObjectStoreSettings("s3", "b", "r", secure=False),
+    Path("crt"),
+    Path("spool"),
+    5000,
+    "warning",
+)
 NAMESPACES = ("default", "team", "other")
 BEHAVIOUR = {**behaviour(), "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "https://mlflow.example.org"}
 
@@ -103,14 +111,7 @@ def _composed(root: Path, database: str) -> Iterator[World]:
 def _served(app: Any) -> Iterator[str]:
     """Serve over real HTTP: what clients see is tested, not what a shortcut would show."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        ws="none",
-        timeout_keep_alive=KEEP_ALIVE,
-        http=BoundedProtocol,
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(configured(app, SETTINGS))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from trainyard_tracking.heads import BoundedProtocol, Heads
+from trainyard_tracking.peers import Waiting
 
 START = b"GET /x HTTP/1.1\r\nHost: a\r\n"
 ASKED = START + b"Connection: close\r\n\r\n"
@@ -22,6 +24,16 @@ TRAILERS = b"".join(b"a%d: b\r\n" % number for number in range(300))
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     body = await Request(scope, receive).body()
     await Response(b"%d bytes" % len(body))(scope, receive, send)
+
+
+@dataclass(eq=False)
+class Peer:
+    address: str
+    number: int
+    ended: list[int]
+
+    def abort(self) -> None:
+        self.ended.append(self.number)
 
 
 @asynccontextmanager
@@ -110,6 +122,16 @@ async def test_heads_of_all_connections_share_one_budget() -> None:
     assert 20_000 < held <= 50_000
 
 
+async def test_small_heads_that_are_sent_ahead_of_answers_share_it_too() -> None:
+    small = START + b"A: " + b"v" * 6000 + b"\r\n\r\n"
+    async with serving(held=64 << 20) as (port, heads, _):
+        reply = await exchanged(port, small * 3 + ASKED)
+        assert heads.held == heads.all
+        heads.held = 0
+
+    assert reply.count(b"HTTP/1.1 200 ") < 4
+
+
 async def test_a_probe_has_room_where_others_have_taken_all() -> None:
     async with serving(held=64 << 20) as (port, heads, _):
         reply = await exchanged(port, ASKED)
@@ -119,16 +141,49 @@ async def test_a_probe_has_room_where_others_have_taken_all() -> None:
     assert reply.startswith(b"HTTP/1.1 200 ")
 
 
-async def test_more_connections_than_there_may_be_get_nothing() -> None:
+async def test_where_all_connections_are_taken_the_oldest_that_waits_ends() -> None:
     async with serving(connections=2) as (port, _, connections):
         clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
         await until(lambda: len(connections) == 2)
+        assert (await exchanged(port, ASKED)).endswith(b"0 bytes")
+        assert await clients[0][0].read() == b""
+        clients[1][1].write(ASKED)
+        assert (await clients[1][0].read()).endswith(b"0 bytes")
+        for _, writer in clients:
+            writer.close()
+
+
+async def test_where_all_connections_have_requests_a_new_one_gets_nothing() -> None:
+    async with serving(connections=2) as (port, heads, connections):
+        clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        for _, writer in clients:
+            writer.write(CHUNKED)
+        await until(lambda: len(connections) == 2 and not heads.waiting.many)
         with suppress(ConnectionError):
             assert await exchanged(port, ASKED) == b""
-        for _, writer in clients:
+        for reader, writer in clients:
+            writer.write(b"0\r\n\r\n")
+            assert (await reader.read()).endswith(b"0 bytes")
             writer.close()
         await until(lambda: not connections)
         assert (await exchanged(port, ASKED)).endswith(b"0 bytes")
+
+
+def test_room_is_made_by_the_address_that_has_most() -> None:
+    ended: list[int] = []
+    waiting = Waiting()
+    for number, address in enumerate("abbcbac"):
+        waiting.add(Peer(address, number, ended))
+    asked = Peer("b", 99, ended)
+    waiting.add(asked)
+    waiting.discard(asked)
+    waiting.discard(asked)
+
+    while waiting.make_room():
+        pass
+
+    assert ended == [1, 0, 2, 3, 5, 4, 6]
+    assert waiting.many == 0
 
 
 async def test_requests_that_are_sent_ahead_of_answers_have_a_bound() -> None:

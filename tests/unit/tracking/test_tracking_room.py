@@ -132,6 +132,26 @@ async def test_one_owner_does_not_push_out_what_is_kept_of_another(
     assert [uploads.offset(f"theirs-{number}") for number in range(2)] == [0, 0]
 
 
+async def test_files_that_came_whole_and_are_kept_have_the_same_bound(
+    uploads: Uploads, objects: FileObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_OF_ONE", 2)
+    data, digest = content("whole", 2 * PART)
+    for number in range(4):
+        objects.failing["complete"] = [Unavailable("S3 is away")]
+        with pytest.raises(Unavailable):
+            await uploads.take(
+                f"key-{number}", chunks(data), len(data), digest=digest, owner="greedy"
+            )
+
+    assert [bool(uploads.offset(f"key-{number}")) for number in range(4)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+
+
 async def test_a_slice_that_completes_no_part_is_not_kept(
     uploads: Uploads, objects: FileObjects
 ) -> None:

@@ -20,7 +20,10 @@ from prometheus_client import REGISTRY
 from trainyard_tracking import certificate
 from trainyard_tracking.__main__ import configured
 from trainyard_tracking.certificate import CERTIFICATE_ENDS, Files, Shown
+from trainyard_tracking.closing import Closing
 from trainyard_tracking.errors import BadSettings
+from trainyard_tracking.handshakes import Handshake
+from trainyard_tracking.heads import BoundedProtocol
 from trainyard_tracking.settings import ObjectStoreSettings, Settings, read_settings
 
 NOWHERE = ObjectStoreSettings("minio:9000", "b", "r", secure=False)
@@ -111,19 +114,60 @@ def test_the_next_connection_after_a_renewal_is_shown_the_new_certificate(port, 
     assert port.shown(names_it=names_it) == serial(port.files) != first
 
 
-def test_connections_that_never_begin_are_bounded_and_then_let_others_in(port, monkeypatch):
-    monkeypatch.setattr(certificate.Listening, "connections", 2)
+@pytest.mark.parametrize("bound", ["most", "connections"])
+def test_of_connections_that_never_begin_the_oldest_make_room(port, monkeypatch, bound):
+    monkeypatch.setattr(
+        *{"most": (Handshake, bound, 2), "connections": (Closing.heads, bound, 2)}[bound]
+    )
     with ExitStack() as silent:
-        for _ in range(2):
-            silent.enter_context(socket.create_connection(port.address))
-        beyond = silent.enter_context(socket.create_connection(port.address, timeout=10))
-        assert beyond.recv(1) == b""
-    for again in range(100):
-        try:
-            assert port.shown() == serial(port.files)
-            break
-        except OSError:  # the service has not heard yet that they have gone
-            assert again < 99
+        first, second = (
+            silent.enter_context(socket.create_connection(port.address, timeout=10))
+            for _ in range(2)
+        )
+        assert port.shown() == serial(port.files)
+        assert first.recv(1) == b""
+        assert port.shown() == serial(port.files)
+        second.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            second.recv(1)
+
+
+def test_a_handshake_has_its_time(port, monkeypatch):
+    monkeypatch.setattr(Handshake, "seconds", 0.05)
+    with socket.create_connection(port.address, timeout=HANGS_SECONDS) as silent:
+        assert silent.recv(1) == b""
+
+
+def test_silent_connections_end_where_somebody_has_no_place(port, monkeypatch):
+    monkeypatch.setattr(Closing.heads, "connections", 2)
+    trusted = ssl.create_default_context(cafile=port.authority.file)
+    with ExitStack() as silent:
+        opened = [
+            silent.enter_context(
+                trusted.wrap_socket(
+                    socket.create_connection(port.address, timeout=10), server_hostname="127.0.0.1"
+                )
+            )
+            for _ in range(2)
+        ]
+        opened[1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert opened[1].recv(99)
+        assert port.shown() == serial(port.files)
+        assert opened[0].recv(1) == b""
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_either_event_loop_opens_connections_and_ends_half_open_ones(tmp_path, loop):
+    authority = Authority(tmp_path)
+    pair = authority.issue()
+    context = ssl.create_default_context(cafile=authority.file)
+    config = configured(app, replace(PLAIN, tls=Files(pair.certificate, pair.key)))
+    config.loop = loop
+    with ExitStack() as later, served(config) as address:
+        later.enter_context(socket.create_connection(address))
+        for _ in range(20):
+            url = f"https://{address[0]}:{address[1]}/"
+            assert httpx.post(url, verify=context, content=b"x" * 9000).text == "https"
 
 
 def test_a_connection_that_is_open_lives_through_a_renewal(port):
@@ -210,6 +254,46 @@ def test_a_restart_waits_for_no_client_whose_connection_is_idle(tmp_path):
         # That it ends with the connection open is looked at as `served` is left.
 
 
+LARGE = b"x" * (8 << 20)
+
+
+async def large(scope, _receive, send):
+    headers = [(b"content-length", b"%d" % len(LARGE))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": LARGE})
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_restart_lets_an_answer_go_out_that_its_client_still_reads(tmp_path, loop):
+    authority = Authority(tmp_path)
+    pair = authority.issue()
+    trusted = ssl.create_default_context(cafile=authority.file)
+    config = configured(large, replace(PLAIN, tls=Files(pair.certificate, pair.key)))
+    config.loop = loop
+    server = uvicorn.Server(config)
+    listening = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    with (
+        socket.create_connection(listening.getsockname(), timeout=HANGS_SECONDS) as plain,
+        trusted.wrap_socket(plain, server_hostname="127.0.0.1") as opened,
+    ):
+        opened.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        got = opened.recv(1)
+        (served_one,) = server.server_state.connections
+        while served_one.cycle is None or not served_one.cycle.response_complete:
+            pass
+        server.should_exit = True
+        while server.servers[0].is_serving():
+            pass
+        while piece := opened.recv(1 << 16):
+            got += piece
+    thread.join(HANGS_SECONDS)
+
+    assert not thread.is_alive()
+    assert got.endswith(LARGE)
+
+
 def test_files_that_are_none_at_the_start_are_named_with_their_settings(tmp_path):
     tls = Files(tmp_path / "tls.crt", tmp_path / "tls.key")
 
@@ -233,7 +317,7 @@ def test_a_certificate_and_its_key_are_set_together(alone):
 
 def test_without_a_certificate_the_port_speaks_plain_http():
     assert read_settings(ENVIRONMENT).tls is None
-    assert configured(app, PLAIN).ssl is None
+    assert configured(app, PLAIN).http_protocol_class is BoundedProtocol
 
 
 LOGS = """

@@ -1,6 +1,7 @@
 """Runs the tracking service in this process: `python -m trainyard_tracking`."""
 
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -9,12 +10,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from trainyard_tracking.certificate import Shown
-from trainyard_tracking.closing import Closing
 from trainyard_tracking.errors import BadSettings
+from trainyard_tracking.handshakes import Handshake
 from trainyard_tracking.heads import BoundedProtocol
 from trainyard_tracking.kube import HttpKube, KubeDown, KubeError, find_cluster, own_namespace
 from trainyard_tracking.mlflow_env import mlflow_environment
 from trainyard_tracking.opening import Opening
+from trainyard_tracking.peers import Waiting
 from trainyard_tracking.s3 import S3Objects
 from trainyard_tracking.settings import KEEP_ALIVE, Settings, read_settings
 from trainyard_tracking.tokens import read_public_key
@@ -88,13 +90,13 @@ def configured(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE,
         ws="none",
         server_header=False,
-        http=Closing if shown else BoundedProtocol,
-        ssl_certfile=settings.tls.certificate if settings.tls else None,
-        ssl_keyfile=settings.tls.key if settings.tls else None,
+        http=BoundedProtocol,
     )
     config.load()
     if shown:
-        config.ssl = shown.listening()
+        # Not `config.ssl`: uvicorn has neither a bound nor a time of ours for handshakes.
+        first = functools.partial(Handshake, shown.listening(), Waiting())
+        config.http_protocol_class = first  # type: ignore[assignment]
     return config
 
 

@@ -9,7 +9,6 @@ import contextlib
 import logging
 import ssl
 import time
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,7 @@ class Files:
     certificate: Path
     key: Path
 
-    def context(self, kind: type[ssl.SSLContext] = ssl.SSLContext) -> ssl.SSLContext:
+    def context(self, kind: type[ssl.SSLContext] = ssl.SSLContext) -> Any:
         """Read them.
 
         Raises:
@@ -63,28 +62,17 @@ class Files:
 
 
 class Listening(ssl.SSLContext):
-    """Opens so many connections at a time, and drops what comes beyond.
+    """Opens connections, the next of them with bytes that came before it was asked to."""
 
-    Until its handshake is over a connection takes memory, and neither uvicorn nor our protocol
-    (heads.py) hears of it; who never ends one is dropped by the event loop after a minute.
-    """
+    early = b""
 
-    connections = 8192
-
-    def __init__(self, *_: Any) -> None:
-        self._open: weakref.WeakSet[ssl.SSLObject] = weakref.WeakSet()
-
-    def wrap_bio(self, *args: Any, **more: Any) -> ssl.SSLObject:
-        """Open one; the event loop calls this for each that it has accepted.
-
-        Raises:
-            ConnectionAbortedError: There are too many, which closes it.
-        """
-        if len(self._open) >= self.connections:
-            raise ConnectionAbortedError("too many connections")
-        opened = super().wrap_bio(*args, **more)
-        self._open.add(opened)
-        return opened
+    def wrap_bio(
+        self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **more: Any
+    ) -> ssl.SSLObject:
+        """Open one; called by the event loop."""
+        incoming.write(self.early)
+        self.early = b""
+        return super().wrap_bio(incoming, outgoing, *args, **more)
 
 
 class Shown:
@@ -109,13 +97,13 @@ class Shown:
         self._looked = clock()
         self._tell()
 
-    def listening(self) -> ssl.SSLContext:
+    def listening(self) -> Listening:
         """Return what opens connections, and shows each what there is by then.
 
         Raises:
             OSError: The files have gone meanwhile.
         """
-        context = self._files.context(Listening)
+        context: Listening = self._files.context(Listening)
         context.sni_callback = self.choose
         return context
 

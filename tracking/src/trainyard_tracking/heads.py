@@ -5,11 +5,13 @@ anybody is asked who calls. Requests themselves are bounded behind it (auth/read
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from trainyard_tracking.peers import Waiting
 
 _LINE_BYTES = 256
 """What a header takes beside its bytes."""
@@ -27,6 +29,7 @@ class Heads:
         one: Bytes of one head, trailers included; of all, what headers take beside them counts too.
         seconds: From a connection's begin, or a head's, to the head's end.
         pipelined: Requests that a connection sends before it has the answer.
+        waiting: Connections without a request; one of them ends where a new one has no place.
     """
 
     one: int = 64 << 10
@@ -36,6 +39,13 @@ class Heads:
     seconds: float = 30.0
     pipelined: int = 32
     held: int = 0
+    waiting: Waiting = field(default_factory=Waiting)
+
+
+def address_of(transport: asyncio.BaseTransport) -> str:
+    """Return from where a connection comes, without its port."""
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if peer else ""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -51,21 +61,25 @@ class BoundedProtocol(HttpToolsProtocol):
         self._raw = self._told = self._lines = 0
         self._counted = self._held = 0
         self._timer: asyncio.TimerHandle | None = None
+        self.address = ""
 
     # The event loop calls these.
 
     def connection_made(self, transport: Any) -> None:
-        if len(self.connections) >= self.heads.connections:
+        if len(self.connections) >= self.heads.connections and not self.heads.waiting.make_room():
             self._refused = True
             self.transport = transport
             transport.abort()
             return
         super().connection_made(transport)
+        self.address = address_of(transport)
+        self.heads.waiting.add(self)
         self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._refused = True
         self._unexpect()
+        self.heads.waiting.discard(self)
         self.heads.held -= self._held
         self._held = self._counted = 0
         super().connection_lost(exc)
@@ -114,6 +128,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "Wait for answers before you ask on")
             return
         self._unexpect()
+        self.heads.waiting.discard(self)
         super().on_headers_complete()
 
     def on_chunk_header(self) -> None:
@@ -144,7 +159,13 @@ class BoundedProtocol(HttpToolsProtocol):
             kept = self._counted if self._in_head else 0
             self.heads.held -= self._held - kept
             self._held = self._counted = kept
+            self.heads.waiting.add(self)
         super().on_response_complete()
+
+    def abort(self) -> None:
+        """End it at once; its place is free from now on."""
+        self.connections.discard(self)
+        self.transport.abort()
 
     def _count(self) -> None:
         heads = self.heads
@@ -156,7 +177,7 @@ class BoundedProtocol(HttpToolsProtocol):
             )
             return
         more = size + self._lines * _LINE_BYTES - self._counted
-        if self._counted + more > _PLAIN_BYTES and heads.held + more > heads.all:
+        if self._held + more > _PLAIN_BYTES and heads.held + more > heads.all:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "Headers of others fill the memory")
             return
         self._counted += more

@@ -236,6 +236,7 @@ class Uploads:
         before, self._kept[under.key] = self._kept.get(under.key), under
         if before is not None and before is not under:
             await self._drop(before)
+        await self._forget()
 
     async def _forget(self) -> None:
         """Abort what nobody went on with, and the oldest of those who have too many."""
