@@ -2,6 +2,7 @@
 
 MLflow's filters go through a parser that is written in Python and grows faster than the text; its
 RLIKE is a regular expression, which on SQLite runs in this process and lets no other thread work.
+LIKE costs SQLite what text and pattern are long, multiplied, and can't be interrupted meanwhile.
 """
 
 import json
@@ -13,12 +14,15 @@ from trainyard_tracking.auth.call import Call, snake
 from trainyard_tracking.errors import Refused
 
 _FILTER = 4096
+_PATTERNS = 256
+"""Bytes of all that one filter has after LIKE and ILIKE; deadlines.py has one for each in SQLite."""
 _LONGEST = {"query": 16_384, "page_token": 16_384}
 _ORDERS = 20
 _ORDER = 512
 _DEEPEST = 60
 """Nested lists and objects; the messages of MLflow have ten."""
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_LIKE = re.compile(r"\bi?like\s*('[^']*'?|\"[^\"]*\"?)|'[^']*'|\"[^\"]*\"|`[^`]*`", re.IGNORECASE)
 _RLIKE = re.compile(r"\brlike\b", re.IGNORECASE)
 
 
@@ -79,6 +83,17 @@ def _check_text(name: str, text: str, most: int) -> None:
         raise Refused(f"{name} has {len(text)} characters; {most} are the most: ask for less")
     if most == _FILTER and _RLIKE.search(_QUOTED.sub("''", text)):
         raise Refused(f"{name}: RLIKE is off on this service; use LIKE, with % for any text")
+    if most == _FILTER:
+        _check_patterns(name, text)
+
+
+def _check_patterns(name: str, text: str) -> None:
+    patterns = "".join(found[1][1:-1] for found in _LIKE.finditer(text) if found[1])
+    if (size := len(patterns.encode(errors="surrogatepass"))) > _PATTERNS:
+        raise Refused(
+            f"{name}: what LIKE and ILIKE compare with has {size} bytes; {_PATTERNS} are the most:"
+            " compare with a part of the text, with % for the rest"
+        )
 
 
 def _check_orders(orders: list[Any]) -> None:
