@@ -110,7 +110,7 @@ def test_a_query_of_few_long_steps_is_ended_as_well(impatient: Any) -> None:
     limit = LIMIT.set(Limit(0.05))
     try:
         with (
-            pytest.raises(MlflowException, match="longer than 0.05 s"),
+            pytest.raises(MlflowException, match=r"longer than 0\.05 s"),
             store().ManagedSessionMaker(read_only=True) as session,
         ):
             session.execute(text(FEW_LONG), asked)

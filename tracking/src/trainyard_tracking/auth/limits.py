@@ -15,7 +15,7 @@ from trainyard_tracking.errors import Refused
 
 _FILTER = 4096
 _PATTERNS = 256
-"""Bytes of all that one filter has after LIKE and ILIKE; deadlines.py has one for each in SQLite."""
+"""Bytes of all that one filter has after LIKE and ILIKE; deadlines.py bounds each in SQLite."""
 _LONGEST = {"query": 16_384, "page_token": 16_384}
 _ORDERS = 20
 _ORDER = 512
