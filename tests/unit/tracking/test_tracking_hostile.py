@@ -7,8 +7,9 @@ import anyio
 import pytest
 from builders.tracking import SCIENTIST, bearer
 from builders.tracking_side import V2, Side
+from trainyard_tracking.auth.limits import check_body
 from trainyard_tracking.auth.reading import Budget, read
-from trainyard_tracking.errors import Busy, TooLarge
+from trainyard_tracking.errors import Busy, Refused, TooLarge
 
 V3 = "/api/3.0/mlflow"
 WHO = {
@@ -169,3 +170,10 @@ def test_requests_at_once_are_bounded_and_given_back():
             second.count()
 
     assert budget.under_way == 0
+
+
+def test_metadata_of_an_assessment_is_bounded():
+    check_body({"assessment": {"metadata": {"k": "x" * 60_000}}})
+
+    with pytest.raises(Refused, match=r"assessment\.metadata has"):
+        check_body({"assessment": {"metadata": {"k": "x" * 70_000}}})

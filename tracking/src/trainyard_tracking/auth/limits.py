@@ -17,6 +17,8 @@ _FILTER = 4096
 _PATTERNS = 256
 """Bytes of all that one filter has after LIKE and ILIKE; deadlines.py bounds each in SQLite."""
 _LONGEST = {"query": 16_384, "page_token": 16_384}
+_METADATA = 64 << 10
+"""Bytes of an assessment's metadata: each search for what a run assessed reads all of them."""
 _ORDERS = 20
 _ORDER = 512
 _DEEPEST = 60
@@ -47,6 +49,7 @@ def check_body(found: Any) -> None:
     if not isinstance(found, dict):
         return
     _check(found.items())
+    _check_assessment(found.get("assessment"))
     for name, value in found.items():
         if snake(str(name)) == "order_by":
             _check_orders(value if isinstance(value, list) else [value])
@@ -101,6 +104,15 @@ def _check_orders(orders: list[Any]) -> None:
         raise Refused(f"order_by has {len(orders)} entries; {_ORDERS} are the most")
     if any(len(str(one)) > _ORDER for one in orders):
         raise Refused(f"An entry of order_by may have {_ORDER} characters")
+
+
+def _check_assessment(found: Any) -> None:
+    metadata = found.get("metadata") if isinstance(found, dict) else None
+    if (size := len(json.dumps(metadata))) > _METADATA:
+        raise Refused(
+            f"assessment.metadata has {size} bytes as JSON; {_METADATA} are the most: log what is"
+            " larger as an artifact"
+        )
 
 
 def _check_depth(found: Any) -> None:
