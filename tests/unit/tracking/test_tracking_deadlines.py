@@ -15,6 +15,11 @@ from trainyard_tracking.deadlines import LIMIT, Limit, is_read
 REPEATED = {408, 429, 500, 502, 503, 504}
 """Statuses after which clients of MLflow from 2.22 to 3.18 ask the same again by themselves."""
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+FEW_LONG = (
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)"
+    " SELECT count(*) FROM n WHERE :text || i LIKE :pattern"
+)
+"""Some thousand steps of SQLite's, of which each compares for long."""
 TEAM = bearer(SCIENTIST, **{"X-MLFLOW-WORKSPACE": "team"})
 END = {"status": "FINISHED", "endTime": 1_800_000_000_000}
 _MOST_STATEMENTS = 60
@@ -98,6 +103,49 @@ def late(run_id: str) -> None:
         session.query(SqlRun).filter_by(run_uuid=run_id).update({"name": "half"})
         session.flush()
         session.execute(text(ENDLESS))
+
+
+def test_a_query_of_few_long_steps_is_ended_as_well(impatient: Any) -> None:
+    asked = {"text": "a" * 100_000, "pattern": "%" + "a" * 400 + "b"}
+    limit = LIMIT.set(Limit(0.05))
+    try:
+        with (
+            pytest.raises(MlflowException, match=r"longer than 0\.05 s"),
+            store().ManagedSessionMaker(read_only=True) as session,
+        ):
+            session.execute(text(FEW_LONG), asked)
+    finally:
+        LIMIT.reset(limit)
+
+
+GRAPHQL = """query Q($f: String) { mlflowSearchRuns(input: {experimentIds: ["%s"], filter: $f})
+ { apiError { code message } runs { info { runId } } } }"""
+
+
+def test_a_question_of_the_ui_has_no_long_pattern_compared_either(world: Any) -> None:
+    side = Side(world)
+    side.post(f"{V2}/runs/set-tag", {"run_id": side.run_id, "key": "k", "value": "a"})
+    body = {
+        "query": GRAPHQL % side.experiment,
+        "operationName": "Q",
+        "variables": {"f": f"tags.k LIKE '%{'a' * 600}'"},
+    }
+
+    answer = world.client.post("/graphql", json=body, headers=TEAM)
+
+    assert "too long a text" in answer.text
+    assert answer.status_code < 500
+
+
+def test_sqlite_itself_takes_no_long_pattern(world: Any) -> None:
+    asked = {"text": "a", "pattern": "%" + "a" * 600}
+    with (
+        pytest.raises(MlflowException, match="too long a text") as refused,
+        store().ManagedSessionMaker(read_only=True) as session,
+    ):
+        session.execute(text(FEW_LONG), asked)
+
+    assert refused.value.get_http_status_code() == 400
 
 
 def test_whichever_statement_of_a_batch_is_ended_a_repeat_makes_it_whole(impatient: Any) -> None:

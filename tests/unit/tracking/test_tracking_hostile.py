@@ -7,8 +7,9 @@ import anyio
 import pytest
 from builders.tracking import SCIENTIST, bearer
 from builders.tracking_side import V2, Side
+from trainyard_tracking.auth.limits import check_body
 from trainyard_tracking.auth.reading import Budget, read
-from trainyard_tracking.errors import Busy, TooLarge
+from trainyard_tracking.errors import Busy, Refused, TooLarge
 
 V3 = "/api/3.0/mlflow"
 WHO = {
@@ -28,6 +29,10 @@ HOSTILE = {
     "brackets that close": {"filter": "(" * 1500 + ")" * 1500},
     "many clauses": {"filter": " AND ".join(["a.b = '1'"] * 350)},
     "a regular expression": {"filter": "tags.k RLIKE '(a+)+$'"},
+    "a long pattern": {"filter": "tags.k LIKE '%" + "a" * 300 + "b'"},
+    "a long pattern in double quotes": {"filter": 'tags.k ilike"%' + "é" * 150 + '"'},
+    "long patterns together": {"filter": " AND ".join([f"tags.k LIKE '{'a' * 60}%'"] * 5)},
+    "half a letter": {"filter": "tags.k LIKE '\ud800" + "a" * 300 + "'"},
     "much to sort by": {"order_by": ["metrics.a DESC"] * 100},
     "a page token of brackets": {"page_token": "W1tbW1tb" * 1000},
 }
@@ -43,7 +48,8 @@ def headers(request, world):
 def test_a_search_that_asks_too_much_is_the_callers_fault(world, headers, path, fields):
     body = {"experiment_ids": ["1"], "max_results": 5, **fields}
 
-    answer = world.client.post(path, json=body, headers=headers)
+    json_type = {"Content-Type": "application/json"}
+    answer = world.client.post(path, content=json.dumps(body), headers={**headers, **json_type})
 
     # An experiment search of a Run is answered without a look at its filter.
     allowed = {400, 403} if "experiments" not in path and "traces" not in path else {200, 400, 403}
@@ -164,3 +170,10 @@ def test_requests_at_once_are_bounded_and_given_back():
             second.count()
 
     assert budget.under_way == 0
+
+
+def test_metadata_of_an_assessment_is_bounded():
+    check_body({"assessment": {"metadata": {"k": "x" * 60_000}}})
+
+    with pytest.raises(Refused, match=r"assessment\.metadata has"):
+        check_body({"assessment": {"metadata": {"k": "x" * 70_000}}})

@@ -1,6 +1,7 @@
 """Who waits for one thing never takes the place of who wants another; and nobody waits for ever."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -13,7 +14,7 @@ from builders.tracking import OPERATOR, bearer
 from builders.tracking_database import keep_writers_out
 from trainyard_tracking.auth.gate import Gate
 from trainyard_tracking.errors import Busy
-from trainyard_tracking.lanes import Lane, Lanes, Queued
+from trainyard_tracking.lanes import Lane, Lanes, Queued, SharedLane
 
 ASKERS = 60
 """More than AnyIO has threads for all."""
@@ -114,7 +115,7 @@ def test_nobody_stays_in_a_queue_for_ever() -> None:
 
 
 def test_a_client_that_is_slow_to_read_or_write_holds_no_place() -> None:
-    lanes = Lanes(writes=Lane(places=1, queue=0, patience=60))
+    lanes = Lanes(writes=SharedLane(places=1, queue=0, patience=60))
     is_free: list[bool] = []
 
     async def look() -> None:
@@ -142,6 +143,121 @@ def test_a_client_that_is_slow_to_read_or_write_holds_no_place() -> None:
 
     #                   two blocks of the body, the work, the answer
     assert is_free == [True, True, False, True]
+
+
+class Shared:
+    """A lane of 8 places, who is in it, and a door for each."""
+
+    def __init__(self, group: Any, **more: int) -> None:
+        self.lane = SharedLane(**{"places": 8, "queue": 512, "patience": 60, **more})
+        self.group = group
+        self.inside: list[str] = []
+        self.refused: list[str] = []
+        self._doors: dict[str, list[anyio.Event]] = {}
+
+    async def come(self, *owners: str, times: int = 1) -> None:
+        for _ in range(times):
+            self.group.start_soon(self._stay, owners)
+        await anyio.wait_all_tasks_blocked()
+
+    async def let_go(self, owner: str) -> None:
+        self._doors[owner].pop(0).set()
+        await anyio.wait_all_tasks_blocked()
+
+    async def _stay(self, owners: tuple[str, ...]) -> None:
+        door = anyio.Event()
+        try:
+            async with self.lane.place(owners):
+                self.inside.append(owners[0])
+                self._doors.setdefault(owners[0], []).append(door)
+                await door.wait()
+                self.inside.remove(owners[0])
+        except Busy:
+            self.refused.append(owners[0])
+
+
+def shared(work: Callable[[Shared], Any], **more: int) -> None:
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            made = Shared(group, **more)
+            await work(made)
+            group.cancel_scope.cancel()
+        assert made.lane._taken.borrowed_tokens == 0
+        assert (dict(made.lane._held), made.lane._waiting) == ({}, {})
+
+    anyio.run(main)
+
+
+def test_one_owner_has_three_quarters_of_a_lane_and_of_its_queue() -> None:
+    async def work(lane: Shared) -> None:
+        await lane.come("greedy", times=20)
+        assert lane.inside == ["greedy"] * 6
+        assert lane.refused == ["greedy"] * 8
+        await lane.come("modest")
+        assert lane.inside.count("modest") == 1
+
+    shared(work, queue=8)
+
+
+def test_a_namespace_has_three_quarters_whoever_asks_in_it() -> None:
+    async def work(lane: Shared) -> None:
+        await lane.come("user a", "namespace team", times=4)
+        await lane.come("user b", "namespace team", times=4)
+        await lane.come("user b", "namespace other")
+        assert (lane.inside.count("user a"), lane.inside.count("user b")) == (4, 2)
+        await lane.come("user c", "namespace other", times=3)
+        assert lane.inside.count("user c") == 2
+
+    shared(work)
+
+
+def test_owners_take_turns_however_many_of_one_wait() -> None:
+    async def work(lane: Shared) -> None:
+        await lane.come("first", times=6)
+        await lane.come("greedy", times=100)
+        await lane.come("modest")
+        await lane.come("third")
+        entered = []
+        for _ in range(4):
+            before = Counter(lane.inside) - Counter(["first"])
+            await lane.let_go("first")
+            entered += (Counter(lane.inside) - before - Counter(["first"] * 6)).elements()
+        assert entered == ["greedy", "modest", "third", "greedy"]
+
+    shared(work)
+
+
+def test_who_goes_away_leaves_no_place_behind() -> None:
+    async def work(lane: Shared) -> None:
+        await lane.come("one", times=6)
+        await lane.come("other", times=2)
+        with anyio.move_on_after(0):
+            async with lane.lane.place(("third",)):
+                raise AssertionError("there was a place")
+        await lane.let_go("one")
+        await lane.come("fourth")
+        assert lane.inside.count("fourth") == 1
+
+    shared(work)
+
+
+def test_requests_of_a_namespace_count_as_its(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = world.service.lanes.reads
+    token = world.record(RUN, "asks")
+    monkeypatch.setitem(reads._held, "namespace team", 6)
+    monkeypatch.setattr(reads, "patience", 0)
+    path = f"/api/2.0/mlflow/runs/get?run_id={RUN}"
+
+    told = [
+        world.client.get(path, headers=headers).status_code
+        for headers in (
+            bearer(token),
+            bearer(OPERATOR, **{"X-MLFLOW-WORKSPACE": "team"}),
+            bearer(OPERATOR, **{"X-MLFLOW-WORKSPACE": "other"}),
+        )
+    ]
+
+    assert told == [429, 429, 404]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from builders.tracking import (
 from trainyard_tracking import visible as seeing
 from trainyard_tracking.auth.middleware import CALLER, SHOWN
 from trainyard_tracking.errors import Busy, Unavailable
-from trainyard_tracking.reviews import KEPT_SECONDS, Allowance, Reviews
+from trainyard_tracking.reviews import KEPT_SECONDS, REFUSALS, Allowance, Permission, Reviews
 from trainyard_tracking.visible import _SPREAD, KEPT_SECONDS_EACH, OF_ALL, OF_ONE, Visible
 from trainyard_tracking.watching import Cache, Watcher
 from trainyard_tracking.workspaces import MANY, Namespaces
@@ -102,6 +102,43 @@ def test_all_together_cost_so_much_a_minute(seen):
         seen.by(token, names)
 
     assert seen.kube.reviews <= OF_ALL + 2 * len(people)
+
+
+def accounts(namespace):
+    return [
+        person_token(f"system:serviceaccount:{namespace}:sa-{number}", API_SERVER)
+        for number in range(4)
+    ]
+
+
+def test_the_accounts_of_one_namespace_cost_what_one_may(seen):
+    names = [f"ns-{number}" for number in range(OF_ONE)]
+    for token in accounts("evil"):
+        seen.by(token, names)
+
+    assert seen.kube.reviews <= OF_ONE + 2 * 4
+    assert seen.by(SCIENTIST, THOUSAND) == ["team"]
+
+
+def test_what_others_spent_leaves_a_quarter_for_who_comes_last(seen):
+    for number in (0, 1, 2, 3, 4, 4):
+        seen.by(person_token(f"p{number}", API_SERVER), THOUSAND[: OF_ONE * 5 // 8])
+
+    assert seen.visible.allowance._all <= OF_ALL * 3 // 4
+    assert seen.by(SCIENTIST, THOUSAND[: OF_ONE // 4]) == ["team"]
+    assert seen.visible.allowance._all <= OF_ALL
+
+
+def test_refusals_of_the_accounts_of_one_namespace_count_together(seen):
+    first, second, *_ = accounts("evil")
+    person = seen.reviews.person(first)
+    for number in range(REFUSALS):
+        assert not seen.reviews.may(person, Permission("runs", "list", f"ns-{number}"))
+
+    right = Permission("runs", "list", "team")
+    with pytest.raises(Busy, match="your namespace"):
+        seen.reviews.may(seen.reviews.person(second), right)
+    assert seen.reviews.may(seen.reviews.person(SCIENTIST), right)
 
 
 def test_a_list_is_whole_once_enough_minutes_have_passed(seen):

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlparse.exceptions import SQLParseError
 
-from trainyard_tracking.deadlines import LIMIT, was_ended
+from trainyard_tracking.deadlines import LIMIT, is_long_pattern, was_ended
 from trainyard_tracking.errors import NoDatabase, Refused, TooBroad, Unavailable
 
 _BAD_INPUT = (RecursionError, SQLParseError)
@@ -56,6 +56,8 @@ def without_database(exc: BaseException) -> NoDatabase | TooBroad | None:
     if isinstance(cause, DBAPIError) and was_ended(cause.orig):
         _log.warning("the database took too long: %s", cause.statement)
         return _too_slow()
+    if isinstance(cause, DBAPIError) and is_long_pattern(cause.orig):
+        return TooBroad("The filter compares with too long a text: shorten what LIKE stands before")
     is_gone = isinstance(cause, DBAPIError) and cause.connection_invalidated
     if is_gone or isinstance(cause, (InterfaceError, OperationalError)):
         _log.warning("the database: %s", cause)

@@ -1,14 +1,15 @@
 """An end for each query: an unlucky one would hold a thread and a connection for minutes.
 
-PostgreSQL ends a query by itself; SQLite asks between its steps whether to go on. Either way the
-transaction is taken back, so that no half of a write stays.
+PostgreSQL ends a query by itself; SQLite is interrupted, between two rows. Either way the
+transaction is taken back, so that no half of a write stays. What one row may cost is bounded by
+the length of what it is compared with.
 """
 
-import math
 import sqlite3
+import threading
 from contextvars import ContextVar
-from dataclasses import dataclass
-from time import monotonic
+from dataclasses import dataclass, field
+from time import monotonic, sleep
 from typing import Any
 
 from sqlalchemy import Engine, event
@@ -23,9 +24,16 @@ _QUESTIONS = (
     "/batchGetInfos",
     "/calculate-filter-correlation",
 )
-_STEPS = 500_000
-"""Of SQLite's, some hundredths of a second: to be asked takes the interpreter's lock."""
-_END = "trainyard_end"
+_TICK = 0.1
+"""Seconds between two looks at what takes too long; a look costs microseconds, a row nothing."""
+_PATTERN = 512
+"""Bytes of what LIKE compares with: a limit of SQLite's own, which holds for every statement.
+
+It compares a text in one step, which nothing interrupts and which takes as long as both lengths
+multiplied. The door lets half of it pass; MLflow puts names of attributes around that.
+"""
+_TOO_LONG = "pattern too complex"
+"""SQLite's words for a longer one."""
 _CANCELED = "57014"
 """PostgreSQL's word for a query that was ended."""
 
@@ -50,9 +58,10 @@ def is_read(method: str, path: str) -> bool:
 def bound(engine: Engine) -> None:
     """Have the queries of an engine end as the request of each says."""
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _watch)
+        event.listen(engine, "connect", _bound_patterns)
         event.listen(engine, "before_cursor_execute", _begin)
-        # Those that are open are not watched.
+        event.listen(engine, "checkin", _end)
+        # Those that are open take any pattern.
         engine.dispose()
     else:
         event.listen(engine, "begin", _tell)
@@ -65,14 +74,72 @@ def was_ended(error: object) -> bool:
     return getattr(error, "sqlstate", None) == _CANCELED
 
 
-def _watch(connection: Any, record: Any) -> None:
-    known = record.info
-    connection.set_progress_handler(lambda: monotonic() > known.get(_END, math.inf), _STEPS)
+def is_long_pattern(error: object) -> bool:
+    """Tell whether a driver's error says that LIKE was asked for a pattern that is too long."""
+    return isinstance(error, sqlite3.Error) and _TOO_LONG in str(error)
 
 
-def _begin(connection: Any, *_: Any) -> None:
-    limit = LIMIT.get()
-    connection.info[_END] = math.inf if limit is None else monotonic() + limit.seconds
+@dataclass(slots=True)
+class _Ends:
+    """When the query of each connection to SQLite is to end; one thread interrupts what does not.
+
+    SQLite's own question whether to go on comes after so many of its steps, which may be long ones.
+    """
+
+    _of: dict[Any, float] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _some: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def begin(self, connection: Any, limit: Limit | None) -> None:
+        """Note that a statement begins."""
+        with self._lock:
+            if limit is None:
+                self._of.pop(connection, None)
+                return
+            self._of[connection] = monotonic() + limit.seconds
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="deadlines", daemon=True)
+                self._thread.start()
+        self._some.set()
+
+    def forget(self, connection: Any) -> None:
+        """Note that nobody uses a connection any more."""
+        with self._lock:
+            self._of.pop(connection, None)
+
+    def _watch(self) -> None:
+        while self._some.wait():
+            sleep(_TICK)
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        # Under the lock, so that it never meets the statement that begins next.
+        with self._lock:
+            now = monotonic()
+            for connection in [one for one, end in self._of.items() if end < now]:
+                try:
+                    connection.interrupt()
+                except sqlite3.Error:
+                    # It is closed.
+                    del self._of[connection]
+            if not self._of:
+                self._some.clear()
+
+
+_ENDS = _Ends()
+
+
+def _bound_patterns(connection: Any, _: Any) -> None:
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, _PATTERN)
+
+
+def _begin(_: Any, cursor: Any, *__: Any) -> None:
+    _ENDS.begin(cursor.connection, LIMIT.get())
+
+
+def _end(connection: Any, _: Any) -> None:
+    _ENDS.forget(connection)
 
 
 def _tell(connection: Any) -> None:

@@ -47,6 +47,12 @@ class Person:
     is_for_us_alone: bool = False
     """The token has our audience and no other: the API server would not take it."""
 
+    @property
+    def owner(self) -> str:
+        """Whom it counts against: a namespace for all its ServiceAccounts, of which it has many."""
+        kind, _, account = self.username.partition(":serviceaccount:")
+        return f"namespace {account.split(':')[0]}" if kind == "system" else f"user {self.username}"
+
     def __repr__(self) -> str:
         return f"Person({self.username!r})"
 

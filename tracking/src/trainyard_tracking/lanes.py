@@ -7,13 +7,13 @@ whoever can't be served soon is told when to ask again, not left to guess.
 
 import math
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar, TypeVarTuple
 
-from anyio import CapacityLimiter, WouldBlock, fail_after, to_thread
+from anyio import CapacityLimiter, Event, WouldBlock, fail_after, to_thread
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,6 +24,7 @@ _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
 _KEY = "trainyard.lane"
+_OWNERS = "trainyard.owners"
 # MLflow's client tries seven times. It waits as long as it is told; without being told, not at
 # all before the first of them. Spread, since those who were refused together come together.
 _AGAIN = range(10, 31)
@@ -90,6 +91,96 @@ class Lane:
             yield chunk
 
 
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    """One request in a shared lane, and whose places it takes."""
+
+    owners: tuple[str, ...]
+    let_in: Event = field(default_factory=Event)
+
+
+@dataclass(slots=True)
+class SharedLane(Lane):
+    """A lane of which one owner has three quarters at most, of the places and of the queue.
+
+    Owners take turns, each with its own requests in the order in which they came: a hundred that
+    wait hold up those of the same owner, and nobody else's one for longer than a turn.
+    """
+
+    _held: Counter[str] = field(default_factory=Counter)
+    _waiting: dict[str, deque[_Waiter]] = field(default_factory=dict)
+    """By the first owner of each; whose turn it is comes first."""
+
+    @asynccontextmanager
+    async def place(self, owners: tuple[str, ...] = ()) -> AsyncIterator[None]:
+        """Hold a place, which counts against each of the owners.
+
+        Raises:
+            Busy: too many wait for one, or it took too long.
+        """
+        waiter = _Waiter(tuple(dict.fromkeys(owners)) or ("",))
+        if waiter.owners[0] in self._waiting or not self._lets_in(waiter):
+            await self._line_up(waiter)
+        try:
+            yield
+        finally:
+            self._leave(waiter)
+
+    async def _line_up(self, waiter: _Waiter) -> None:
+        own = self._waiting.get(waiter.owners[0], deque())
+        waiting = sum(map(len, self._waiting.values()))
+        if waiting >= self.queue or len(own) >= _share(self.queue):
+            raise _busy()
+        own.append(waiter)
+        self._waiting[waiter.owners[0]] = own
+        try:
+            with fail_after(self.patience):
+                await waiter.let_in.wait()
+        except BaseException as exc:
+            if waiter.let_in.is_set():
+                self._leave(waiter)
+            else:
+                self._give_up(waiter)
+            if isinstance(exc, TimeoutError):
+                raise _busy() from None
+            raise
+
+    def _lets_in(self, waiter: _Waiter) -> bool:
+        if any(self._held[owner] >= _share(self.places) for owner in waiter.owners):
+            return False
+        try:
+            self._taken.acquire_on_behalf_of_nowait(waiter)
+        except WouldBlock:
+            return False
+        self._held.update(waiter.owners)
+        return True
+
+    def _leave(self, waiter: _Waiter) -> None:
+        self._taken.release_on_behalf_of(waiter)
+        self._held.subtract(waiter.owners)
+        for owner in waiter.owners:
+            if not self._held[owner]:
+                del self._held[owner]
+        self._let_others_in()
+
+    def _give_up(self, waiter: _Waiter) -> None:
+        own = self._waiting[waiter.owners[0]]
+        own.remove(waiter)
+        if not own:
+            del self._waiting[waiter.owners[0]]
+        self._let_others_in()
+
+    def _let_others_in(self) -> None:
+        for owner in tuple(self._waiting):
+            own = self._waiting[owner]
+            if self._lets_in(own[0]):
+                # What is left has its turn after all others.
+                del self._waiting[owner]
+                own.popleft().let_in.set()
+                if own:
+                    self._waiting[owner] = own
+
+
 @dataclass(frozen=True, slots=True)
 class Lanes:
     """The lanes of the service; together they hold no more connections than the database's pool.
@@ -110,15 +201,20 @@ class Lanes:
     """Code, models and logs, for pods and people; and who they are."""
     door: Lane = field(default_factory=lambda: Lane(8, 1024, 30))
     """Who calls MLflow, and whether they may."""
-    reads: Lane = field(default_factory=lambda: Lane(8, 512, 30))
+    reads: SharedLane = field(default_factory=lambda: SharedLane(8, 512, 30))
     """MLflow's answers."""
-    writes: Lane = field(default_factory=lambda: Lane(16, 1024, 30))
+    writes: SharedLane = field(default_factory=lambda: SharedLane(16, 1024, 30))
     """What is written through MLflow."""
 
 
 def put(scope: Scope, lane: Lane) -> None:
     """Say in which lane a request is."""
     scope[_KEY] = lane
+
+
+def own(scope: Scope, owners: tuple[str, ...]) -> None:
+    """Say whose places a request takes in a lane that owners share."""
+    scope[_OWNERS] = owners
 
 
 def lane_in(scope: Scope) -> Lane:
@@ -135,6 +231,11 @@ def lane_of(request: Request) -> Lane:
 def in_thread(request: Request, work: Callable[[*_Ts], _T], *args: *_Ts) -> Awaitable[_T]:
     """Work in a thread of the request's lane."""
     return lane_of(request).run(work, *args)
+
+
+def _share(of: int) -> int:
+    """Tell how much one owner may have: as of the places for uploads."""
+    return max(1, of * 3 // 4) if of else 0
 
 
 def _busy() -> Busy:
@@ -165,7 +266,7 @@ class Queued:
         while body[-1].get("more_body", False):
             body.append(await receive())
         async with AsyncExitStack() as place:
-            await place.enter_async_context(lane.place())
+            await place.enter_async_context(lane.place(scope.get(_OWNERS, ())))
 
             async def again() -> Message:
                 return body.popleft() if body else await receive()

@@ -29,7 +29,7 @@ REFUSED_SECONDS = 10.0
 ASKED_AT_ONCE = 4
 """Tokens that the API server is asked about at once: half of the places at the door."""
 REFUSALS = 300
-"""Refused rights of one user in a minute, after which he is asked about no more."""
+"""Refused rights of one owner in a minute, after which nobody of it is asked about."""
 _MINUTE = 60.0
 _MOST = 10_000
 _FORGOTTEN_SECONDS = 3600.0
@@ -56,36 +56,51 @@ class Permission:
 
 @dataclass(slots=True)
 class Allowance:
-    """How much may be asked within a minute, for one user and for all together; thread-safe."""
+    """How much may be asked within a minute, for one owner and for all together; thread-safe.
+
+    A quarter is kept for those who come when the rest is spent.
+    """
 
     of_one: int
     of_all: float
     clock: Callable[[], float]
     _minute: int = 0
     _spent: dict[str, int] = field(default_factory=dict)
+    _late: set[str] = field(default_factory=set)
     _all: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def wait(self, user: str, count: int = 1) -> int:
+    def wait(self, owner: str, count: int = 1) -> int:
         """Tell after how many seconds so many more may be asked; 0 if they may now."""
         with self._lock:
             now = self._now()
-            spent = self._spent.get(user, 0) + count
-            if spent <= self.of_one and self._all + count <= self.of_all:
+            spent = self._spent.get(owner, 0) + count
+            most = self.of_all if self._is_late(owner, count) else self._first
+            if spent <= self.of_one and self._all + count <= most:
                 return 0
             return int(_MINUTE - now % _MINUTE) + 1
 
-    def spend(self, user: str, count: int = 1) -> None:
+    def spend(self, owner: str, count: int = 1) -> None:
         with self._lock:
             self._now()
-            self._spent[user] = self._spent.get(user, 0) + count
+            if self._is_late(owner, count):
+                self._late.add(owner)
+            self._spent[owner] = self._spent.get(owner, 0) + count
             self._all += count
+
+    @property
+    def _first(self) -> float:
+        return self.of_all * 3 / 4
+
+    def _is_late(self, owner: str, count: int) -> bool:
+        return owner in self._late or (owner not in self._spent and self._all + count > self._first)
 
     def _now(self) -> float:
         now = self.clock()
         if int(now // _MINUTE) != self._minute:
             self._minute = int(now // _MINUTE)
             self._spent.clear()
+            self._late.clear()
             self._all = 0
         return now
 
@@ -190,11 +205,14 @@ class Reviews:
         kept = self._rights.get(key)
         if kept and kept[0] > self.clock():
             return kept[1]
-        if wait := self.refusals.wait(person.username):
-            raise Busy(f"You were refused {REFUSALS} times in a minute: wait {wait} s", wait)
+        if wait := self.refusals.wait(person.owner):
+            raise Busy(
+                f"You, or your namespace, were refused {REFUSALS} times in a minute: wait {wait} s",
+                wait,
+            )
         allowed = self.asked(person, permission)
         if not allowed:
-            self.refusals.spend(person.username)
+            self.refusals.spend(person.owner)
         self._keep(self._rights, key, (self.clock() + KEPT_SECONDS, allowed))
         return allowed
 

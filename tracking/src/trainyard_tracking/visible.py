@@ -21,7 +21,7 @@ from trainyard_tracking.reviews import KEPT_SECONDS, Allowance, Permission, Revi
 KEPT_SECONDS_EACH = 0.6
 OF_ONE = 1_000
 OF_ALL = 4_000
-"""Questions a minute for the lists of one person, and of all."""
+"""Questions a minute for the lists of one owner, and of all."""
 _AT_ONCE = 8
 _PATIENCE = 10.0
 _AGAIN = 2
@@ -99,10 +99,10 @@ class Visible:
         # A few at a time: others who ask meanwhile have their turn between.
         for start in range(0, len(unknown), _AT_ONCE):
             some = unknown[start : start + _AT_ONCE]
-            wait = self.allowance.wait(person.username, len(some))
+            wait = self.allowance.wait(person.owner, len(some))
             if wait or self.clock() > begun + _PATIENCE:
                 raise _not_yet(asked, len(names), wait or _AGAIN)
-            self.allowance.spend(person.username, len(some))
+            self.allowance.spend(person.owner, len(some))
             rights = [Permission(right.resource, right.verb, name) for name in some]
             found = list(self._pool.map(lambda one: self.reviews.asked(person, one), rights))
             said.update((name, (until, may)) for name, may in zip(some, found, strict=True))

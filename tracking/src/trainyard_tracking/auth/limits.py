@@ -2,6 +2,7 @@
 
 MLflow's filters go through a parser that is written in Python and grows faster than the text; its
 RLIKE is a regular expression, which on SQLite runs in this process and lets no other thread work.
+LIKE costs SQLite what text and pattern are long, multiplied, and can't be interrupted meanwhile.
 """
 
 import json
@@ -13,12 +14,17 @@ from trainyard_tracking.auth.call import Call, snake
 from trainyard_tracking.errors import Refused
 
 _FILTER = 4096
+_PATTERNS = 256
+"""Bytes of all that one filter has after LIKE and ILIKE; deadlines.py bounds each in SQLite."""
 _LONGEST = {"query": 16_384, "page_token": 16_384}
+_METADATA = 64 << 10
+"""Bytes of an assessment's metadata: each search for what a run assessed reads all of them."""
 _ORDERS = 20
 _ORDER = 512
 _DEEPEST = 60
 """Nested lists and objects; the messages of MLflow have ten."""
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_LIKE = re.compile(r"\bi?like\s*('[^']*'?|\"[^\"]*\"?)|'[^']*'|\"[^\"]*\"|`[^`]*`", re.IGNORECASE)
 _RLIKE = re.compile(r"\brlike\b", re.IGNORECASE)
 
 
@@ -43,6 +49,7 @@ def check_body(found: Any) -> None:
     if not isinstance(found, dict):
         return
     _check(found.items())
+    _check_assessment(found.get("assessment"))
     for name, value in found.items():
         if snake(str(name)) == "order_by":
             _check_orders(value if isinstance(value, list) else [value])
@@ -79,6 +86,17 @@ def _check_text(name: str, text: str, most: int) -> None:
         raise Refused(f"{name} has {len(text)} characters; {most} are the most: ask for less")
     if most == _FILTER and _RLIKE.search(_QUOTED.sub("''", text)):
         raise Refused(f"{name}: RLIKE is off on this service; use LIKE, with % for any text")
+    if most == _FILTER:
+        _check_patterns(name, text)
+
+
+def _check_patterns(name: str, text: str) -> None:
+    patterns = "".join(found[1][1:-1] for found in _LIKE.finditer(text) if found[1])
+    if (size := len(patterns.encode(errors="surrogatepass"))) > _PATTERNS:
+        raise Refused(
+            f"{name}: what LIKE and ILIKE compare with has {size} bytes; {_PATTERNS} are the most:"
+            " compare with a part of the text, with % for the rest"
+        )
 
 
 def _check_orders(orders: list[Any]) -> None:
@@ -86,6 +104,15 @@ def _check_orders(orders: list[Any]) -> None:
         raise Refused(f"order_by has {len(orders)} entries; {_ORDERS} are the most")
     if any(len(str(one)) > _ORDER for one in orders):
         raise Refused(f"An entry of order_by may have {_ORDER} characters")
+
+
+def _check_assessment(found: Any) -> None:
+    metadata = found.get("metadata") if isinstance(found, dict) else None
+    if (size := len(json.dumps(metadata))) > _METADATA:
+        raise Refused(
+            f"assessment.metadata has {size} bytes as JSON; {_METADATA} are the most: log what is"
+            " larger as an artifact"
+        )
 
 
 def _check_depth(found: Any) -> None:

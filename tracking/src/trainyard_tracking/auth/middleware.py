@@ -35,7 +35,7 @@ from trainyard_tracking.auth.rules import Access, Match
 from trainyard_tracking.deadlines import LIMIT, Limit, is_read
 from trainyard_tracking.errors import Busy, Forbidden, NoDatabase, NoRoute, Refused
 from trainyard_tracking.identity import Identity, Person, RunIdentity
-from trainyard_tracking.lanes import Lane, Lanes, lane_in, put
+from trainyard_tracking.lanes import Lane, Lanes, lane_in, own, put
 from trainyard_tracking.tokens import is_ours
 
 _log = logging.getLogger(__name__)
@@ -111,6 +111,7 @@ class Door:
         match, call, who = await self._enter(scope, headers, match)
         lane = lane_in(scope)
         share.owners = _owners(call, who)
+        own(scope, share.owners)
         scope[SHARE] = share
         if _is_streamed(match):
             reply = await lane.run(self.gate.decide, match, call, who)
@@ -199,14 +200,12 @@ def _owners(call: Call, who: Identity) -> tuple[str, ...]:
     """Give those whose share of the budget the body counts against.
 
     People name a namespace, and were asked for their rights in it only where the route wants some;
-    so it counts against them as well. The ServiceAccounts of one namespace are one.
+    so it counts against them as well.
     """
     if not isinstance(who, Person):
         return (f"namespace {who.namespace}",)
-    kind, _, account = who.username.partition(":serviceaccount:")
-    name = account.split(":")[0] if kind == "system" else who.username
     named = (f"namespace {call.namespace}",) if call.is_in_namespace else ()
-    return (f"{'accounts' if kind == 'system' else 'user'} {name}", *named)
+    return tuple(dict.fromkeys((who.owner, *named)))
 
 
 def _body(raw: bytes, sent: object, who: Identity) -> Body | None:
