@@ -198,11 +198,11 @@ async def test_a_sender_that_falls_silent_is_given_up(
 
 
 async def test_slices_that_nobody_goes_on_with_are_aborted(
-    uploads: Uploads, objects: FileObjects, monkeypatch: pytest.MonkeyPatch
+    uploads: Uploads, objects: FileObjects
 ) -> None:
     data, digest = content("left", PART)
     await uploads.take_slice("left", chunks(data), Slice(0, PART, 2 * PART), digest=digest)
-    monkeypatch.setattr(module, "_KEPT_SECONDS", -1.0)
+    uploads._kept["left"].at -= module._KEPT_SECONDS + 1
 
     await uploads.take_slice("other", chunks(data), Slice(0, PART, 2 * PART), digest=digest)
 
