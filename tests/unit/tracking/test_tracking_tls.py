@@ -19,7 +19,7 @@ from cryptography import x509
 from prometheus_client import REGISTRY
 from trainyard_tracking import certificate
 from trainyard_tracking.__main__ import configured
-from trainyard_tracking.certificate import CERTIFICATE_ENDS, Files, Shown
+from trainyard_tracking.certificate import CERTIFICATE_ENDS, Early, Files, Shown
 from trainyard_tracking.closing import Closing
 from trainyard_tracking.errors import BadSettings
 from trainyard_tracking.handshakes import Handshake
@@ -361,3 +361,13 @@ def test_mlflow_checks_the_service_by_its_own_variable(world, tmp_path, trusted)
         assert done.stdout.splitlines()[-1:] == ["hello"], done.stderr
     else:
         assert "CERTIFICATE_VERIFY_FAILED" in done.stderr
+
+
+def test_connections_that_are_opened_a_turn_later_get_their_own_first_bytes(port):
+    context = Shown(Files(port.files.certificate, port.files.key)).listening()
+    context.early.extend([Early(b"one"), Early(b""), Early(b"three")])
+    begun = [ssl.MemoryBIO() for _ in range(3)]
+    for incoming in begun:
+        context.wrap_bio(incoming, ssl.MemoryBIO(), server_side=True)
+
+    assert [incoming.read() for incoming in begun] == [b"one", b"", b"three"]

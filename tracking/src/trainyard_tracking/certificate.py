@@ -9,6 +9,7 @@ import contextlib
 import logging
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,17 +62,31 @@ class Files:
         return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in told)
 
 
-class Listening(ssl.SSLContext):
-    """Opens connections, the next of them with bytes that came before it was asked to."""
+class Early:
+    """Bytes of one connection, no other's even if it sent the same."""
 
-    early = b""
+    def __init__(self, sent: bytes) -> None:
+        self.sent = sent
+
+
+class Listening(ssl.SSLContext):
+    """Opens connections, each with the bytes that came before the event loop was asked to.
+
+    uvloop opens a connection a turn after it was asked to, and others are asked for in between: it
+    opens them in the order in which it was asked.
+
+    Attributes:
+        early: Of those connections that are asked for and not open yet.
+    """
+
+    def __init__(self, *_: Any) -> None:
+        self.early: deque[Early] = deque()
 
     def wrap_bio(
         self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **more: Any
     ) -> ssl.SSLObject:
         """Open one; called by the event loop."""
-        incoming.write(self.early)
-        self.early = b""
+        incoming.write(self.early.popleft().sent)
         return super().wrap_bio(incoming, outgoing, *args, **more)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from uvicorn.server import ServerState
 
-from trainyard_tracking.certificate import Listening
+from trainyard_tracking.certificate import Early, Listening
 from trainyard_tracking.closing import Closing
 from trainyard_tracking.heads import address_of
 from trainyard_tracking.peers import Waiting
@@ -63,7 +63,8 @@ class Handshake(asyncio.Protocol):
         self._opening.discard(self)
 
     async def _open(self) -> None:
-        self._context.early, self._early = self._early, b""
+        early, self._early = Early(self._early), b""
+        self._context.early.append(early)
         try:
             opened = await asyncio.get_running_loop().start_tls(
                 self._transport,
@@ -72,9 +73,13 @@ class Handshake(asyncio.Protocol):
                 server_side=True,
                 ssl_handshake_timeout=self.seconds,
             )
-        except OSError:
-            return  # the event loop has closed it: a probe, a plain request, or it took too long
+        except (OSError, RuntimeError):
+            # The event loop has closed it: a probe, a plain request, or it took too long; or its
+            # client had before we could begin.
+            return
         finally:
+            if early in self._context.early:
+                self._context.early.remove(early)
             self._leave()
         if opened is None or opened.is_closing():
             return
