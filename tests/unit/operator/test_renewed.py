@@ -29,11 +29,21 @@ def secrets(stage: Stage) -> list[str]:
     return [each["metadata"]["name"] for each in stage.kube.find("Secret")]
 
 
+def placed(stage: Stage) -> Object:
+    """Have a node take the pod: an attempt that none has taken would be made anew."""
+    (pod,) = stage.kube.find("Pod")
+    stage.kube.put({**pod, "spec": {**pod["spec"], "nodeName": "n"}})
+    (pod,) = stage.kube.find("Pod")
+    return pod
+
+
 async def test_the_token_of_a_run_goes_at_clean_up() -> None:
     stage = Stage()
     stage.add(given.run(ttlSecondsAfterFinished=3))
     await operator(stage, "old").look()
     assert len(secrets(stage)) == 1
+    stage.cluster.step()
+    placed(stage)
 
     await stage.play(operator(stage, "new"), rounds=40)
 
@@ -49,7 +59,7 @@ async def test_the_lost_token_of_a_run_is_made_again_by_the_name_that_its_pod_mo
     name = secret["metadata"]["name"]
     stage.cluster.step()
     stage.kube.remove(secret)
-    (pod,) = stage.kube.find("Pod")
+    pod = placed(stage)
     state = waiting("CreateContainerConfigError", f'secret "{name}" not found')
     stage.kube.put({**pod, "status": {"containerStatuses": [given.container_status(**state)]}})
     stage.clock.pass_by(600)
