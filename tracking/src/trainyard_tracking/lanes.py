@@ -129,7 +129,7 @@ class SharedLane(Lane):
     async def _line_up(self, waiter: _Waiter) -> None:
         own = self._waiting.get(waiter.owners[0], deque())
         waiting = sum(map(len, self._waiting.values()))
-        if waiting >= self.queue or len(own) >= _share(self.queue):
+        if waiting >= self.queue or len(own) >= share_of(self.queue):
             raise _busy()
         own.append(waiter)
         self._waiting[waiter.owners[0]] = own
@@ -146,7 +146,7 @@ class SharedLane(Lane):
             raise
 
     def _lets_in(self, waiter: _Waiter) -> bool:
-        if any(self._held[owner] >= _share(self.places) for owner in waiter.owners):
+        if any(self._held[owner] >= share_of(self.places) for owner in waiter.owners):
             return False
         try:
             self._taken.acquire_on_behalf_of_nowait(waiter)
@@ -233,8 +233,8 @@ def in_thread(request: Request, work: Callable[[*_Ts], _T], *args: *_Ts) -> Awai
     return lane_of(request).run(work, *args)
 
 
-def _share(of: int) -> int:
-    """Tell how much one owner may have: as of the places for uploads."""
+def share_of(of: int) -> int:
+    """Tell how many of the places that all share one owner may have: never all."""
     return max(1, of * 3 // 4) if of else 0
 
 

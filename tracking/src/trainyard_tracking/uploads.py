@@ -28,7 +28,7 @@ from trainyard_api.slices import MOST_PARTS, PART, part_size
 
 from trainyard_tracking.errors import Busy, Conflict, Lost, TooLarge, Unavailable, Unprocessable
 from trainyard_tracking.incoming import Bound, parts, whole
-from trainyard_tracking.lanes import Lane, in_a_thread
+from trainyard_tracking.lanes import Lane, in_a_thread, share_of
 from trainyard_tracking.objects import Objects
 from trainyard_tracking.unfinished import Unfinished, noted
 
@@ -168,8 +168,8 @@ class Uploads:
 
     def _share(self, owner: str, lane: Lane) -> _Several:
         """Give the places of a lane that a namespace may have: never all."""
-        most = lane.places * 3 // 4
-        return self._shares.setdefault((owner, lane.places), _Several(Lane(most, 512, _WAIT)))
+        shared = Lane(share_of(lane.places), 512, _WAIT)
+        return self._shares.setdefault((owner, lane.places), _Several(shared))
 
     @asynccontextmanager
     async def _room(self, owner: str, total: int | None) -> AsyncIterator[Callable[[], Any]]:
