@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import numpy as np
@@ -105,13 +105,14 @@ async def answer(
 
 @asynccontextmanager
 async def listening(
-    table: Routes, limits: Limits | None = None
+    table: "Routes | Service", limits: Limits | None = None, *, buffer: int = 0
 ) -> AsyncIterator[tuple[int, Shared]]:
-    """Serve routes on a port of the loopback interface."""
+    """Serve routes on a port of the loopback interface; `buffer`: what its kernel takes at once."""
     shared = Shared(table.route, limits or Limits(), failed=lambda _: None)
-    server = await asyncio.get_running_loop().create_server(
-        lambda: Connection(shared), "127.0.0.1", 0
-    )
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(shared), "127.0.0.1", 0)
+    if buffer:
+        server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     try:
         yield server.sockets[0].getsockname()[1], shared
     finally:
@@ -167,19 +168,9 @@ class Service:
             self.waiting.append(respond)
 
 
-@asynccontextmanager
-async def serving(service: Service, **limits: Any) -> AsyncIterator[tuple[int, Shared]]:
-    shared = Shared(service.route, Limits(**limits), failed=lambda _: None)
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(shared), "127.0.0.1", 0)
+def serving(service: Service, **limits: Any) -> AbstractAsyncContextManager[tuple[int, Shared]]:
     # Small, or the kernel takes megabytes at once and there is nothing to see.
-    server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-    try:
-        yield server.sockets[0].getsockname()[1], shared
-    finally:
-        server.close()
-        for connection in list(shared.connections):
-            connection._transport.abort()
+    return listening(service, Limits(**limits), buffer=65536)
 
 
 async def until(condition: Any) -> None:

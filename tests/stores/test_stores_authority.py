@@ -1,50 +1,22 @@
 """A store whose certificate a private authority signed: trusted if given, and said if not."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import object_stores
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from builders.authority import Authority
 from object_stores import Store, made, settings
 from trainyard_tracking.errors import BadSettings
 from trainyard_tracking.s3 import S3Objects
 
 
 def _certificate(folder: Path) -> Path:
-    """Write a certificate and its key as MinIO wants them; it is its own authority."""
+    """Write a certificate and its key as MinIO wants them; return their authority."""
     folder.mkdir()
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "store")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "public.crt").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    (folder / "private.key").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return folder / "public.crt"
+    authority = Authority(folder)
+    authority.issue("public").key.rename(folder / "private.key")
+    return authority.file
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ import uvicorn
 from builders.tracking import KEY, OPERATOR, FakeKube, FileObjects, bearer, run_token
 from builders.tracking_database import fresh_database
 from builders.tracking_registry import Registry
+from builders.tracking_side import Side
 from trainyard_tracking.__main__ import configured
 from trainyard_tracking.mlflow_env import ARTIFACTS_URI, behaviour
 from trainyard_tracking.settings import ObjectStoreSettings, Settings
@@ -136,6 +137,18 @@ def registry(world: World) -> Registry:
     found = Registry(world)
     assert found.create().status_code == 200
     return found
+
+
+@pytest.fixture
+def mine(world: World) -> Side:
+    """A Run of the namespace."""
+    return Side(world)
+
+
+@pytest.fixture
+def theirs(world: World) -> Side:
+    """Another one of it."""
+    return Side(world)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A query that finds no end is ended: an error for who asked, nothing for the database."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -148,6 +148,21 @@ def test_sqlite_itself_takes_no_long_pattern(world: Any) -> None:
     assert refused.value.get_http_status_code() == 400
 
 
+def assert_ended_in_turn(ask: Callable[[], Any]) -> None:
+    """Ask again and again, each time with the next statement ended, until none is left to end."""
+    seen = set()
+    for number in range(1, _MOST_STATEMENTS):
+        with endless("", number) as met:
+            answer = ask()
+        if not met:
+            break
+        seen.add(answer.status_code)
+
+    assert number > 3
+    assert seen <= {429, 503}
+    assert answer.status_code == 200
+
+
 def test_whichever_statement_of_a_batch_is_ended_a_repeat_makes_it_whole(impatient: Any) -> None:
     side = Side(impatient)
     metric = {"key": "loss", "value": 1.0, "timestamp": 1, "step": 0}
@@ -157,17 +172,9 @@ def test_whichever_statement_of_a_batch_is_ended_a_repeat_makes_it_whole(impatie
         "params": [{"key": "lr", "value": "1"}],
         "tags": [{"key": "k", "value": "v"}],
     }
-    seen = set()
-    for number in range(1, _MOST_STATEMENTS):
-        with endless("", number) as met:
-            answer = side.post(f"{V2}/runs/log-batch", batch)
-        if not met:
-            break
-        seen.add(answer.status_code)
 
-    assert number > 3
-    assert seen <= {429, 503}
-    assert answer.status_code == 200
+    assert_ended_in_turn(lambda: side.post(f"{V2}/runs/log-batch", batch))
+
     data = side.get(f"{V2}/runs/get?run_id={side.run_id}").json()["run"]["data"]
     assert [one["key"] for one in data["metrics"]] == ["loss"]
     assert {"key": "lr", "value": "1"} in data["params"]
@@ -176,17 +183,8 @@ def test_whichever_statement_of_a_batch_is_ended_a_repeat_makes_it_whole(impatie
 
 def test_what_cant_be_asked_for_less_is_told_as_passing(impatient: Any) -> None:
     path = f"/api/trainyard/v1/namespaces/team/runs/{Side(impatient).run_id}/summary"
-    seen = set()
-    for number in range(1, _MOST_STATEMENTS):
-        with endless("", number) as met:
-            answer = impatient.client.get(path, headers=TEAM)
-        if not met:
-            break
-        seen.add(answer.status_code)
 
-    assert number > 3
-    assert seen <= {429, 503}
-    assert answer.status_code == 200
+    assert_ended_in_turn(lambda: impatient.client.get(path, headers=TEAM))
 
 
 def test_what_the_operator_asks_may_take_longer(impatient: Any) -> None:

@@ -1,6 +1,5 @@
 """A Run with thousands of children: found by index, paged while more of them start."""
 
-import pytest
 from builders.tracking_side import V2, Side
 from mlflow.store.tracking.dbmodels.models import SqlMetric, SqlRun, SqlTag
 from sqlalchemy import event
@@ -9,11 +8,6 @@ from trainyard_tracking.summary import _first_logged
 
 V3 = "/api/3.0/mlflow"
 MANY = 4000
-
-
-@pytest.fixture
-def mine(world):
-    return Side(world)
 
 
 def store():

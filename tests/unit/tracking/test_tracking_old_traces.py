@@ -1,19 +1,9 @@
 """Traces as clients of MLflow 2 send them from a Run: begun, ended, tagged, read, and its own."""
 
 import pytest
-from builders.tracking_side import V2, Side
+from builders.tracking_side import V2
 
 SOURCE = "mlflow.sourceRun"
-
-
-@pytest.fixture
-def mine(world):
-    return Side(world)
-
-
-@pytest.fixture
-def theirs(world):
-    return Side(world)
 
 
 def begun(side, *noted):

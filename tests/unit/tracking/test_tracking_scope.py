@@ -7,16 +7,6 @@ from builders.tracking_side import FILES, V2, Side
 V3 = "/api/3.0/mlflow"
 
 
-@pytest.fixture
-def mine(world):
-    return Side(world)
-
-
-@pytest.fixture
-def theirs(world):
-    return Side(world)
-
-
 def metric(**more):
     return {"key": "m", "value": 1, "timestamp": 1, "step": 0, **more}
 

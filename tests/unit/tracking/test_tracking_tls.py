@@ -6,10 +6,12 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -78,6 +80,22 @@ def served(config: uvicorn.Config) -> Iterator[tuple[str, int]]:
         thread.join(HANGS_SECONDS)
         listening.close()
     assert not thread.is_alive(), "it waits for somebody"
+
+
+def on_loop(loop: str, what: Any, folder: Path) -> tuple[uvicorn.Config, ssl.SSLContext]:
+    """Have an application served by TLS on an event loop; gives what a client trusts, too."""
+    authority = Authority(folder)
+    pair = authority.issue()
+    config = configured(what, replace(PLAIN, tls=Files(pair.certificate, pair.key)))
+    config.loop = loop
+    return config, ssl.create_default_context(cafile=authority.file)
+
+
+def await_that(holds: Callable[[], Any]) -> None:
+    """Look until something holds, in a thread of its own; fail rather than look for ever."""
+    until = time.monotonic() + HANGS_SECONDS
+    while not holds():
+        assert time.monotonic() < until, "it waits for somebody"
 
 
 @pytest.fixture
@@ -158,11 +176,7 @@ def test_silent_connections_end_where_somebody_has_no_place(port, monkeypatch):
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_either_event_loop_opens_connections_and_ends_half_open_ones(tmp_path, loop):
-    authority = Authority(tmp_path)
-    pair = authority.issue()
-    context = ssl.create_default_context(cafile=authority.file)
-    config = configured(app, replace(PLAIN, tls=Files(pair.certificate, pair.key)))
-    config.loop = loop
+    config, context = on_loop(loop, app, tmp_path)
     with ExitStack() as later, served(config) as address:
         later.enter_context(socket.create_connection(address))
         for _ in range(20):
@@ -265,11 +279,7 @@ async def large(scope, _receive, send):
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_a_restart_lets_an_answer_go_out_that_its_client_still_reads(tmp_path, loop):
-    authority = Authority(tmp_path)
-    pair = authority.issue()
-    trusted = ssl.create_default_context(cafile=authority.file)
-    config = configured(large, replace(PLAIN, tls=Files(pair.certificate, pair.key)))
-    config.loop = loop
+    config, trusted = on_loop(loop, large, tmp_path)
     server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -281,11 +291,9 @@ def test_a_restart_lets_an_answer_go_out_that_its_client_still_reads(tmp_path, l
         opened.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         got = opened.recv(1)
         (served_one,) = server.server_state.connections
-        while served_one.cycle is None or not served_one.cycle.response_complete:
-            pass
+        await_that(lambda: served_one.cycle and served_one.cycle.response_complete)
         server.should_exit = True
-        while server.servers[0].is_serving():
-            pass
+        await_that(lambda: not server.servers[0].is_serving())
         while piece := opened.recv(1 << 16):
             got += piece
     thread.join(HANGS_SECONDS)
