@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from api import Api, until
-from trainyard_cluster import paths
 from trainyard_cluster.kind import RAISED
+from trainyard_cluster.paths import NODE
 from trainyard_cluster.provider import provider
 
-NODE = f"{paths.CLUSTER}-control-plane"
 MANIFESTS = "/etc/kubernetes/manifests"
 # On the file system of the manifests: the kubelet must never see half of one.
 KEPT = "/etc/kubernetes/trainyard-bench"

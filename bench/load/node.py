@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from limits import NODE
 from program import command
+from trainyard_cluster.paths import NODE
 from trainyard_cluster.provider import provider
 
 API_PORT = 6443

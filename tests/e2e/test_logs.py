@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 from on_cluster.runs import Kubectl, shell_run
-from trainyard_cluster.paths import CLUSTER
+from trainyard_cluster.paths import NODE
 from trainyard_cluster.provider import provider
 
 MARK = "4711"  # of the one process that is killed from outside: nothing else ends a first one
@@ -62,8 +62,7 @@ def test_ten_megabytes_in_one_line_arrive_whole(runs: Kubectl) -> None:
 
 def test_a_program_that_is_killed_leaves_all_that_it_printed(runs: Kubectl) -> None:
     runs.wait("run", "killed", lambda run: run.get("status", {}).get("phase") == "Running")
-    node = f"{CLUSTER}-control-plane"
-    provider().run("exec", node, "pkill", "-KILL", "-f", f"^sleep {MARK}", log="e2e", remedy="")
+    provider().run("exec", NODE, "pkill", "-KILL", "-f", f"^sleep {MARK}", log="e2e", remedy="")
 
     run = runs.recorded("killed")
 

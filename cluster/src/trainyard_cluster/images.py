@@ -236,8 +236,7 @@ def remove() -> None:
 def load(tags: list[str]) -> None:
     """Load what the cluster's node lacks of *tags*; shared layers travel once."""
     engine = provider()
-    node = f"{paths.CLUSTER}-control-plane"
-    container = engine.output("inspect", "--format", "{{.Id}}", node).strip()
+    container = engine.output("inspect", "--format", "{{.Id}}", paths.NODE).strip()
     if not container:
         raise StepError("The cluster is not there: `make cluster` makes it.")
     record = paths.cache() / "loaded.json"

@@ -1,6 +1,7 @@
 """The cluster itself: made by kind, under its own name, with its own kubeconfig."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from trainyard_cluster.provider import provider
 from trainyard_cluster.shell import StepError, console, output, run, step
 
 MODULES = Path("/lib/modules")
+RETURN_SECONDS = 90.0
 # A node that is busy, as a laptop is, loses what a program prints faster than it looks for full
 # files: decision 0002. So they are large.
 KUBELET = {"kind": "KubeletConfiguration", "containerLogMaxSize": "256Mi"}
@@ -66,15 +68,36 @@ def answers() -> bool:
     return output(tools.kubectl(), kubeconfig, "get", "--raw", "/readyz", timeout=10) == "ok"
 
 
+def comes_back() -> bool:
+    """Start the node, which a restart of the machine stops, and wait: its volumes are still there.
+
+    A node that runs may be busy, or its kubeconfig be another cache's.
+    """
+    console.print("  • The cluster is there but does not answer: start its node (about 30 s)")
+    if not provider().output("start", paths.NODE):
+        return False
+    deadline = time.monotonic() + RETURN_SECONDS
+    while time.monotonic() < deadline:
+        if not paths.kubeconfig().exists():
+            _export_kubeconfig()
+        if answers():
+            return True
+        time.sleep(1)
+    return False
+
+
+def _export_kubeconfig() -> None:
+    file = ("--kubeconfig", paths.kubeconfig())
+    name = ("--name", paths.CLUSTER)
+    output(tools.kind(), "export", "kubeconfig", *name, *file, env=provider().environment)
+
+
 def up(*, raise_limits: bool = False) -> None:
     """Make the cluster, unless it is there and well."""
     if exists():
-        if answers():
+        if answers() or comes_back():
             return
-        console.print(
-            "  • The cluster is there but does not answer (was the machine restarted?): "
-            "it is made anew, what was in it is gone"
-        )
+        console.print("  • It does not: the cluster is made anew, what was in it is gone")
         down()
     image = node_image()
     _require_modules_folder()

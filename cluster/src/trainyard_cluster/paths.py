@@ -15,6 +15,7 @@ GO = "1.26.0"
 DEBIAN = "trixie"
 
 CLUSTER = "trainyard"
+NODE = f"{CLUSTER}-control-plane"
 SYSTEM = "trainyard-system"
 CONTEXT = f"kind-{CLUSTER}"
 ENDPOINT_PORT = 8080
