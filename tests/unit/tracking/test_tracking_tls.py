@@ -5,18 +5,14 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from builders.authority import Authority, Pair
+from builders.tracking_port import HANGS_SECONDS, PLAIN, on_loop, served
 from cryptography import x509
 from prometheus_client import REGISTRY
 from trainyard_tracking import certificate
@@ -26,11 +22,8 @@ from trainyard_tracking.closing import Closing
 from trainyard_tracking.errors import BadSettings
 from trainyard_tracking.handshakes import Handshake
 from trainyard_tracking.heads import BoundedProtocol
-from trainyard_tracking.settings import ObjectStoreSettings, Settings, read_settings
+from trainyard_tracking.settings import read_settings
 
-NOWHERE = ObjectStoreSettings("minio:9000", "b", "r", secure=False)
-PLAIN = Settings("sqlite://", NOWHERE, Path("tls.crt"), Path("spool"), 5000, "warning")
-HANGS_SECONDS = 15.0  # less than the service's own grace
 ENVIRONMENT = {
     "TRAINYARD_OBJECT_STORE_ENDPOINT": "minio:9000",
     "TRAINYARD_VERIFY_CERT_FILE": "/x",
@@ -66,46 +59,14 @@ def serial(files: Pair) -> int:
     return x509.load_pem_x509_certificate(files.certificate.read_bytes()).serial_number
 
 
-@contextmanager
-def served(config: uvicorn.Config) -> Iterator[tuple[str, int]]:
-    """Serve at a free port of this machine; yields where."""
-    server = uvicorn.Server(config)
-    listening = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    try:
-        yield listening.getsockname()
-    finally:
-        server.should_exit = True
-        thread.join(HANGS_SECONDS)
-        listening.close()
-    assert not thread.is_alive(), "it waits for somebody"
-
-
-def on_loop(loop: str, what: Any, folder: Path) -> tuple[uvicorn.Config, ssl.SSLContext]:
-    """Have an application served by TLS on an event loop; gives what a client trusts, too."""
-    authority = Authority(folder)
-    pair = authority.issue()
-    config = configured(what, replace(PLAIN, tls=Files(pair.certificate, pair.key)))
-    config.loop = loop
-    return config, ssl.create_default_context(cafile=authority.file)
-
-
-def await_that(holds: Callable[[], Any]) -> None:
-    """Look until something holds, in a thread of its own; fail rather than look for ever."""
-    until = time.monotonic() + HANGS_SECONDS
-    while not holds():
-        assert time.monotonic() < until, "it waits for somebody"
-
-
 @pytest.fixture
 def port(tmp_path, monkeypatch) -> Iterator[Port]:
     monkeypatch.setattr(certificate, "_EVERY", 0.0)
     authority = Authority(tmp_path)
     files = authority.issue()
     tls = Files(files.certificate, files.key)
-    with served(configured(app, replace(PLAIN, tls=tls))) as address:
-        yield Port(address, authority, files)
+    with served(configured(app, replace(PLAIN, tls=tls))) as made:
+        yield Port(made.address, authority, files)
 
 
 def test_who_knows_the_authority_is_served_by_tls(port):
@@ -177,10 +138,10 @@ def test_silent_connections_end_where_somebody_has_no_place(port, monkeypatch):
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_either_event_loop_opens_connections_and_ends_half_open_ones(tmp_path, loop):
     config, context = on_loop(loop, app, tmp_path)
-    with ExitStack() as later, served(config) as address:
-        later.enter_context(socket.create_connection(address))
+    with ExitStack() as later, served(config) as made:
+        later.enter_context(socket.create_connection(made.address))
         for _ in range(20):
-            url = f"https://{address[0]}:{address[1]}/"
+            url = f"https://{made.address[0]}:{made.address[1]}/"
             assert httpx.post(url, verify=context, content=b"x" * 9000).text == "https"
 
 
@@ -255,53 +216,6 @@ def test_files_are_looked_at_every_few_seconds_and_not_for_every_connection(tmp_
     assert opened.context is not first
 
 
-def test_a_restart_waits_for_no_client_whose_connection_is_idle(tmp_path):
-    authority = Authority(tmp_path)
-    pair = authority.issue()
-    trusted = ssl.create_default_context(cafile=authority.file)
-    config = configured(app, replace(PLAIN, tls=Files(pair.certificate, pair.key)))
-    with ExitStack() as later, served(config) as address:
-        plain = later.enter_context(socket.create_connection(address))
-        opened = later.enter_context(trusted.wrap_socket(plain, server_hostname=address[0]))
-        opened.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert opened.recv(99).startswith(b"HTTP/1.1 200")
-        # That it ends with the connection open is looked at as `served` is left.
-
-
-LARGE = b"x" * (8 << 20)
-
-
-async def large(scope, _receive, send):
-    headers = [(b"content-length", b"%d" % len(LARGE))]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": LARGE})
-
-
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-def test_a_restart_lets_an_answer_go_out_that_its_client_still_reads(tmp_path, loop):
-    config, trusted = on_loop(loop, large, tmp_path)
-    server = uvicorn.Server(config)
-    listening = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    with (
-        socket.create_connection(listening.getsockname(), timeout=HANGS_SECONDS) as plain,
-        trusted.wrap_socket(plain, server_hostname="127.0.0.1") as opened,
-    ):
-        opened.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        got = opened.recv(1)
-        (served_one,) = server.server_state.connections
-        await_that(lambda: served_one.cycle and served_one.cycle.response_complete)
-        server.should_exit = True
-        await_that(lambda: not server.servers[0].is_serving())
-        while piece := opened.recv(1 << 16):
-            got += piece
-    thread.join(HANGS_SECONDS)
-
-    assert not thread.is_alive()
-    assert got.endswith(LARGE)
-
-
 def test_files_that_are_none_at_the_start_are_named_with_their_settings(tmp_path):
     tls = Files(tmp_path / "tls.crt", tmp_path / "tls.key")
 
@@ -342,12 +256,12 @@ def test_mlflow_checks_the_service_by_its_own_variable(world, tmp_path, trusted)
     authority = Authority(tmp_path)
     pair = authority.issue()
     config = configured(world.service.app, replace(PLAIN, tls=Files(pair.certificate, pair.key)))
-    with served(config) as address:
+    with served(config) as made:
         token = world.record("f" * 32, "by-tls")
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
-            "MLFLOW_TRACKING_URI": f"https://127.0.0.1:{address[1]}",
+            "MLFLOW_TRACKING_URI": f"https://127.0.0.1:{made.address[1]}",
             "MLFLOW_TRACKING_TOKEN": token,
             "MLFLOW_TRACKING_SERVER_CERT_PATH": str(
                 authority.file if trusted else Authority(tmp_path, "other").file

@@ -102,7 +102,9 @@ class Shown:
     def __init__(self, files: Files, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._files, self._clock = files, clock
         try:
-            self._context, self._stamp = files.context(), files.stamp()
+            # A renewal between the two is one that is seen later.
+            self._stamp = files.stamp()
+            self._context = files.context()
         except OSError as exc:
             raise BadSettings(
                 f"TRAINYARD_TLS_CERT_FILE {files.certificate} and TRAINYARD_TLS_KEY_FILE"

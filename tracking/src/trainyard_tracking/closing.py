@@ -19,11 +19,19 @@ class Closing(BoundedProtocol):
     plain: asyncio.Transport
     """What its bytes go out by."""
 
+    _is_last = False
+
     def shutdown(self) -> None:
         """End it, or let its request be the last."""
+        self._is_last = True
         is_idle = self.cycle is None or self.cycle.response_complete
         super().shutdown()
         if is_idle:
+            self._end()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._is_last:
             self._end()
 
     def _end(self) -> None:

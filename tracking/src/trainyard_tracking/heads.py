@@ -19,6 +19,8 @@ _PLAIN_BYTES = 8 << 10
 """A head up to here always has room, or a probe would have none."""
 
 _LINGER_SECONDS = 2.0
+_READ_BYTES = 64 << 10
+"""What a client that reads takes meanwhile, at least."""
 
 
 @dataclass(slots=True)
@@ -29,7 +31,9 @@ class Heads:
         one: Bytes of one head, trailers included; of all, what headers take beside them counts too.
         seconds: From a connection's begin, or a head's, to the head's end.
         pipelined: Requests that a connection sends before it has the answer.
-        waiting: Connections without a request; one of them ends where a new one has no place.
+        unread_seconds: How long a client may read next to nothing of its answers.
+        waiting: Connections without a request, or whose client reads nothing, or that are closing;
+            one of them ends where a new one has no place.
     """
 
     one: int = 64 << 10
@@ -38,6 +42,7 @@ class Heads:
     connections: int = 8192
     seconds: float = 30.0
     pipelined: int = 32
+    unread_seconds: float = 60.0
     held: int = 0
     waiting: Waiting = field(default_factory=Waiting)
 
@@ -61,6 +66,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._raw = self._told = self._lines = 0
         self._counted = self._held = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
         self.address = ""
 
     # The event loop calls these.
@@ -79,6 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._refused = True
         self._unexpect()
+        self._follow(None)
         self.heads.waiting.discard(self)
         self.heads.held -= self._held
         self._held = self._counted = 0
@@ -98,6 +105,17 @@ class BoundedProtocol(HttpToolsProtocol):
             # Of a line that is not complete the parser tells nothing.
             self._raw += len(data)
             self._count()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.heads.waiting.add(self)
+        self._follow(self._unsent())
+
+    def resume_writing(self) -> None:
+        self._follow(None)
+        if self._is_answering() and not self.transport.is_closing():
+            self.heads.waiting.discard(self)
+        super().resume_writing()
 
     # The parser calls these.
 
@@ -145,12 +163,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._complete += 1
         self._in_trailers = False
+        self._raw = self._told = 0  # a head that comes too late is no part of this one
         if not self._refused:
             super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        if not self._refused:
-            super().send_400_response(msg)
+        if self._refused:
+            return
+        if self._is_answering():
+            self._refuse(HTTPStatus.BAD_REQUEST, msg)
+            return
+        super().send_400_response(msg)
+        self.heads.waiting.add(self)
 
     # The answer calls this.
 
@@ -184,6 +208,24 @@ class BoundedProtocol(HttpToolsProtocol):
         self._held += more
         heads.held += more
 
+    def _unsent(self) -> int:
+        size: int = self.transport.get_write_buffer_size()
+        return size
+
+    def _follow(self, unsent: int | None) -> None:
+        """Look in a while whether the client has read on; None: no more."""
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        if unsent is not None:
+            self._unread = self.loop.call_later(self.heads.unread_seconds, self._look, unsent)
+
+    def _look(self, before: int) -> None:
+        if (unsent := self._unsent()) > before - _READ_BYTES:
+            self.abort()
+        else:
+            self._follow(unsent)
+
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
@@ -210,6 +252,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refused = True
         self._unexpect()
         self.headers, self.url = [], b""
+        # By TLS it is open until its client says good-bye.
+        self.heads.waiting.add(self)
         if self._is_answering():
             self.transport.close()
             return
