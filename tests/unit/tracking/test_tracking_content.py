@@ -105,6 +105,29 @@ def test_a_file_of_a_published_model_costs_one_request_of_the_object_store(world
     assert world.objects.calls == ["open"]
 
 
+def test_a_blob_that_many_files_of_a_model_have_is_looked_at_once(world):
+    world.client.put(f"{API}/blobs/{digest(b'same')}", content=b"same", headers=version_token())
+    raw = manifest(*((f"{number}", b"same") for number in range(9)))
+    world.objects.calls.clear()
+
+    answer = publish(world, raw)
+
+    assert answer.status_code == 201
+    assert world.objects.calls.count("stat") == 1
+
+
+def test_models_that_are_published_take_no_place_of_files(world, monkeypatch):
+    lane = world.service.lanes.manifests
+    monkeypatch.setitem(lane._held, "namespace team", lane.places)
+    monkeypatch.setattr(lane, "patience", 0)
+    path = f"{API}/blobs/{digest(b'here')}"
+
+    file = world.client.put(path, content=b"here", headers=version_token())
+    published = publish(world, manifest(("MLmodel", b"here")))
+
+    assert (file.status_code, published.status_code) == (201, 429)
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -1,20 +1,27 @@
 """Who waits for one thing never takes the place of who wants another; and nobody waits for ever."""
 
+import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
 import httpx
 import pytest
 from anyio import CapacityLimiter
-from builders.tracking import OPERATOR, bearer
+from builders.tracking import API_SERVER, OPERATOR, FakeKube, bearer, person_token
 from builders.tracking_database import keep_writers_out
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from trainyard_tracking.auth.gate import Gate
+from trainyard_tracking.deadlines import is_read
 from trainyard_tracking.errors import Busy
+from trainyard_tracking.kube import KubeDown
 from trainyard_tracking.lanes import Lane, Lanes, Queued, SharedLane
+from trainyard_tracking.store import RunStore
 
 ASKERS = 60
 """More than AnyIO has threads for all."""
@@ -203,10 +210,24 @@ def test_a_namespace_has_three_quarters_whoever_asks_in_it() -> None:
     async def work(lane: Shared) -> None:
         await lane.come("user a", "namespace team", times=4)
         await lane.come("user b", "namespace team", times=4)
-        await lane.come("user b", "namespace other")
         assert (lane.inside.count("user a"), lane.inside.count("user b")) == (4, 2)
         await lane.come("user c", "namespace other", times=3)
         assert lane.inside.count("user c") == 2
+
+    shared(work)
+
+
+def test_who_waits_for_a_namespace_that_has_its_share_is_let_into_another() -> None:
+    async def work(lane: Shared) -> None:
+        await lane.come("user a", "namespace team", times=4)
+        await lane.come("user b", "namespace team", times=4)
+        await lane.come("user b", "namespace other")
+        assert lane.inside.count("user b") == 3
+        await lane.come("user c", "namespace other")
+        await lane.come("user b", "namespace other", times=2)
+        assert (lane.inside.count("user b"), lane.inside.count("user c")) == (3, 1)
+        await lane.let_go("user c")
+        assert lane.inside.count("user b") == 4
 
     shared(work)
 
@@ -260,6 +281,19 @@ def test_requests_of_a_namespace_count_as_its(world: Any, monkeypatch: pytest.Mo
     assert told == [429, 429, 404]
 
 
+def test_files_of_a_namespace_count_as_its(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    content, token = world.service.lanes.content, world.record(RUN, "asks")
+    monkeypatch.setitem(content._held, "namespace team", content.places)
+    monkeypatch.setattr(content, "patience", 0)
+    blob, other = f"{PRIVATE}/blobs/sha256:{'0' * 64}", PRIVATE.replace("team", "other")
+
+    def told(path: str, token: str) -> int:
+        return int(world.client.get(path, headers=bearer(token)).status_code)
+
+    assert told(blob, token) == told(blob, OPERATOR) == 429
+    assert told(blob.replace(PRIVATE, other), OPERATOR) == 404
+
+
 @pytest.mark.parametrize(
     ("method", "path", "lane"),
     [
@@ -267,7 +301,8 @@ def test_requests_of_a_namespace_count_as_its(world: Any, monkeypatch: pytest.Mo
         ("PUT", f"{PRIVATE}/runs/{RUN}", "records"),
         ("POST", f"{PRIVATE}/runs/{RUN}/finish", "records"),
         ("GET", f"{PRIVATE}/runs/{RUN}/logs/1", "content"),
-        ("POST", "/api/2.0/mlflow/runs/search", "door"),
+        ("POST", "/api/2.0/mlflow/runs/search", "people"),
+        ("GET", "/api/3.0/mlflow/workspaces", "lists"),
         ("POST", "/api/2.0/mlflow/runs/search", "reads"),
         ("GET", "/api/2.0/mlflow/registered-models/search", "reads"),
         ("POST", "/api/2.0/mlflow/registered-models/create", "writes"),
@@ -286,3 +321,89 @@ def test_who_finds_a_lane_full_is_told_when_to_ask_again(
     assert answer.status_code == 429
     assert answer.json()["error_code"] == "RESOURCE_EXHAUSTED"
     assert 10 <= int(answer.headers["Retry-After"]) <= 30
+
+
+@contextmanager
+def _api_server_hangs(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Semaphore]:
+    """Let reviews hang, as with a network that drops packets; say how many do."""
+    asked, let = threading.Semaphore(0), threading.Event()
+
+    def hang(*_: Any, **__: Any) -> Any:
+        asked.release()
+        let.wait(3 * PATIENCE)
+        raise KubeDown("timed out")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeKube, "create", hang)
+        yield asked
+        let.set()
+
+
+@pytest.mark.parametrize(
+    ("path", "people"),
+    [
+        ("/api/2.0/mlflow/experiments/get?experiment_id=1", ["nobodys"] * 12),
+        ("/api/3.0/mlflow/workspaces", [f"person-{number}" for number in range(8)]),
+    ],
+    ids=["one token that nobody knows", "lists of workspaces"],
+)
+def test_while_people_wait_for_the_api_server_runs_are_answered(
+    world: Any, monkeypatch: pytest.MonkeyPatch, path: str, people: list[str]
+) -> None:
+    token, get = world.record(RUN, "waits"), world.client.get
+    tokens = [person_token(one, API_SERVER) if "-" in one else one for one in people]
+    for one in {one for one in tokens if "." in one}:
+        assert get("/version", headers=bearer(one)).status_code == 200
+    with ThreadPoolExecutor(len(tokens)) as pool, _api_server_hangs(monkeypatch) as asked:
+        for one in tokens:
+            pool.submit(get, path, headers=bearer(one))
+        assert asked.acquire(timeout=PATIENCE)
+        time.sleep(0.5)
+
+        run = f"/api/2.0/mlflow/runs/get?run_id={RUN}"
+        assert get(run, headers=bearer(token), timeout=PATIENCE).status_code == 200
+
+
+def test_spans_of_one_namespace_wait_before_nobody_elses(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let, log = threading.Event(), RunStore.log_spans
+
+    def slow(store: Any, location: str, found: Any) -> Any:
+        if found[0].name == "slow":
+            let.wait(3 * PATIENCE)
+        return log(store, location, found)
+
+    monkeypatch.setattr(RunStore, "log_spans", slow)
+    mine, theirs = world.record(RUN, "waits"), world.record(f"{71:032x}", "b", namespace="other")
+
+    def send(token: str, name: str, **more: Any) -> int:
+        headers = bearer(token, **{"Content-Type": "application/x-protobuf"})
+        answer = world.client.post("/v1/traces", content=_span(name), headers=headers, **more)
+        return int(answer.status_code)
+
+    with ThreadPoolExecutor(ASKERS) as pool:
+        for _ in range(ASKERS):
+            pool.submit(send, mine, "slow")
+        time.sleep(1)
+        try:
+            assert send(theirs, "quick", timeout=PATIENCE) == 200
+        finally:
+            let.set()
+
+
+def _span(name: str) -> bytes:
+    message = ExportTraceServiceRequest()
+    message.resource_spans.add().scope_spans.add().spans.add(
+        trace_id=os.urandom(16),
+        span_id=os.urandom(8),
+        name=name,
+        start_time_unix_nano=10**18,
+        end_time_unix_nano=10**18 + 1,
+    )
+    return message.SerializeToString()
+
+
+@pytest.mark.parametrize("path", ["datasets/d/tags/search", "logged-models/m/tags/graphql"])
+def test_no_write_passes_for_a_question_by_its_name(path: str) -> None:
+    assert not is_read("DELETE", f"/api/3.0/mlflow/{path}")

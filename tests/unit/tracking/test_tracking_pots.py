@@ -171,7 +171,7 @@ def test_the_operator_is_answered_while_others_fill_every_other_lane(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     side = Side(world)
-    for name in ("content", "door", "reads", "writes", "names"):
+    for name in ("content", "door", "people", "lists", "reads", "writes", "names"):
         monkeypatch.setattr(getattr(world.service.lanes, name), "_taken", CapacityLimiter(0))
         monkeypatch.setattr(getattr(world.service.lanes, name), "queue", 0)
 

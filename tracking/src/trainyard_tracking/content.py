@@ -103,10 +103,12 @@ class Content:
             raise Unprocessable(f"The manifest has digest sha256:{found}, not sha256:{digest}")
         files = manifest_files(raw)
         folder = self.folder(namespace)
+        blobs = list(dict.fromkeys(blob for _, blob in files))
         with ThreadPoolExecutor(_LOOKS) as pool:
-            keys = [blob_key(folder, blob) for _, blob in files]
-            for (entry, blob), stat in zip(files, pool.map(self.objects.stat, keys), strict=True):
-                _require_there(entry, blob, stat)
+            looks = pool.map(self.objects.stat, [blob_key(folder, blob) for blob in blobs])
+            stats = dict(zip(blobs, looks, strict=True))
+        for entry, blob in files:
+            _require_there(entry, blob, stats[blob])
         return self.objects.write(manifest_key(folder, digest), raw, new=True)
 
     def file_of(self, namespace: str, digest: str, path: str) -> Located:

@@ -52,7 +52,8 @@ LIMIT: ContextVar[Limit | None] = ContextVar("trainyard_query_limit", default=No
 
 def is_read(method: str, path: str) -> bool:
     """Tell whether a request only asks something, whatever its method."""
-    return method in _READS or path.endswith(_QUESTIONS)
+    # Of other methods the end of a path may be a name that the caller chose.
+    return method in _READS or (method == "POST" and path.endswith(_QUESTIONS))
 
 
 def bound(engine: Engine) -> None:

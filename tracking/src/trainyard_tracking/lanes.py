@@ -49,8 +49,14 @@ class Lane:
         self._taken = CapacityLimiter(self.places)
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    async def place(
+        self, owners: tuple[str, ...] = (), *, has_begun: bool = False
+    ) -> AsyncIterator[None]:
         """Hold a place.
+
+        Args:
+            owners: Whose share it is taken of, where the lane has shares.
+            has_begun: An answer that has begun waits for as long as it takes.
 
         Raises:
             Busy: too many wait for one, or it took too long.
@@ -59,36 +65,31 @@ class Lane:
         try:
             self._taken.acquire_on_behalf_of_nowait(holder)
         except WouldBlock:
-            await self._wait(holder)
+            await self._wait(holder, has_begun=has_begun)
         try:
             yield
         finally:
             self._taken.release_on_behalf_of(holder)
 
-    async def _wait(self, holder: object) -> None:
-        if self._taken.statistics().tasks_waiting >= self.queue:
+    async def _wait(self, holder: object, *, has_begun: bool) -> None:
+        if self._taken.statistics().tasks_waiting >= self.queue and not has_begun:
             raise _busy()
         try:
-            with fail_after(self.patience):
+            with fail_after(None if has_begun else self.patience):
                 await self._taken.acquire_on_behalf_of(holder)
         except TimeoutError:
             raise _busy() from None
 
-    async def run(self, work: Callable[[*_Ts], _T], *args: *_Ts) -> _T:
+    async def run(
+        self, work: Callable[[*_Ts], _T], *args: *_Ts, owners: tuple[str, ...] = ()
+    ) -> _T:
         """Work in a thread.
 
         Raises:
             Busy: there was none in time; nothing was done.
         """
-        async with self.place():
+        async with self.place(owners):
             return await in_a_thread(work, *args)
-
-    async def iterate(self, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-        """Read each chunk in a thread; an answer that has begun waits for as long as it takes."""
-        while (
-            chunk := await to_thread.run_sync(next, chunks, None, limiter=self._taken)
-        ) is not None:
-            yield chunk
 
 
 @dataclass(eq=False, slots=True)
@@ -112,29 +113,28 @@ class SharedLane(Lane):
     """By the first owner of each; whose turn it is comes first."""
 
     @asynccontextmanager
-    async def place(self, owners: tuple[str, ...] = ()) -> AsyncIterator[None]:
-        """Hold a place, which counts against each of the owners.
-
-        Raises:
-            Busy: too many wait for one, or it took too long.
-        """
+    async def place(
+        self, owners: tuple[str, ...] = (), *, has_begun: bool = False
+    ) -> AsyncIterator[None]:
+        """Hold a place, which counts against each of the owners; see Lane.place."""
         waiter = _Waiter(tuple(dict.fromkeys(owners)) or ("",))
-        if waiter.owners[0] in self._waiting or not self._lets_in(waiter):
-            await self._line_up(waiter)
+        before = self._waiting.get(waiter.owners[0], ())
+        if any(one.owners == waiter.owners for one in before) or not self._lets_in(waiter):
+            await self._line_up(waiter, has_begun=has_begun)
         try:
             yield
         finally:
             self._leave(waiter)
 
-    async def _line_up(self, waiter: _Waiter) -> None:
+    async def _line_up(self, waiter: _Waiter, *, has_begun: bool) -> None:
         own = self._waiting.get(waiter.owners[0], deque())
         waiting = sum(map(len, self._waiting.values()))
-        if waiting >= self.queue or len(own) >= share_of(self.queue):
+        if not has_begun and (waiting >= self.queue or len(own) >= share_of(self.queue)):
             raise _busy()
         own.append(waiter)
         self._waiting[waiter.owners[0]] = own
         try:
-            with fail_after(self.patience):
+            with fail_after(None if has_begun else self.patience):
                 await waiter.let_in.wait()
         except BaseException as exc:
             if waiter.let_in.is_set():
@@ -172,11 +172,19 @@ class SharedLane(Lane):
 
     def _let_others_in(self) -> None:
         for owner in tuple(self._waiting):
+            if self._taken.available_tokens < 1:
+                return
             own = self._waiting[owner]
-            if self._lets_in(own[0]):
+            # One who waits for a namespace that has its share holds up nobody who wants another.
+            first = {one.owners: one for one in reversed(own)}
+            one = next(
+                (one for one in own if one is first[one.owners] and self._lets_in(one)), None
+            )
+            if one is not None:
                 # What is left has its turn after all others.
                 del self._waiting[owner]
-                own.popleft().let_in.set()
+                own.remove(one)
+                one.let_in.set()
                 if own:
                     self._waiting[owner] = own
 
@@ -197,10 +205,16 @@ class Lanes:
     """What else the operator asks."""
     names: Lane = field(default_factory=lambda: Lane(8, 512, 4))
     """Who calls the operator's routes, where that isn't known yet; asks no database."""
-    content: Lane = field(default_factory=lambda: Lane(12, 512, 20))
-    """Code, models and logs, for pods and people; and who they are."""
-    door: Lane = field(default_factory=lambda: Lane(8, 1024, 30))
-    """Who calls MLflow, and whether they may."""
+    content: SharedLane = field(default_factory=lambda: SharedLane(12, 512, 20))
+    """Code, models and logs, for pods and people."""
+    manifests: SharedLane = field(default_factory=lambda: SharedLane(4, 64, 20))
+    """Manifests that are published: each of their files is looked at; asks no database."""
+    door: Lane = field(default_factory=lambda: Lane(6, 1024, 30))
+    """What the code of a Run may: the database says so, never the API server."""
+    people: Lane = field(default_factory=lambda: Lane(6, 1024, 30))
+    """Who else asks, and what they may: the API server is asked, and may hang."""
+    lists: SharedLane = field(default_factory=lambda: SharedLane(4, 256, 30))
+    """Which workspaces there are for somebody: the API server is asked, often."""
     reads: SharedLane = field(default_factory=lambda: SharedLane(8, 512, 30))
     """MLflow's answers."""
     writes: SharedLane = field(default_factory=lambda: SharedLane(16, 1024, 30))
@@ -217,20 +231,36 @@ def own(scope: Scope, owners: tuple[str, ...]) -> None:
     scope[_OWNERS] = owners
 
 
-def lane_in(scope: Scope) -> Lane:
-    """Tell in which lane a request is."""
-    found: Lane = scope[_KEY]
+def owners_in(scope: Scope) -> tuple[str, ...]:
+    """Tell whose places a request takes; nobody's before it is known who asks."""
+    found: tuple[str, ...] = scope.get(_OWNERS, ())
     return found
 
 
-def lane_of(request: Request) -> Lane:
-    """Tell in which lane a request is."""
-    return lane_in(request.scope)
+def in_lane(scope: Scope, work: Callable[[*_Ts], _T], *args: *_Ts) -> Awaitable[_T]:
+    """Work in a thread of the lane in which a request is.
+
+    Raises:
+        Busy: there was none in time; nothing was done.
+    """
+    lane: Lane = scope[_KEY]
+    return lane.run(work, *args, owners=owners_in(scope))
 
 
 def in_thread(request: Request, work: Callable[[*_Ts], _T], *args: *_Ts) -> Awaitable[_T]:
-    """Work in a thread of the request's lane."""
-    return lane_of(request).run(work, *args)
+    """Work in a thread of the request's lane; see in_lane."""
+    return in_lane(request.scope, work, *args)
+
+
+async def each_in_thread(request: Request, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Read each chunk of an answer in a thread of the request's lane."""
+    lane: Lane = request.scope[_KEY]
+    while True:
+        async with lane.place(owners_in(request.scope), has_begun=True):
+            chunk = await in_a_thread(next, chunks, None)
+        if chunk is None:
+            return
+        yield chunk
 
 
 def share_of(of: int) -> int:
@@ -260,13 +290,12 @@ class Queued:
         if scope["type"] != "http":
             await self.inside(scope, receive, send)
             return
-        reads = is_read(scope["method"], scope["path"])
-        lane = self.lanes.reads if reads else self.lanes.writes
+        lane = self._lane(scope["method"], scope["path"])
         body = deque([await receive()])
         while body[-1].get("more_body", False):
             body.append(await receive())
         async with AsyncExitStack() as place:
-            await place.enter_async_context(lane.place(scope.get(_OWNERS, ())))
+            await place.enter_async_context(lane.place(owners_in(scope)))
 
             async def again() -> Message:
                 return body.popleft() if body else await receive()
@@ -277,3 +306,8 @@ class Queued:
                 await send(message)
 
             await self.inside(scope, again, freeing)
+
+    def _lane(self, method: str, path: str) -> SharedLane:
+        if path.endswith("/mlflow/workspaces"):
+            return self.lanes.lists
+        return self.lanes.reads if is_read(method, path) else self.lanes.writes

@@ -42,6 +42,7 @@ from trainyard_tracking.auth.middleware import Door
 from trainyard_tracking.auth.mlflow_rules import MLFLOW_ROWS
 from trainyard_tracking.auth.ownership import Ownership
 from trainyard_tracking.auth.private_rules import PRIVATE_ROWS
+from trainyard_tracking.auth.reading import SPANS
 from trainyard_tracking.auth.rules import Table
 from trainyard_tracking.content import Content
 from trainyard_tracking.errors import BadSettings, Refused
@@ -140,7 +141,7 @@ def compose(outside: Outside) -> Service:
         sources=sources,
         uploads=uploads,
         readiness=Readiness(ledger.engine),
-        archives=lanes.archives,
+        lanes=lanes,
     )
     table = Table((*PRIVATE_ROWS, *MLFLOW_ROWS))
     alive = living.Living(outside.kube, resources.versions, deployments)
@@ -184,6 +185,9 @@ class _Inside:
         elif path.endswith(_SERVER_INFO):
             answer = JSONResponse(await run_in_threadpool(_server_info))
             await answer(scope, receive, send)
+        elif path == SPANS:
+            # Not Flask's, so without a queue of its own.
+            await Queued(self.mlflow, self.lanes)(scope, receive, send)
         else:
             await self.mlflow(scope, receive, send)
 

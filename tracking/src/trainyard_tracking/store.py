@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from trainyard_tracking import deletions
 from trainyard_tracking.answers import telling
 from trainyard_tracking.deadlines import bound
+from trainyard_tracking.lanes import in_a_thread
 from trainyard_tracking.reserved import check_key
 
 _TRIES = 5
@@ -120,6 +121,10 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
         if len(trace_ids) <= MAX_TRACE_LINKS_PER_REQUEST:
             self._require("Trace", SqlTraceInfo, SqlTraceInfo.request_id, trace_ids)
         super().link_traces_to_run(trace_ids, run_id)
+
+    async def log_spans_async(self, location: str, spans: Any) -> Any:
+        """Log spans in a thread at once: MLflow's are few, and all namespaces' in one queue."""
+        return await in_a_thread(self.log_spans, location, spans)
 
     def _require_models(self, named: Any) -> None:
         ids = [one.model_id for one in named or () if one.model_id is not None]

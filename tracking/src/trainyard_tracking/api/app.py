@@ -16,7 +16,7 @@ from trainyard_api.contract import HEALTH_ROUTE, READY_ROUTE, TRACKING_API
 from trainyard_tracking.api import artifacts, content, logs, runs
 from trainyard_tracking.content import Content
 from trainyard_tracking.errors import Refused, Unavailable
-from trainyard_tracking.lanes import Lane
+from trainyard_tracking.lanes import Lanes
 from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.logs import Logs
 from trainyard_tracking.objects import Objects
@@ -40,7 +40,7 @@ class Services:
     sources: Sources
     uploads: Uploads
     readiness: Readiness
-    archives: Lane
+    lanes: Lanes
     finishing: set[str] = field(default_factory=set)
     """Ids of the Runs that are being finished."""
 

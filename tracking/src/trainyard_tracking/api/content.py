@@ -24,7 +24,7 @@ from trainyard_tracking.api.ranges import sent
 from trainyard_tracking.api.streams import stream
 from trainyard_tracking.auth.reading import SHARE, read
 from trainyard_tracking.content import LARGEST_MANIFEST, Located
-from trainyard_tracking.lanes import in_thread
+from trainyard_tracking.lanes import in_thread, owners_in
 
 
 class Blob(HTTPEndpoint):
@@ -70,12 +70,14 @@ class Manifest(HTTPEndpoint):
         return Response(raw, media_type="application/json")
 
     async def put(self, request: Request) -> Response:
-        content = request.app.state.services.content
+        services = request.app.state.services
         key, stated = _under_digest(request), request.headers.get("content-length", "")
         # Held in memory, as JSON is, and by whoever a version lets publish.
         share = request.scope[SHARE]
         raw = await read(request.receive, stated, LARGEST_MANIFEST, share)
-        new = await in_thread(request, content.put_manifest, *key, raw)
+        owners = owners_in(request.scope)
+        write = services.content.put_manifest
+        new = await services.lanes.manifests.run(write, *key, raw, owners=owners)
         return Response(status_code=201 if new else 200)
 
 

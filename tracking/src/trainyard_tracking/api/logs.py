@@ -7,7 +7,7 @@ from trainyard_api.contract import LOG_PLACE_HEADER, UPLOAD_OFFSET_HEADER
 
 from trainyard_tracking.api.bodies import NUMBER, OFFSET, RUN_ID, checked, parsed, whole
 from trainyard_tracking.errors import NotFound
-from trainyard_tracking.lanes import in_thread, lane_of
+from trainyard_tracking.lanes import each_in_thread, in_thread
 from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.logs import LogRef, LogState, WrongOffset
 from trainyard_tracking.sources import known_artifact_root
@@ -27,7 +27,7 @@ class Log(HTTPEndpoint):
         logs = request.app.state.services.logs
         chunks = await in_thread(request, logs.read, ref, offset)
         return StreamingResponse(
-            lane_of(request).iterate(chunks), media_type="text/plain; charset=utf-8"
+            each_in_thread(request, chunks), media_type="text/plain; charset=utf-8"
         )
 
     async def patch(self, request: Request) -> Response:

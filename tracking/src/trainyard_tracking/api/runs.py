@@ -95,7 +95,7 @@ async def finish(request: Request) -> Response:
     with _alone(services.finishing, run_id):
         root, has_logs = await in_thread(request, look)
         # Not in a place of those who record Runs: an object store may hang.
-        logs = await services.archives.run(archive, root) if named or has_logs else []
+        logs = await services.lanes.archives.run(archive, root) if named or has_logs else []
         found = await in_thread(request, end)
     return JSONResponse({**found, "logs": {log.name: log.artifact for log in logs}})
 

@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 from trainyard_tracking.api.ranges import asked
 from trainyard_tracking.content import Located
 from trainyard_tracking.errors import NotFound
-from trainyard_tracking.lanes import in_thread, lane_of
+from trainyard_tracking.lanes import each_in_thread, in_thread
 from trainyard_tracking.objects import Objects, Opened, Stat
 
 _BINARY = "application/octet-stream"
@@ -28,7 +28,7 @@ async def stream(
     if request.method != "HEAD" and "range" not in request.headers:
         found, located = await in_thread(request, _open, objects, find)
         headers |= _of(located, found.stat)
-        return StreamingResponse(lane_of(request).iterate(found.chunks), headers=headers)
+        return StreamingResponse(each_in_thread(request, found.chunks), headers=headers)
     stat, located = await in_thread(request, _stat, objects, find)
     headers |= _of(located, stat)
     span = None if request.method == "HEAD" else asked(request.headers, _tagged(located, stat))
@@ -36,14 +36,14 @@ async def stream(
         return Response(headers=headers)
     if span is None:
         chunks = await in_thread(request, objects.read, located.key)
-        return StreamingResponse(lane_of(request).iterate(chunks), headers=headers)
+        return StreamingResponse(each_in_thread(request, chunks), headers=headers)
     headers |= {
         "Content-Length": str(span.end - span.begin),
         "Content-Range": f"bytes {span.begin}-{span.end - 1}/{stat.size}",
     }
     length = span.end - span.begin
     chunks = await in_thread(request, objects.read, located.key, span.begin, length)
-    return StreamingResponse(lane_of(request).iterate(chunks), status_code=206, headers=headers)
+    return StreamingResponse(each_in_thread(request, chunks), status_code=206, headers=headers)
 
 
 def _open(objects: Objects, find: Callable[[], Located]) -> tuple[Opened, Located]:

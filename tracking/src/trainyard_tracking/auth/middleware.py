@@ -35,7 +35,7 @@ from trainyard_tracking.auth.rules import Access, Match
 from trainyard_tracking.deadlines import LIMIT, Limit, is_read
 from trainyard_tracking.errors import Busy, Forbidden, NoDatabase, NoRoute, Refused
 from trainyard_tracking.identity import Identity, Person, RunIdentity
-from trainyard_tracking.lanes import Lane, Lanes, lane_in, own, put
+from trainyard_tracking.lanes import Lane, Lanes, in_lane, own, put
 from trainyard_tracking.tokens import is_ours
 
 _log = logging.getLogger(__name__)
@@ -109,18 +109,17 @@ class Door:
         share.count()
         headers = _headers(scope)
         match, call, who = await self._enter(scope, headers, match)
-        lane = lane_in(scope)
         share.owners = _owners(call, who)
         own(scope, share.owners)
         scope[SHARE] = share
         if _is_streamed(match):
-            reply = await lane.run(self.gate.decide, match, call, who)
+            reply = await in_lane(scope, self.gate.decide, match, call, who)
             _rewrite_head(scope, call)
             return reply, receive
         if _has_body(match, call, who):
             stated = headers.get(b"content-length", b"0").decode("latin-1")
             call.raw = await read(receive, stated, largest(match.template), share)
-        reply, body = await lane.run(self._decide, match, call, who)
+        reply, body = await in_lane(scope, self._decide, match, call, who)
         if call.narrowed and isinstance(who, RunIdentity):
             NARROWED.set(Family(who.run_id, who.namespace))
         _rewrite_head(scope, call)
@@ -149,8 +148,10 @@ class Door:
         is_operator = is_operator or self.gate.is_known_operator(token)
         if is_operator:
             LIMIT.set(Limit(self.query_seconds * _OPERATORS))
-        put(scope, _lane(self.lanes, match, is_operator=is_operator))
+        put(scope, _lane(self.lanes, found[0], token, is_operator=is_operator))
         CALLER.set(found[2])
+        # The next request of a connection may begin in the context of the one before it.
+        NARROWED.set(None)
         is_ui = scope["path"].startswith("/ajax-api/")
         SHOWN.set(headers.get(_WORKSPACE, b"").decode("latin-1") if is_ui else None)
         return found
@@ -226,9 +227,11 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
 
 def _first_lane(lanes: Lanes, match: Match | None, token: str, *, is_operator: bool) -> Lane:
     """Tell in which lane it is found out who asks: nobody is in the operator's but the operator."""
-    if is_operator or match is None or is_ours(token) or not _is_operators(match):
-        return _lane(lanes, match, is_operator=is_operator)
-    return lanes.names
+    if is_operator and match is not None:
+        return _lane(lanes, match, token, is_operator=True)
+    if match is not None and _is_operators(match) and not is_ours(token):
+        return lanes.names
+    return lanes.door if is_ours(token) else lanes.people
 
 
 def _is_operators(match: Match) -> bool:
@@ -239,10 +242,10 @@ def _is_operators(match: Match) -> bool:
     )
 
 
-def _lane(lanes: Lanes, match: Match | None, *, is_operator: bool) -> Lane:
+def _lane(lanes: Lanes, match: Match, token: str, *, is_operator: bool) -> Lane:
     """Tell in which lane a request is looked at and, if it is for one of our routes, answered."""
-    if match is None or not match.template.startswith(f"{TRACKING_API}/"):
-        return lanes.door
+    if not match.template.startswith(f"{TRACKING_API}/"):
+        return lanes.door if is_ours(token) else lanes.people
     if not is_operator or not _is_operators(match):
         return lanes.content
     # The first is the route that records a Run.
