@@ -13,7 +13,8 @@ import yaml
 from builders.serving import columns
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LinearRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from trainyard_serving import runtimes
 from trainyard_serving.batch import Batch
@@ -89,6 +90,25 @@ def test_names_matter_to_column_transformers_and_other_orders(frame, estimator):
     assert not _takes_arrays(numeric, columns(a="double", b="long"))
     result = SklearnModel(selecting, "predict", as_array=False).predict(table(mixed))
     assert np.allclose(result, [0.0, 1.0])
+
+
+def test_names_that_only_a_later_step_knows_are_kept(frame):
+    passing = Pipeline([("pass", "passthrough"), ("model", LinearRegression())])
+    for estimator in (passing, MultiOutputRegressor(passing)):
+        estimator.fit(frame, frame)
+
+        assert not _takes_arrays(estimator, columns(b="long", a="double"))
+
+
+def test_categories_beyond_the_integers_of_a_float_keep_their_type():
+    ids = np.array([2**53, 2**53 + 1] * 4)
+    rows = pd.DataFrame({"shop": ids, "x": 0.5})
+    estimator = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LinearRegression())
+    estimator.fit(rows, ids % 2)
+    signature = columns(shop="long", x="double")
+    model = SklearnModel(estimator, "predict", as_array=_takes_arrays(estimator, signature))
+
+    assert np.allclose(model.predict(table(rows)), estimator.predict(rows))
 
 
 def test_any_other_model_is_loaded_as_a_python_function(tmp_path):

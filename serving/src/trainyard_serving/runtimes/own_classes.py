@@ -31,13 +31,19 @@ _DRAWS: Final = frozenset({"stratified", "uniform"})
 
 
 def classes_of(estimator: Any) -> frozenset[str] | None:
-    """Return the names of all classes in a fitted estimator; None if any is not scikit-learn's.
+    """Return the names of all classes in a fitted estimator; None if any is not scikit-learn's."""
+    parts = parts_of(estimator)
+    return None if parts is None else frozenset(type(part).__name__ for part in parts)
+
+
+def parts_of(estimator: Any) -> list[Any] | None:
+    """Return all that a fitted estimator consists of, once each; None as `classes_of`.
 
     Classes of scikit-learn that look at all rows are none that we want either. Follows
     attributes, lists and mappings, so that what a search or a stack was fitted with is seen.
     """
     seen: set[int] = set()
-    names: set[str] = set()
+    parts: list[Any] = []
     rest: list[Any] = [estimator]
     while rest:
         part = rest.pop()
@@ -47,9 +53,9 @@ def classes_of(estimator: Any) -> frozenset[str] | None:
         inside = _inside(part)
         if inside is None:
             return None
-        names.add(type(part).__name__)
+        parts.append(part)
         rest.extend(each for each in inside if not isinstance(each, LEAVES))
-    return frozenset(names)
+    return parts
 
 
 def _inside(part: Any) -> Iterable[Any] | None:

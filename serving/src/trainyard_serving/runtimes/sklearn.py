@@ -20,10 +20,14 @@ from trainyard_serving.joining import refuse_other_count
 from trainyard_serving.kinds import Kind
 from trainyard_serving.runtimes.categories import refuse_categories
 from trainyard_serving.runtimes.frames import frame, kinds_of
-from trainyard_serving.runtimes.own_classes import NEAREST, classes_of
+from trainyard_serving.runtimes.own_classes import NEAREST, classes_of, parts_of
 from trainyard_serving.signature import Signature
 
 _NUMERIC = "fiub"
+_BY_NAME: Final = frozenset({"ColumnTransformer", "FunctionTransformer"})
+_BY_COLUMN: Final = _BY_NAME | {"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"}
+"""These compare each column's values in its own type: in an array, integers of 64 bits beside
+numbers with fractions would be rounded, and become another category."""
 _BY_ROW: Final = frozenset(
     {"predict", "predict_proba", "predict_log_proba", "decision_function"}
     | {"transform", "score_samples", "apply"}
@@ -82,11 +86,18 @@ def _takes_arrays(estimator: Any, signature: Signature) -> bool:
     columns = signature.columns
     if not columns or any(c.kind.dtype.kind not in _NUMERIC or not c.required for c in columns):
         return False
-    names = getattr(estimator, "feature_names_in_", None)
-    if names is not None and list(names) != [c.label for c in columns]:
+    parts = parts_of(estimator)
+    if parts is None:
         return False
-    classes = classes_of(estimator)
-    return classes is not None and not classes & {"ColumnTransformer", "FunctionTransformer"}
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        # A pipeline that begins with "passthrough" knows none, but what comes after it does.
+        if any("feature_names_in_" in getattr(part, "__dict__", {}) for part in parts):
+            return False
+    elif list(names) != [c.label for c in columns]:
+        return False
+    classes = {type(part).__name__ for part in parts}
+    return not classes & (_BY_NAME if len({c.kind.dtype for c in columns}) == 1 else _BY_COLUMN)
 
 
 def _reads_texts(estimator: Any) -> bool:
