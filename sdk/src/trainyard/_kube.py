@@ -120,9 +120,7 @@ class Kube:
                 headers={**headers, **self.credentials()},
                 extensions=self.extensions,
             )
-        if answer.is_error:
-            raise error_of(answer, what)
-        return as_json(answer)
+        return object_of(answer, what)
 
     @contextmanager
     def stream(
@@ -144,7 +142,7 @@ class Kube:
                 extensions=self.extensions,
             ) as answer,
         ):
-            if answer.is_error:
+            if not answer.is_success:
                 answer.read()
                 raise error_of(answer, what)
             yield answer
@@ -205,8 +203,39 @@ def lines(answer: httpx.Response) -> Iterator[bytes]:
 
 def error_of(answer: httpx.Response, what: str) -> ApiError:
     """Translate an error answer; *what* as in `Kube.request`."""
+    if not answer.is_error:
+        return strange(answer, what)
     later = answer.headers.get("Retry-After", "")
     return from_response(answer.status_code, as_json(answer), what=what, retry_after=later)
+
+
+def object_of(answer: httpx.Response, what: str) -> Object:
+    """Return the JSON object, or array, of a success.
+
+    Raises:
+        ApiError: it is an error, or none of the server's own: a page of a login or a proxy.
+    """
+    if not answer.is_success:
+        raise error_of(answer, what)
+    try:
+        body = answer.json()
+    except ValueError:
+        raise strange(answer, what) from None
+    return body if isinstance(body, dict) else {"items": body}
+
+
+def strange(answer: httpx.Response, what: str) -> ApiError:
+    """Describe an answer that does not come from whom was asked."""
+    kind = answer.headers.get("Content-Type", "no content type")
+    there = answer.headers.get("Location", "")
+    said = f"leads to {there:.200}" if there else f"is no JSON ({kind:.100})"
+    return ApiError(
+        f"Cannot {what}: the answer of {answer.url.host} (HTTP {answer.status_code}) {said}",
+        fix="Something between here and the cluster answers in its place, such as a login page or"
+        " a proxy: look at the server's address in the kubeconfig, and at HTTPS_PROXY",
+        status=answer.status_code,
+        reason="StrangeAnswer",
+    )
 
 
 def as_json(answer: httpx.Response) -> Object:

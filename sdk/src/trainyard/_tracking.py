@@ -22,7 +22,7 @@ from trainyard_api.contract import (
 )
 from trainyard_api.slices import SLICE, Window, content_range, send
 
-from trainyard._kube import Kube, Object, as_json, error_of
+from trainyard._kube import Kube, Object, as_json, error_of, object_of
 from trainyard._patience import Patience
 from trainyard.errors import ApiError, NotFound, TrainyardError
 
@@ -160,7 +160,7 @@ class Tracking:
                 method, path, what, namespace, content=content, params=params, headers=headers
             )
 
-        return as_json(self.patience.ask(send, harmless=True))
+        return object_of(self.patience.ask(send, harmless=True), what)
 
     def mlflow(self, route: str, *, namespace: str, what: str, body: object = None) -> Object:
         """Read by MLflow's REST API in a workspace: POST with a *body*, else GET."""
@@ -248,7 +248,7 @@ class Tracking:
                 extensions=self.extensions,
             ) as answer,
         ):
-            if answer.is_error:
+            if not answer.is_success:
                 answer.read()
                 raise self._error(answer, what)
             yield answer.iter_bytes()
@@ -287,7 +287,7 @@ class Tracking:
         is_whole = content is None or isinstance(content, str)
         if answer.status_code in _NOT_REACHED and is_whole and self._turns_out_plain(what):
             answer = ask()
-        if answer.is_error:
+        if not answer.is_success:
             raise self._error(answer, what)
         self._is_settled = True
         return answer

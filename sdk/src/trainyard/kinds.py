@@ -2,6 +2,7 @@
 
 import difflib
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -65,8 +66,14 @@ def collection_path(kind: type[Resource], namespace: str | None) -> str:
 
 
 def resource_path(kind: type[Resource], namespace: str, name: str) -> str:
-    """Return the API path of one resource."""
-    return f"{collection_path(kind, namespace)}/{name}"
+    """Return the API path of one resource, which a name can't lead away from.
+
+    Raises:
+        InvalidInput: *name* is empty, or one that a path goes up by.
+    """
+    if name in {"", ".", ".."}:
+        raise InvalidInput(f"{name!r} is no name of a {kind_name(kind)}", fix="Name one")
+    return f"{collection_path(kind, namespace)}/{quote(name, safe='')}"
 
 
 def parse(kind: type[R], body: dict[str, Any]) -> R:

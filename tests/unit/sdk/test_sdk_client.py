@@ -2,7 +2,9 @@
 
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trainyard as ty
@@ -12,6 +14,7 @@ from builders.sdk import (
     FakeCluster,
     condition,
     finished,
+    model_object,
     run_object,
     write_kubeconfig,
 )
@@ -237,3 +240,45 @@ def test_a_run_that_the_cluster_refuses_does_not_travel(
     with pytest.raises(ty.Conflict):
         ty.run(tmp_path, client=client, name="mine")
     assert not cluster.blobs
+
+
+def _portal(handler: Any) -> bool:
+    handler.answer(200, b"<html>Log in</html>", "text/html")
+    return True
+
+
+def _moved(handler: Any) -> bool:
+    handler.send_response(302)
+    handler.send_header("Location", "https://login.example/")
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+    return True
+
+
+@pytest.mark.parametrize("answers", [_portal, _moved])
+def test_an_answer_that_is_not_the_servers_own_is_no_empty_list(
+    client: Client, cluster: FakeCluster, answers: Callable[[Any], bool]
+) -> None:
+    asks: list[Callable[[], object]] = [
+        lambda: list(client.list(ty.Run)),
+        lambda: client.get(ty.Run, "digits"),
+        lambda: client.delete(ty.Run, "digits"),
+        lambda: ty.predict("digits", [[1]], client=client),
+        lambda: client.tracking.summary("dev", "a" * 32),
+    ]
+    for ask in asks:
+        cluster.outages = [answers]
+        with pytest.raises(ty.ApiError, match=r"login|is no JSON"):
+            ask()
+
+
+@pytest.mark.parametrize("name", ["", "digits?x", "digits#x", "x/../digits", "../models/digits"])
+def test_a_name_is_all_of_the_last_part_of_a_path(
+    client: Client, cluster: FakeCluster, name: str
+) -> None:
+    cluster.put("runs", finished("digits"))
+    cluster.put("models", model_object("digits"))
+
+    with pytest.raises(ty.TrainyardError):
+        client.delete(ty.Run, name)
+    assert len(cluster.objects) == 2

@@ -53,11 +53,17 @@ def read_data(text: str) -> Any:
     if text.startswith("@"):
         place = text[1:]
         try:
-            text = sys.stdin.read() if place == "-" else Path(place).read_text(encoding="utf-8")
+            read = sys.stdin.buffer.read() if place == "-" else Path(place).read_bytes()
         except OSError as exc:
             raise InvalidInput(f"Cannot read {place}: {exc.strerror}") from exc
+    else:
+        read = text.encode()
     try:
-        return json.loads(text)
+        return json.loads(read)  # of bytes it knows UTF-8 with a mark and UTF-16: PowerShell's
+    except (UnicodeDecodeError, RecursionError) as exc:
+        raise InvalidInput(
+            f"{place} is not JSON: {str(exc).split(chr(10))[0]:.200}", fix="Write it in UTF-8"
+        ) from exc
     except json.JSONDecodeError as exc:
         raise InvalidInput(
             f"{place} is not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}",
