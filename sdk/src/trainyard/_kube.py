@@ -204,7 +204,7 @@ def lines(answer: httpx.Response) -> Iterator[bytes]:
 def error_of(answer: httpx.Response, what: str) -> ApiError:
     """Translate an error answer; *what* as in `Kube.request`."""
     if not answer.is_error:
-        return strange(answer, what)
+        return _strange(answer, what)
     later = answer.headers.get("Retry-After", "")
     return from_response(answer.status_code, as_json(answer), what=what, retry_after=later)
 
@@ -220,22 +220,27 @@ def object_of(answer: httpx.Response, what: str) -> Object:
     try:
         body = answer.json()
     except ValueError:
-        raise strange(answer, what) from None
+        raise _strange(answer, what) from None
     return body if isinstance(body, dict) else {"items": body}
 
 
-def strange(answer: httpx.Response, what: str) -> ApiError:
-    """Describe an answer that does not come from whom was asked."""
+def stranger(what: str, said: str, status: int = 200) -> ApiError:
+    """Describe an answer that does not come from whom was asked; *said*: what shows that."""
+    return ApiError(
+        f"Cannot {what}: {said}",
+        fix="Something between here and the cluster answers in its place, such as a login page or"
+        " a proxy: look at the server's address in the kubeconfig, and at HTTPS_PROXY",
+        status=status,
+        reason="StrangeAnswer",
+    )
+
+
+def _strange(answer: httpx.Response, what: str) -> ApiError:
     kind = answer.headers.get("Content-Type", "no content type")
     there = answer.headers.get("Location", "")
     said = f"leads to {there:.200}" if there else f"is no JSON ({kind:.100})"
-    return ApiError(
-        f"Cannot {what}: the answer of {answer.url.host} (HTTP {answer.status_code}) {said}",
-        fix="Something between here and the cluster answers in its place, such as a login page or"
-        " a proxy: look at the server's address in the kubeconfig, and at HTTPS_PROXY",
-        status=answer.status_code,
-        reason="StrangeAnswer",
-    )
+    who = f"the answer of {answer.url.host} (HTTP {answer.status_code})"
+    return stranger(what, f"{who} {said}", answer.status_code)
 
 
 def as_json(answer: httpx.Response) -> Object:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
+from urllib.parse import quote
 
 import httpx
 from trainyard_api.contract import (
@@ -48,7 +49,8 @@ def proxy_path(
     scheme: str = "http",
 ) -> str:
     """Return the API server's path that leads to a service, which it asks by *scheme*."""
-    return f"/api/v1/namespaces/{namespace}/services/{scheme}:{service}:{port}/proxy"
+    where = f"/api/v1/namespaces/{quote(namespace, safe='')}"
+    return f"{where}/services/{scheme}:{quote(service, safe='')}:{port}/proxy"
 
 
 class Tokens:

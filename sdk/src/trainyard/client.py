@@ -14,7 +14,7 @@ from trainyard_api.meta import Resource
 
 from trainyard import _patience, kinds
 from trainyard._creating import Creation
-from trainyard._kube import JSON_PATCH, Kube, Object, connect, lines
+from trainyard._kube import JSON_PATCH, Kube, Object, connect, lines, stranger
 from trainyard._notebook import show_resources
 from trainyard._patience import Patience, Spell, Tell
 from trainyard._tracking import Tracking
@@ -306,13 +306,14 @@ class Client:
     ) -> tuple[Sequence[Object], str]:
         """Read all pages; at once if the server lost its place between two of them (410)."""
         query: dict[str, Any] = {**params, "limit": _PAGE}
+        what = f"list {kind.definition.plural} in {namespace or 'all namespaces'}"
         items: list[Object] = []
         while True:
             try:
                 page = self.kube.request(
                     "GET",
                     kinds.collection_path(kind, namespace),
-                    what=f"list {kind.definition.plural} in {namespace or 'all namespaces'}",
+                    what=what,
                     params=query,
                     until=until,
                 )
@@ -321,6 +322,8 @@ class Client:
                     raise
                 query, items = dict(params), []
                 continue
+            if "items" not in page:
+                raise stranger(what, "the answer is no list of them")
             items.extend(page.get("items") or [])
             metadata = page.get("metadata") or {}
             if not metadata.get("continue"):

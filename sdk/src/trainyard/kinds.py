@@ -61,7 +61,7 @@ def kind_name(kind: type[Resource]) -> str:
 
 def collection_path(kind: type[Resource], namespace: str | None) -> str:
     """Return the API path of all resources of *kind*; over all namespaces with None."""
-    where = f"/namespaces/{namespace}" if namespace else ""
+    where = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
     return f"/apis/{GROUP}/{VERSION}{where}/{kind.definition.plural}"
 
 

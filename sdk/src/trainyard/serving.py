@@ -1,9 +1,10 @@
 """Serve a model and ask it: a Deployment from one word, and predictions through the API server."""
 
+import base64
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from trainyard_api.deployment import Deployment, DeploymentSpec, ServedModel
@@ -136,11 +137,12 @@ def request_for(data: Any, deployment: str) -> tuple[str, Any]:
 
 def _as_json(data: Any) -> Any:
     """Turn what notebooks hold into JSON: frames with their columns, arrays as lists."""
-    if hasattr(data, "to_dict") and hasattr(data, "columns"):
+    if hasattr(data, "to_dict") and hasattr(data, "iloc"):
         # Not pandas' own JSON, which rounds numbers to ten digits.
         split = data.to_dict(orient="split")
-        rows = [[_cell(value) for value in row] for row in split["data"]]
-        data = {"dataframe_split": {"columns": list(split["columns"]), "data": rows}}
+        data = _split(split["columns"], split["data"])
+    elif hasattr(data, "rows") and hasattr(data, "columns"):  # polars
+        data = _split(data.columns, data.rows())
     try:
         return json.loads(json.dumps(data, allow_nan=False, default=_plain))
     except (TypeError, ValueError) as exc:
@@ -151,6 +153,11 @@ def _as_json(data: Any) -> Any:
         ) from exc
 
 
+def _split(columns: Iterable[Any], rows: Iterable[Iterable[Any]]) -> Object:
+    cells = [[_cell(value) for value in row] for row in rows]
+    return {"dataframe_split": {"columns": list(columns), "data": cells}}
+
+
 def _cell(value: Any) -> Any:
     """Return the value of a DataFrame's cell; None for all that pandas has for missing ones."""
     missing = type(value).__name__ in {"NAType", "NaTType"}
@@ -158,11 +165,22 @@ def _cell(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Write arrays and their numbers as lists and numbers, times as text."""
+    """Write arrays and their numbers as lists and numbers, times as text, bytes as base64."""
+    if isinstance(value, bytes | bytearray):
+        return base64.b64encode(value).decode("ascii")
+    if getattr(getattr(value, "dtype", None), "kind", "") == "M":
+        return _times(value.astype(str).tolist())  # as numbers they would be nanoseconds
     for method in ("tolist", "isoformat"):
         if hasattr(value, method):
             return getattr(value, method)()
     raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def _times(texts: Any) -> Any:
+    """Return NumPy's texts of times, None for its missing ones."""
+    if isinstance(texts, list):
+        return [_times(each) for each in texts]
+    return None if texts == "NaT" else texts
 
 
 def _applied(client: Client, name: str, target: ServedModel, replicas: int | None) -> Deployment:

@@ -71,6 +71,18 @@ def test_describe_leads_with_the_verdict_and_ends_with_the_spec(
     assert "trainyard ui run/bad\n" in said
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["digits"], "no kind 'digits'"), (["run"], "No Run is named")],
+    ids=["a name without its kind", "a kind alone"],
+)
+def test_describe_says_which_word_is_missing(kubeconfig: Path, words: list[str], said: str) -> None:
+    done = call("describe", *words)
+
+    assert done.exit_code == 1
+    assert said in done.stderr
+
+
 def test_describe_names_no_page_that_is_not_there(kubeconfig: Path, cluster: FakeCluster) -> None:
     cluster.put("runs", run_object("fresh"))
 

@@ -108,8 +108,9 @@ def test_predict_finds_the_route(kubeconfig: Path, data: str, route: str) -> Non
     assert (answer["deployment"], answer["route"]) == ("digits", route)
 
 
-def test_predict_reads_a_file(kubeconfig: Path, tmp_path: Path) -> None:
-    (tmp_path / "rows.json").write_text("[[3]]")
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_predict_reads_a_file(kubeconfig: Path, tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "rows.json").write_text("[[3]]", encoding)
     answer = json.loads(call("predict", "digits", "--data", f"@{tmp_path / 'rows.json'}").stdout)
 
     assert answer["body"] == {"inputs": [[3]]}
@@ -117,6 +118,17 @@ def test_predict_reads_a_file(kubeconfig: Path, tmp_path: Path) -> None:
 
 def test_predict_says_where_json_is_broken(kubeconfig: Path) -> None:
     assert "line 1, column 2" in call("predict", "digits", "--data", "[x]").stderr
+
+
+@pytest.mark.parametrize("content", [b"[\xff]", b"[" * 100_000], ids=["bytes", "deep"])
+def test_predict_says_that_a_file_is_no_json(
+    kubeconfig: Path, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "rows.json").write_bytes(content)
+    done = call("predict", "digits", "--data", f"@{tmp_path / 'rows.json'}")
+
+    assert done.exit_code == 1
+    assert "rows.json is not JSON" in done.stderr
 
 
 def test_status_is_one_screen(kubeconfig: Path, cluster: FakeCluster) -> None:

@@ -255,6 +255,26 @@ def _moved(handler: Any) -> bool:
     return True
 
 
+def _another(handler: Any) -> bool:
+    handler.give({"error": "login"})
+    return True
+
+
+def test_an_object_of_another_service_is_no_empty_list(
+    client: Client, cluster: FakeCluster
+) -> None:
+    cluster.outages = [_another]
+    with pytest.raises(ty.ApiError, match="list runs in dev: the answer is no list"):
+        list(client.list(ty.Run))
+
+
+def test_a_namespace_is_all_of_its_part_of_a_path(client: Client, cluster: FakeCluster) -> None:
+    cluster.put("runs", finished("digits"))
+
+    with pytest.raises(ty.TrainyardError):
+        list(client.list(ty.Run, namespace="dev/x/.."))
+
+
 @pytest.mark.parametrize("answers", [_portal, _moved])
 def test_an_answer_that_is_not_the_servers_own_is_no_empty_list(
     client: Client, cluster: FakeCluster, answers: Callable[[Any], bool]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from builders.sdk import FakeCluster, condition, model_object
+from trainyard import serving
 from trainyard.cli import app
 from trainyard.errors import InvalidInput
 from trainyard.serving import served_model
@@ -86,6 +87,20 @@ def test_a_version_that_does_not_come_up_is_an_error_with_the_reason(
 
     assert done.exit_code == 1
     assert "MissingPackage: no lightgbm" in done.stderr
+
+
+def test_who_waits_no_longer_is_told_that_the_deployment_goes_on(
+    kubeconfig: Path, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(serving, "until_it_serves", interrupt)
+    cluster.put("models", model_object("digits"))
+    done = call("serve", "digits/3")
+
+    assert done.exit_code == 130
+    assert "trainyard describe deployment digits" in done.stderr
 
 
 def test_a_model_that_does_not_exist_is_told_at_once(kubeconfig: Path) -> None:

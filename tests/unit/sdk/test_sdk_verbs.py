@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import trainyard as ty
@@ -160,6 +161,18 @@ def test_a_frame_is_sent_with_its_columns_and_all_digits(filled: FakeCluster) ->
             id="a number in a list",
         ),
         pytest.param({"instances": [1]}, {"instances": [1]}, id="a whole body"),
+        pytest.param(
+            np.array([["2026-01-02T03:04:05", "NaT"]], "datetime64[ns]"),
+            {"inputs": [["2026-01-02T03:04:05.000000000", None]]},
+            id="times",
+        ),
+        pytest.param([[np.datetime64("2026-01-02")]], {"inputs": [["2026-01-02"]]}, id="a day"),
+        pytest.param([[b"\xff"]], {"inputs": [["/w=="]]}, id="bytes"),
+        pytest.param(
+            SimpleNamespace(columns=["a", "b"], to_dict=dict, rows=lambda: [(1, None)]),
+            {"dataframe_split": {"columns": ["a", "b"], "data": [[1, None]]}},
+            id="a frame of polars",
+        ),
     ],
 )
 def test_what_notebooks_hold_is_sent_as_json(filled: FakeCluster, data: Any, body: object) -> None:

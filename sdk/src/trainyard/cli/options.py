@@ -14,6 +14,8 @@ from trainyard.cli.completion import (
 )
 
 if TYPE_CHECKING:
+    from trainyard_api.meta import Resource
+
     from trainyard.client import Client
 
 
@@ -36,6 +38,12 @@ def client_for(namespace: str, context: str, *, patience: float | None = None) -
     client = Client(namespace=namespace or None, context=context or None, patience=patience)
     _to_close.callback(client.close)
     return client
+
+
+def elsewhere(resource: "Resource") -> str:
+    """Return the option that a command about it needs in a namespace of its own."""
+    namespace = resource.metadata.namespace
+    return f" -n {namespace}" if namespace != "default" else ""
 
 
 def close_clients() -> None:

@@ -135,7 +135,10 @@ def versions(
 
 def describe(
     kind: Kind,
-    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_resource)],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", autocompletion=complete_resource, show_default=False),
+    ] = "",
     namespace: Namespace = "",
     context: Context = "",
 ) -> None:
@@ -145,8 +148,13 @@ def describe(
     Example:
       trainyard describe run digits-deep
     """
-    from trainyard.looking import describe as describe_  # noqa: PLC0415  # not for --help
+    from trainyard.errors import InvalidInput  # noqa: PLC0415  # not for --help
+    from trainyard.kinds import kind_called, kind_name  # noqa: PLC0415
+    from trainyard.looking import describe as describe_  # noqa: PLC0415
 
+    which = kind_name(kind_called(kind))
+    if not name:
+        raise InvalidInput(f"No {which} is named", fix=f"`trainyard get {kind}` lists them")
     print(describe_(kind, name, client=client_for(namespace, context)))
 
 

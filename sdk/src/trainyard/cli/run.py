@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from trainyard.cli import run_options
-from trainyard.cli.options import Context, Namespace, Parameters, client_for
+from trainyard.cli.options import Context, Namespace, Parameters, client_for, elsewhere
 from trainyard.cli.terminal import LiveLog, note, progress
 
 if TYPE_CHECKING:
@@ -184,11 +184,6 @@ def follow_to_end(client: "Client", run: "Run", left: Sequence[str] = ()) -> int
         )
     sys.stdout.flush()
     return exit_code(finished) or (1 if running.unregistered(finished) else 0)
-
-
-def elsewhere(run: "Run") -> str:
-    """Return the option that a command about *run* needs in a namespace of its own."""
-    return f" -n {run.metadata.namespace}" if run.metadata.namespace != "default" else ""
 
 
 def sum_up(run: "Run") -> None:

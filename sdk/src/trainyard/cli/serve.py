@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainyard.cli.completion import complete_served
-from trainyard.cli.options import Context, Namespace, client_for
+from trainyard.cli.options import Context, Namespace, client_for, elsewhere
 from trainyard.cli.terminal import note
 
 if TYPE_CHECKING:
@@ -53,7 +53,13 @@ def serve(
     if detach:
         print(called)
         return
-    done = serving.until_it_serves(client, made, timeout=timeout, seen=_Teller())
+    try:
+        done = serving.until_it_serves(client, made, timeout=timeout, seen=_Teller())
+    except KeyboardInterrupt:
+        note(f"\nDetached: Deployment {called} goes on.", style="bold")
+        note(f"  look at it   trainyard describe deployment {called}{elsewhere(made)}")
+        note(f"  remove it    trainyard delete deployment {called}{elsewhere(made)}")
+        raise typer.Exit(130) from None
     version = done.status.stable.version if done.status.stable else "?"
     print(f"{called} serves version {version} of {done.spec.model.name}: {done.status.endpoint}")
     note(f"Ask it: trainyard predict {called} --data '[[...]]'")
