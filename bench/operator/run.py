@@ -28,7 +28,7 @@ POD_SECONDS = 1.0
 SPACE = f"trainyard-bench-{os.getpid()}"
 
 
-async def bench(n: int, rounds: int) -> list[report.Round]:
+async def bench(n: int, rounds: int, rate: float) -> list[report.Round]:
     """Measure; leaves the cluster as it was."""
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(connected())
@@ -39,26 +39,29 @@ async def bench(n: int, rounds: int) -> list[report.Round]:
         address = await kubelet_pod.start(api, space, image=operator.image, seconds=POD_SECONDS)
         playing = fake_nodes.playing(api, address=address, seconds=POD_SECONDS)
         await stack.enter_async_context(playing)
-        await one_round(api, operator, WARM_UP, runs_first=False)
+        await one_round(api, operator, WARM_UP, rate=0, runs_first=False)
         return [
-            await one_round(api, operator, n, runs_first=bool(number % 2))
+            await one_round(api, operator, n, rate=rate, runs_first=bool(number % 2))
             for number in range(rounds)
         ]
 
 
-async def one_round(api: Api, operator: Operator, n: int, *, runs_first: bool) -> report.Round:
+async def one_round(
+    api: Api, operator: Operator, n: int, *, rate: float, runs_first: bool
+) -> report.Round:
     """Measure both, in an order that takes turns."""
     if runs_first:
-        runs = await one(api, operator, TRAINYARD_RUNS, n)
-        return report.Round(await one(api, operator, BARE_JOBS, n), runs)
-    jobs = await one(api, operator, BARE_JOBS, n)
-    return report.Round(jobs, await one(api, operator, TRAINYARD_RUNS, n))
+        runs = await one(api, operator, TRAINYARD_RUNS, n, rate)
+        return report.Round(await one(api, operator, BARE_JOBS, n, rate), runs)
+    jobs = await one(api, operator, BARE_JOBS, n, rate)
+    return report.Round(jobs, await one(api, operator, TRAINYARD_RUNS, n, rate))
 
 
-async def one(api: Api, operator: Operator, load: Load, n: int) -> Window:
+async def one(api: Api, operator: Operator, load: Load, n: int, rate: float) -> Window:
     """Measure one load in a namespace of its own, gone before the next begins."""
-    async with namespace(api, f"{SPACE}-{load.name.lower()}") as space:
-        window = await measure(api, operator, load, n, space)
+    name = f"{SPACE}-{load.name.lower()}"
+    async with namespace(api, name, gone_in=600 + n / 5) as space:
+        window = await measure(api, operator, load, n, space, rate=rate)
     times = ", ".join(f"all {mark} in {s:.1f} s" for mark, s in window.seconds.items())
     say(f"{n} {load.name}: {times}")
     return window
@@ -68,9 +71,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=500, help="Runs, and Jobs, in a round")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument(
+        "--rate", type=float, default=0, help="so many a second, with cores to spare; else at once"
+    )
     parser.add_argument("--out", type=Path, help="file for the figures as JSON")
     options = parser.parse_args()
-    rounds = program.run("bench/operator", bench(options.n, options.rounds))
+    rounds = program.run("bench/operator", bench(options.n, options.rounds, options.rate))
     print(f"\n{options.n} Runs and {options.n} bare Jobs, pods of {POD_SECONDS:.0f} s on kwok's")
     print(f"nodes, {os.cpu_count()} cores for everything, this client included.\n")
     print(report.shown(rounds))

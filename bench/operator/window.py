@@ -11,7 +11,7 @@ from loads import Load
 from posting import post
 from readings import Operator, Reading, read
 
-PATIENCE = 900
+PATIENCE, PATIENCE_EACH = 600, 0.5
 # Events and last statuses come late; they belong to the window that caused them.
 SETTLE = 5
 
@@ -76,8 +76,14 @@ class _Progress:
         return ", ".join(f"{len(times)} {mark}" for mark, times in self.seen.items())
 
 
-async def measure(api: Api, operator: Operator, load: Load, n: int, space: str) -> Window:
-    """Create *n* objects in an empty namespace, and wait until all of them are done."""
+async def measure(
+    api: Api, operator: Operator, load: Load, n: int, space: str, *, rate: float = 0
+) -> Window:
+    """Create *n* objects in an empty namespace, and wait until all of them are done.
+
+    Args:
+        rate: So many are created a second; 0: as fast as it goes.
+    """
     path = load.path.format(space)
     version = (await api.get(path))["metadata"]["resourceVersion"]
     await asyncio.sleep(SETTLE)
@@ -86,7 +92,7 @@ async def measure(api: Api, operator: Operator, load: Load, n: int, space: str) 
     async with operator.watched():
         start = time.monotonic()
         watching = asyncio.create_task(_watch(api, path, version, progress, start))
-        posting = asyncio.create_task(_post(api, path, load, n, start))
+        posting = asyncio.create_task(_post(api, path, load, n, rate))
         try:
             await _finished(watching, progress)
             posted = await posting
@@ -104,13 +110,14 @@ async def _finished(watching: "asyncio.Task[None]", progress: _Progress) -> None
     waiting = asyncio.create_task(progress.done.wait())
     both = {watching, waiting}
     try:
-        await asyncio.wait(both, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        seconds = PATIENCE + PATIENCE_EACH * progress.n
+        await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()
     if watching.done():
         await watching
     if not progress.done.is_set():
-        raise BenchError(f"of {progress.n} {progress.load.name}: {progress} in {PATIENCE} s")
+        raise BenchError(f"of {progress.n} {progress.load.name}: {progress} in {seconds:.0f} s")
 
 
 async def _watch(api: Api, path: str, version: str, progress: _Progress, start: float) -> None:
@@ -122,8 +129,13 @@ async def _watch(api: Api, path: str, version: str, progress: _Progress, start: 
     raise BenchError(f"watch {path}: the API server ended it, with {progress}")
 
 
-async def _post(api: Api, path: str, load: Load, n: int, start: float) -> float:
-    await post(api, path, map(load.body, range(n)))
+async def _post(api: Api, path: str, load: Load, n: int, rate: float) -> float:
+    start = time.monotonic()
+    if not rate:
+        await post(api, path, map(load.body, range(n)))
+    for number in range(n if rate else 0):
+        await asyncio.sleep(start + number / rate - time.monotonic())
+        await api.create(path, load.body(number))
     return time.monotonic() - start
 
 
