@@ -13,6 +13,7 @@ import contextlib
 import gc
 import logging
 import signal
+from collections.abc import Sequence
 from typing import Any
 
 import uvloop
@@ -133,8 +134,9 @@ class Operator:
             for resource in WATCHED
             for namespace in namespaces or ("",)
         ]
-        for _, each in informers:
-            await each.load_surely()
+        if not await _loaded([each for _, each in informers], stop):
+            await self._drain()
+            return
         # What was just loaded lives long: the collector need not look at it again.
         gc.freeze()
         self.background.start("recorder", self.recorder.run())
@@ -181,6 +183,23 @@ class Operator:
 
     def _log_complete(self, call: FollowLog) -> None:
         self.shell.queues[RUNS].add(Key(RUNS, call.namespace, call.run))
+
+
+async def _loaded(informers: Sequence[Informer], stop: asyncio.Event) -> bool:
+    """List everything; tell whether that was done before the word to stop came."""
+
+    async def load() -> None:
+        for each in informers:
+            await each.load_surely()
+
+    loading, stopped = asyncio.create_task(load()), asyncio.create_task(stop.wait())
+    await asyncio.wait({loading, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    is_done = loading.done()
+    for task in (loading, stopped):
+        task.cancel()
+    if is_done:
+        await loading
+    return is_done
 
 
 def new_cache() -> Cache:

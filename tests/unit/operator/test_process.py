@@ -19,6 +19,7 @@ class Leases:
 
     def __init__(self) -> None:
         self.renewals = 0
+        self.holder = "nobody yet"
 
     async def read(self, _: Ref) -> Object | None:
         return None
@@ -28,6 +29,7 @@ class Leases:
 
     async def replace(self, made: Object) -> Object:
         self.renewals += 1
+        self.holder = made["spec"]["holderIdentity"]
         return made
 
 
@@ -69,15 +71,32 @@ async def _for_ever(*_: object, **__: object) -> None:
 
 
 async def test_the_lease_is_renewed_while_caches_are_loaded(scene: Scene, monkeypatch: Any) -> None:
+    stop = asyncio.Event()
+
     async def load(*_: object) -> None:
         while scene.leases.renewals < 5:
             await asyncio.sleep(0)
+        stop.set()
 
     monkeypatch.setattr(process.Informer, "load_surely", load)
-    stop = asyncio.Event()
-    stop.set()
     await scene.lead(stop)
 
+    assert scene.deaths == []
+
+
+async def test_who_is_told_to_stop_while_it_loads_gives_the_lease_up(
+    scene: Scene, monkeypatch: Any
+) -> None:
+    stop = asyncio.Event()
+
+    async def load(*_: object) -> None:
+        stop.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(process.Informer, "load_surely", load)
+    await scene.lead(stop)
+
+    assert scene.leases.holder == ""
     assert scene.deaths == []
 
 
