@@ -169,11 +169,16 @@ def _conflict(what: str, said: str, status: int, reason: str, _: Mapping[str, An
     return Conflict(f"Cannot {what}: {said}", fix=fix, status=status, reason=reason)
 
 
+_NO_FIELD = "<nil>"
+"""Where the API server says, beside what is wrong, that it looked no further."""
+
+
 def _refused(what: str, said: str, status: int, reason: str, body: Mapping[str, Any]) -> ApiError:
     causes = (body.get("details") or {}).get("causes") or []
     told = "; ".join(
         f"{cause.get('field') or 'the request'}: {cause.get('message', '')}".rstrip(".")
         for cause in causes
+        if cause.get("field") != _NO_FIELD or len(causes) == 1
     )
     return Refused(
         f"Cannot {what}: {told or said}",

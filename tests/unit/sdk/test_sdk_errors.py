@@ -35,6 +35,20 @@ ABSENT = "the server could not find the requested resource"
             id="a rule of one field",
         ),
         pytest.param(
+            422,
+            {
+                "details": {
+                    "causes": [
+                        {"field": "spec.image", "message": "is too long"},
+                        {"field": "<nil>", "message": "some rules were not checked"},
+                    ]
+                }
+            },
+            Refused,
+            "do it: spec.image: is too long. Mend",
+            id="a rule, and others that were not looked at",
+        ),
+        pytest.param(
             422, {"message": "denied: not allowed."}, Refused, "denied: not allowed", id="a policy"
         ),
         pytest.param(

@@ -81,6 +81,7 @@ class WorkQueue(Generic[K]):
         self._processing: set[K] = set()
         self._failures: dict[K, int] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._settling: set[K] = set()
         self._getters: deque[asyncio.Future[None]] = deque()
         self._closed = False
 
@@ -100,14 +101,20 @@ class WorkQueue(Generic[K]):
         if key not in self._processing:
             self._enqueue(key)
 
-    def add_after(self, key: K, delay: timedelta) -> None:
-        """Ask for a look at a key after a delay; of several, the earliest counts."""
+    def add_after(self, key: K, delay: timedelta, *, is_news: bool = False) -> None:
+        """Ask for a look at a key after a delay; of several, the earliest counts.
+
+        Args:
+            is_news: Something changed, and what belongs to it may come until then.
+        """
         if self._closed:
             return
         seconds = delay.total_seconds()
         if seconds <= 0:
             self.add(key)
             return
+        if is_news:
+            self._settling.add(key)
         loop = asyncio.get_running_loop()
         pending = self._timers.get(key)
         if pending is not None:
@@ -137,6 +144,10 @@ class WorkQueue(Generic[K]):
             await self._added()
         since = self._dirty.pop(key).since
         self._processing.add(key)
+        if key in self._settling:
+            # What was to be looked at then is seen now, and this look says when the next is due.
+            self._settling.discard(key)
+            self._timers.pop(key).cancel()
         self._on_get(key, asyncio.get_running_loop().time() - since)
         return key
 
@@ -152,6 +163,7 @@ class WorkQueue(Generic[K]):
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        self._settling.clear()
         while self._getters:
             self._wake_one()
 
@@ -194,7 +206,9 @@ class WorkQueue(Generic[K]):
 
     def _ring(self, key: K) -> None:
         del self._timers[key]
-        self.add(key, is_news=False)
+        is_news = key in self._settling
+        self._settling.discard(key)
+        self.add(key, is_news=is_news)
 
     def _enqueue(self, key: K) -> None:
         (self._news if self._dirty[key].is_news else self._again).add(key)

@@ -101,7 +101,8 @@ class Shell:
             # Its own change is looked at at once.
             settle = kind.settle if resource != kind.resource else timedelta(0)
             for name in names:
-                self.queues[kind.resource].add_after(Key(kind.resource, namespace, name), settle)
+                key = Key(kind.resource, namespace, name)
+                self.queues[kind.resource].add_after(key, settle, is_news=True)
 
     async def start(self, reconciler: Reconciler, *, workers: int) -> None:
         """Look at everything once, and start the workers of each kind."""

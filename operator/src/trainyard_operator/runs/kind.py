@@ -1,5 +1,7 @@
 """The Run kind: what wakes it, what decides, and who carries it out."""
 
+from datetime import timedelta
+
 from trainyard_operator import names
 from trainyard_operator.engine.kind import Kind, by_label, labelled, owner_of
 from trainyard_operator.engine.objects import JOBS, PODS
@@ -19,6 +21,8 @@ KIND = Kind(
     indexes={PODS: {names.RUN_UID: by_label(names.RUN_UID)}},
     is_settled=status.is_finished,
     refused=refused,
+    # A pod is placed, and its Job counts it, a few milliseconds after it was made.
+    settle=timedelta(milliseconds=50),
     ends=status.FINISHED,
     counted=FINISHED_RUNS,
 )

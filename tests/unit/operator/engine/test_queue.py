@@ -62,6 +62,28 @@ async def test_of_several_delays_the_earliest_counts() -> None:
     q.close()
 
 
+async def test_news_that_settled_goes_before_what_waits_anyway() -> None:
+    q = queue()
+    q.add_after("a", timedelta(milliseconds=1), is_news=True)
+    await asyncio.sleep(0.01)
+    q.add("b", is_news=False)
+    q.add_after("c", timedelta(milliseconds=1), is_news=True)
+    await asyncio.sleep(0.01)
+
+    assert [await q.get() for _ in range(3)] == ["a", "c", "b"]
+
+
+async def test_a_look_in_between_takes_what_was_to_settle_with_it() -> None:
+    q = queue()
+    q.add_after("a", timedelta(milliseconds=5), is_news=True)
+    q.add("a")
+    assert await q.get() == "a"
+    q.done("a")
+    await asyncio.sleep(0.02)
+
+    assert len(q) == 0
+
+
 async def test_no_delay_is_now() -> None:
     q = queue()
     q.add_after("a", timedelta(0))

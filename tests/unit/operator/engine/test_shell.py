@@ -150,7 +150,7 @@ async def test_a_waker_that_fails_has_all_of_its_kind_looked_at() -> None:
     def broken(seen: Object, world: object) -> tuple[str]:
         raise KeyError("labels")
 
-    kind = replace(RUN, wakes={JOBS: broken})
+    kind = replace(RUN, wakes={JOBS: broken}, settle=timedelta(0))
     shell = Shell({RUNS: kind}, World(FakeKube(Clock()), None))  # type: ignore[arg-type]
     shell.world.cache.remember(RUNS, given.run())
     shell.seen(JOBS, given.job("j"))
