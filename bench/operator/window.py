@@ -121,12 +121,15 @@ async def _finished(watching: "asyncio.Task[None]", progress: _Progress) -> None
 
 
 async def _watch(api: Api, path: str, version: str, progress: _Progress, start: float) -> None:
-    async for event in api.watch(path, version):
-        if event["type"] == "ERROR":
-            raise BenchError(f"watch {path}: {event['object'].get('message')}")
-        if event["type"] != "DELETED":
-            progress.note(event["object"], time.monotonic() - start)
-    raise BenchError(f"watch {path}: the API server ended it, with {progress}")
+    # The API server ends a watch whose client is slow, as this one is while it creates thousands.
+    while True:
+        async for event in api.watch(path, version):
+            if event["type"] == "ERROR":
+                raise BenchError(f"watch {path}: {event['object'].get('message')}")
+            version = event["object"]["metadata"]["resourceVersion"]
+            if event["type"] != "DELETED":
+                progress.note(event["object"], time.monotonic() - start)
+        await asyncio.sleep(0.1)
 
 
 async def _post(api: Api, path: str, load: Load, n: int, rate: float) -> float:

@@ -15,6 +15,7 @@ from trainyard_operator.engine.errors import (
     Unavailable,
 )
 from trainyard_operator.engine.plan import Object
+from trainyard_operator.engine.shapes import Reader
 
 # etcd's words, and those of what asks it, whose limit is in front of etcd's own.
 _TOO_LARGE = re.compile(
@@ -63,19 +64,18 @@ def _forbidden(message: str) -> OperatorError:
     return Retry("Forbidden", message, after=timedelta(seconds=30))
 
 
-def parsed(body: bytes, what: str) -> Object:
-    """Return the object that an answer holds.
+def parsed(body: bytes, what: str, read: Reader = orjson.loads) -> Object:
+    """Return the object that an answer, or a line of it, holds.
 
     Raises:
         Unavailable: It is no JSON.
     """
     try:
-        answer: Object = orjson.loads(body)
-    except orjson.JSONDecodeError as exc:
+        return read(body)
+    except ValueError as exc:
         # A proxy's page, or an answer cut short.
         said = f"{what}: the answer is no JSON: {body[:100].decode(errors='replace')}"
         raise Unavailable("APIServerUnavailable", said) from exc
-    return answer
 
 
 def _status(body: bytes) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from trainyard_operator.engine.cache import Name, name_of, version_of
 from trainyard_operator.engine.errors import OperatorError, Retry, told
 from trainyard_operator.engine.kube import METADATA, METADATA_LIST, Kube
 from trainyard_operator.engine.plan import Object
+from trainyard_operator.engine.shapes import reader_of
 from trainyard_operator.engine.transport import JSON
 
 _KINDS = {plural: kind for kind, plural in objects.PLURALS.items()}
@@ -63,6 +64,7 @@ class Informer:
         self._resource = resource
         self._namespace = namespace
         self._api_version, self._kind = _KINDS[resource]
+        self._read = reader_of(resource)
         self._params = {"labelSelector": selector} if selector else {}
         self._jitter = jitter
         self._version = 0
@@ -129,6 +131,7 @@ class Informer:
             self._kind,
             self._namespace,
             since=self._version,
+            read=self._read,
             accept=METADATA if only_deletions else JSON,
             timeoutSeconds=seconds,
             **self._params,

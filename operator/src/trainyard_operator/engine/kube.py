@@ -39,6 +39,7 @@ from trainyard_operator.engine.errors import Conflict, NotFound, Terminal, Unava
 from trainyard_operator.engine.exchange import Exchange, Request
 from trainyard_operator.engine.ownership import is_same, name_taken, unlabelled
 from trainyard_operator.engine.plan import Object, Ref
+from trainyard_operator.engine.shapes import Reader
 from trainyard_operator.engine.transport import JSON, Transport
 
 _MERGE = "application/merge-patch+json"
@@ -165,10 +166,14 @@ class Kube:
         namespace: str,
         *,
         since: int,
+        read: Reader = orjson.loads,
         accept: str = JSON,
         **params: str,
     ) -> AsyncIterator[Sequence[Object]]:
         """Yield the events of a collection after a version, as they come, until the server ends it.
+
+        Args:
+            read: Reads a line, or what is wanted of it.
 
         Raises:
             Unavailable: The connection broke, told nonsense, or was silent for longer than
@@ -189,7 +194,7 @@ class Kube:
             async for chunk in response.content.iter_any():
                 *lines, rest = (rest + chunk).split(b"\n")
                 if lines:
-                    yield [parsed(line, f"watch {path}") for line in lines if line]
+                    yield [parsed(line, f"watch {path}", read) for line in lines if line]
 
     async def apply(
         self, desired: Object, *, manager: str = objects.FIELD_MANAGER, force: bool = True

@@ -4,26 +4,18 @@ thousands of Runs cost, and because what changes nothing that is kept wakes nobo
 
 from collections.abc import Callable, Mapping
 
-from trainyard_operator.engine import mounted, objects
+from trainyard_operator.engine import mounted, objects, shapes
 from trainyard_operator.engine.plan import Object
 
-_META = (
-    "name",
-    "namespace",
-    "uid",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "labels",
-    "ownerReferences",
-)
+_META = tuple(shapes.Meta.__annotations__)
+_PLACED, _PHASE = tuple(shapes.Placed.__annotations__), tuple(shapes.Phase.__annotations__)
+_BOUNDS, _JOB_STATUS = (tuple(each.__annotations__) for each in (shapes.Bounds, shapes.JobStatus))
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _CONTAINER = ("name", "image", "resources")
 _INIT = ("name", "image", "restartPolicy")
 _POD_CONDITIONS = ("PodScheduled", "DisruptionTarget", "Ready")
-_CONDITION = ("type", "status", "reason", "message", "lastTransitionTime")
-_CONTAINER_STATE = ("name", "state", "lastState", "imageID", "image", "restartCount")
+_CONDITION = tuple(shapes.Condition.__annotations__)
+_CONTAINER_STATE = tuple(shapes.ContainerStatus.__annotations__)
 
 
 def trim(resource: str, seen: Object, *, whole: bool = False) -> Object:
@@ -38,7 +30,7 @@ def _trim_own(seen: Object) -> Object:
 
 
 def _meta(seen: Object) -> Object:
-    return {k: seen["metadata"][k] for k in _META if k in seen["metadata"]}
+    return _pick(seen["metadata"], *_META)
 
 
 def _trim_job(seen: Object) -> Object:
@@ -51,10 +43,10 @@ def _trim_job(seen: Object) -> Object:
         "spec": {
             "suspend": suspended,
             "suspendedBy": _suspender(seen) if suspended else "",
-            **_pick(spec, "completions", "activeDeadlineSeconds"),
+            **_pick(spec, *_BOUNDS),
             **mounted.kept(seen),
         },
-        "status": {k: status[k] for k in ("conditions", "startTime", "active") if k in status},
+        "status": _pick(status, *_JOB_STATUS),
     }
 
 
@@ -67,10 +59,10 @@ def _suspender(job: Object) -> str:
 
 def _trim_pod(seen: Object) -> Object:
     spec, status = seen.get("spec") or {}, seen.get("status") or {}
-    kept = {k: status[k] for k in ("phase", "reason", "message", "startTime") if k in status}
+    kept = _pick(status, *_PHASE)
     for field in ("containerStatuses", "initContainerStatuses"):
         if field in status:
-            kept[field] = [{k: c[k] for k in _CONTAINER_STATE if k in c} for c in status[field]]
+            kept[field] = [_pick(c, *_CONTAINER_STATE) for c in status[field]]
     if "conditions" in status:
         told = (c for c in status["conditions"] if c["type"] in _POD_CONDITIONS)
         kept["conditions"] = [_pick(c, *_CONDITION) for c in told]
@@ -79,7 +71,7 @@ def _trim_pod(seen: Object) -> Object:
         "kind": "Pod",
         "metadata": _meta(seen),
         "spec": {
-            **_pick(spec, "nodeName", "nodeSelector"),
+            **_pick(spec, *_PLACED),
             **mounted.kept(seen),
             "containers": [_pick(c, *_CONTAINER) for c in spec.get("containers") or ()],
             "initContainers": [_pick(c, *_INIT) for c in spec.get("initContainers") or ()],

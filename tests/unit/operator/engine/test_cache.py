@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from builders import given
 from builders.stage import attempt_job, attempt_pod
 from trainyard_operator import names
@@ -111,13 +112,28 @@ def test_an_index_finds_what_a_kind_says_and_follows_every_change() -> None:
     assert cache.count(RUNS, "team", by=("phase", "Failed")) == 0
 
 
-def test_what_is_packed_is_read_as_it_was_seen() -> None:
-    run = given.run(status={"phase": "Running"})
+@pytest.mark.parametrize(
+    ("status", "is_over"),
+    [
+        ({}, False),
+        ({"phase": "Running"}, False),
+        ({"conditions": [given.condition("Complete", "False")]}, False),
+        ({"conditions": [given.condition("Complete", "True")]}, True),
+        ({"phase": "Failed"}, True),
+        ({"phase": "Cancelled", "completionTime": "2026-01-01T00:00:00Z"}, True),
+    ],
+)
+def test_what_is_packed_is_read_as_it_was_seen_and_is_small_once_it_is_over(
+    status: Object, is_over: bool
+) -> None:
+    run = given.run(metadata={"annotations": {"note": "x" * 1000}}, status=status)
     cache = Cache(packed={RUNS})
     cache.remember(RUNS, run)
 
     assert cache.get(RUNS, "team", "r") == run
     assert list(cache.all(RUNS)) == [run]
+    (held,) = cache._held[RUNS].values()
+    assert (len(held.content) < 1000) == is_over
 
 
 def test_children_are_found_by_label() -> None:

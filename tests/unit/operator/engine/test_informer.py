@@ -37,7 +37,9 @@ class Served:
             raise page
         yield page
 
-    async def watch(self, *_: str, since: int, **params: str) -> AsyncIterator[Sequence[Object]]:
+    async def watch(
+        self, *_: str, since: int, read: object, **params: str
+    ) -> AsyncIterator[Sequence[Object]]:
         self.asked.append(f"watch {since}")
         if not self._watches:
             await asyncio.Event().wait()
