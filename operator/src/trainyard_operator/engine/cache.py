@@ -2,8 +2,9 @@
 
 Packed: an object of which there are very many is held as JSON, compressed once it is over, and read
 anew by whoever asks (10 µs): ten thousand Runs with their Jobs and pods take 40 MiB so, and several
-times that as dicts, which the garbage collector would have to visit, too. Indexed: an object is found by its
-controller, by a label or by what a kind says (kind.Kind.indexes), never by looking at all others.
+times that as dicts, which the garbage collector would have to visit, too. Indexed: an object is
+found by its controller, by a label or by what a kind says (kind.Kind.indexes), never by looking at
+all others.
 
 An object is never replaced by an older one, and one that was deleted comes back only if it is
 seen with a newer version: `remember` may be called with our own writes at any time.
