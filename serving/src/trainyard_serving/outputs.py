@@ -20,16 +20,42 @@ def is_frame(result: Any) -> bool:
     return hasattr(result, "iloc") and hasattr(result, "columns")
 
 
-def named_arrays(result: Any, names: list[str]) -> dict[str, Array]:
-    """Return a result as named arrays; `names` are the signature's, used where they fit."""
+def named_arrays(result: Any, names: list[str], *, rows: int) -> dict[str, Array]:
+    """Return a result as named arrays; `names` are the signature's, used where they fit.
+
+    Args:
+        rows: How many the request has.
+    """
     if is_frame(result):
         return {str(name): _array(result[name]) for name in result.columns}
     if isinstance(result, dict):
         return {str(key): _array(value) for key, value in result.items()}
+    if _are_outputs(result, names, rows=rows):
+        named = _output_names(names, len(result))
+        return {name: _array(value) for name, value in zip(named, result, strict=True)}
     array = _array(result)
     if len(names) > 1 and array.ndim == 2 and array.shape[1] == len(names):
         return {name: array[:, i] for i, name in enumerate(names)}
     return {names[0] if len(names) == 1 else "predict": array}
+
+
+def _are_outputs(result: Any, names: list[str], *, rows: int) -> bool:
+    """Say whether it is an array for each output, and not one for each row.
+
+    Where a list has as many arrays as there are rows, and each as many values, it could be either:
+    then it is outputs only if the signature has as many. A tuple is never rows.
+    """
+    if not isinstance(result, list | tuple) or not result:
+        return False
+    if not all(getattr(each, "shape", ())[:1] == (rows,) for each in result):
+        return False
+    return isinstance(result, tuple) or len(result) != rows or len(result) == len(names) > 1
+
+
+def _output_names(names: list[str], count: int) -> list[str]:
+    if len(names) == len(set(names)) == count:
+        return names
+    return ["predict"] if count == 1 else [f"predict_{i}" for i in range(count)]
 
 
 def _array(value: Any) -> Array:

@@ -9,6 +9,7 @@ import pydantic
 import pytest
 from builders.serving import columns, param
 from trainyard_serving import params, runtimes
+from trainyard_serving.batch import Batch
 from trainyard_serving.errors import BadInput, LoadError
 from trainyard_serving.protocols import mlflow as protocol
 from trainyard_serving.protocols import v2
@@ -105,7 +106,7 @@ def test_datatypes_of_several_tensors_hold_without_a_signature():
     ],
 )
 def test_an_output_has_the_datatype_of_its_values(result, datatype, data):
-    asked = v2.Asked(None, None, ())  # type: ignore[arg-type]  # of no interest in writing
+    asked = v2.Asked(Batch({}, len(data)), None, ())
 
     body = json.loads(v2.write(asked, result, model="m", version="1", names=["p"]))
 

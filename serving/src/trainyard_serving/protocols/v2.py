@@ -219,7 +219,7 @@ def write(asked: Asked, prediction: Any, *, model: str, version: str, names: lis
     Raises:
         BadInput: The request selects an output that the model does not have.
     """
-    arrays = outputs.named_arrays(prediction, names)
+    arrays = outputs.named_arrays(prediction, names, rows=asked.batch.rows)
     unknown = next((name for name in asked.outputs if name not in arrays), None)
     if unknown is not None:
         raise BadInput(f"is not an output; the model has {', '.join(arrays)}", field=unknown)

@@ -33,6 +33,8 @@ _BY_ROW: Final = frozenset(
     | {"transform", "score_samples", "apply"}
 )
 """Methods that answer once for each row, by scikit-learn's contract."""
+_LISTS_OUTPUTS: Final = frozenset({"predict_proba", "predict_log_proba"})
+"""Methods of which a list is an array for each output."""
 
 
 def load(folder: Path, mlmodel: dict[str, Any], signature: Signature) -> "SklearnModel":
@@ -135,6 +137,7 @@ class SklearnModel:
         self._as_texts = _reads_texts(estimator)
         self._kinds = kinds or {}
         self._by_row = function in _BY_ROW
+        self._lists_outputs = function in _LISTS_OUTPUTS
         classes = classes_of(estimator)
         self.any_thread = classes is not None
         self.row_independent = self._by_row and classes is not None and not classes & NEAREST
@@ -148,7 +151,8 @@ class SklearnModel:
         result = self._call(self._input(batch))
         if self._by_row:
             refuse_other_count(result, batch.rows)
-        return result
+        # As a tuple, which is taken for rows by nobody.
+        return tuple(result) if self._lists_outputs and isinstance(result, list) else result
 
     def _input(self, batch: Batch) -> Any:
         if self._as_texts and (batch.tabular or "" not in batch.arrays):
