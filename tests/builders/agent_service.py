@@ -91,6 +91,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         service = self.server.service
         stated = self.headers.get("Content-Range")
         total = int(stated.rpartition("/")[2]) if stated else len(body)
+        if stated and stated.startswith("bytes 0-"):
+            service.partial.pop(self.path, None)
         body = service.partial.pop(self.path, b"") + body if stated else body
         if len(body) < total:
             service.partial[self.path] = body

@@ -50,6 +50,9 @@ def send(
     there, offset = ask()
     if there:
         return False
+    if offset > size:
+        # What another left there is of another file: the service drops it when one begins.
+        offset = 0
     while True:
         after = put(offset, min(offset + slice_size(size), size))
         told(size if after is None else after)

@@ -329,13 +329,18 @@ def test_an_upload_whose_last_answer_was_lost_is_there_and_not_sent_again(
     assert service.received == [10]
 
 
+@pytest.mark.parametrize("left", [b"wrong", b"more than the file has"])
 def test_what_another_left_of_an_upload_is_tried_once_and_then_sent_anew(
-    service: Service, tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service,
+    tracking: Tracking,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    left: bytes,
 ) -> None:
     monkeypatch.setattr(slices, "SLICE", 4)
     (tmp_path / "large").write_bytes(b"0123456789")
     path = f"/blobs/{digest_of(b'0123456789')}"
-    service.partial[path] = b"wrong"
+    service.partial[path] = left
 
     tracking.upload(path, tmp_path / "large", size=10)
 
