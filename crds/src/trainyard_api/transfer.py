@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
-from trainyard_api import authority
+from trainyard_api import authority, connections
 
 T = TypeVar("T")
 
@@ -90,8 +90,8 @@ def _opener(context: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
     """Return an opener of HTTP alone: no proxies, and no files or FTP behind a redirect."""
     opener = urllib.request.OpenerDirector()
     for handler in (
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(context=context),
+        connections.Plain(),
+        connections.ByTLS(context),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.UnknownHandler(),
