@@ -6,6 +6,7 @@ folder, no devices, no owner, no set-uid bits.
 
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def unpack(archive: Path, *, into: Path) -> int:
     """Unpack a tar.gz and return the number of its entries.
 
     Raises:
-        SourceError: It is no tar.gz, is cut short, or holds what may not be unpacked.
+        SourceError: It is no tar.gz, is cut short, holds what may not be unpacked, or there is no
+            room for it.
     """
     into.mkdir(parents=True, exist_ok=True)
     count = 0
@@ -42,6 +44,9 @@ def unpack(archive: Path, *, into: Path) -> int:
         raise SourceError(
             f"the archive holds an entry that may not be unpacked: {exc}", reason="UnsafePath"
         ) from exc
-    except (tarfile.TarError, EOFError, OSError) as exc:
+    except (tarfile.TarError, EOFError, OSError, KeyError, zlib.error) as exc:
+        if isinstance(exc, OSError) and exc.errno:
+            # What gzip says has no number: this is the folder's.
+            raise SourceError(f"the archive can't be unpacked to {into}: {exc}") from exc
         raise SourceError(f"the archive is no readable tar.gz: {exc}") from exc
     return count

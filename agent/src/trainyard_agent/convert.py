@@ -18,6 +18,8 @@ from trainyard_agent.errors import RefusedError, SourceError
 
 FIELDS_FILE = "manifest-fields.json"
 _LARGEST = {"MLmodel": 8 << 20, "requirements.txt": 1 << 20}
+_MOST_FLAVORS = 2048
+"""Bytes of the flavors as JSON: with all else that is told at the end they must fit into 4 KiB."""
 _DEEPEST = 50
 _MOST_VALUES = 200_000
 """A few lines of YAML can name themselves into millions of values."""
@@ -81,12 +83,21 @@ def _text(path: Path) -> str | None:
 
 
 def flavor_versions(described: Mapping[str, Any]) -> dict[str, str]:
-    """Return each flavor with the version of its library, empty where it names none."""
+    """Return each flavor with the version of its library, empty where it names none.
+
+    Raises:
+        SourceError: They are more than any model has.
+    """
     found = {}
     for name, settings in described["flavors"].items():
         keys = ("python_version",) if name == GENERIC else (f"{name}_version", "version")
         known = settings if isinstance(settings, dict) else {}
         found[str(name)] = next((str(known[k]) for k in keys if known.get(k)), "")
+    if len(json.dumps(found)) > _MOST_FLAVORS:
+        raise SourceError(
+            f"the MLmodel file lists {len(found)} flavors, in more than {_MOST_FLAVORS} bytes with"
+            " their versions: log the model again with MLflow"
+        )
     return found
 
 

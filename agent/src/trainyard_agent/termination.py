@@ -65,5 +65,5 @@ def _fewer_requirements(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shorter_text(message: dict[str, Any]) -> dict[str, Any]:
-    # Escapes take up to six bytes a character.
-    return {k: v[:500] if isinstance(v, str) else v for k, v in message.items()}
+    # Escapes take up to twelve bytes a character.
+    return {k: v[:300] if isinstance(v, str) else v for k, v in message.items()}

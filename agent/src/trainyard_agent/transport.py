@@ -46,10 +46,10 @@ class Tracking:
     clock: Callable[[], float] = time.monotonic
     ca_file: str = ""
 
-    def json(self, path: str) -> Any:
-        """GET a JSON document."""
+    def json(self, path: str) -> dict[str, Any]:
+        """GET a JSON object."""
         url = self.base + path
-        return self._patiently(lambda: json.loads(self._client.get(url, most=_MOST_JSON)))
+        return self._patiently(lambda: _document(self._client.get(url, most=_MOST_JSON), url))
 
     def download(self, path: str, target: Path, *, digest: str = "") -> int:
         """Stream a file to the target and return its size, checking its sha256 if given.
@@ -143,7 +143,8 @@ class _Upload:
             raise
 
     def _ask(self) -> tuple[bool, int]:
-        found = json.loads(self._client.get(f"{self._url}/upload", most=CHUNK))
+        url = f"{self._url}/upload"
+        found = _document(self._client.get(url, most=CHUNK), url)
         offset = int(found["offset"])
         self._is_resumed = self._is_resumed or offset > 0
         self._reach(offset)
@@ -157,7 +158,7 @@ class _Upload:
             with self._client.open(
                 "PUT", self._url, data=data, headers=headers, silence=_ANSWER_SECONDS
             ) as response:
-                return _offset(response)
+                return _offset(response, self._url)
         except Refused as exc:
             if exc.status == 409:
                 raise Away(exc.told) from exc
@@ -177,11 +178,22 @@ class _Upload:
         self._there = offset
 
 
-def _offset(response: HTTPResponse) -> int | None:
+def _offset(response: HTTPResponse, url: str) -> int | None:
     """Read how much the service has of a file; None if all."""
     if response.status != 202:
         return None
-    return int(json.loads(transfer.read(response, CHUNK))["offset"])
+    return int(_document(transfer.read(response, CHUNK), url)["offset"])
+
+
+def _document(raw: bytes, url: str) -> dict[str, Any]:
+    """Read a JSON object; what is none was cut off, or said by something before the service."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Away(f"{url} answered with no JSON object: does something else answer there?")
+    return found
 
 
 class _Download:

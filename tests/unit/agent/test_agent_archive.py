@@ -1,3 +1,4 @@
+import errno
 import io
 import secrets
 import tarfile
@@ -65,3 +66,25 @@ def test_a_file_that_is_no_whole_tar_gz_is_told(tmp_path: Path, spoil) -> None:
         archive.unpack(path, into=tmp_path / "work")
 
     assert caught.value.reason == "SourceFailed"
+
+
+@pytest.mark.parametrize("hindrance", ["a file", "a full disk"])
+def test_a_folder_that_takes_no_files_is_not_the_archives_fault(
+    tmp_path: Path, hindrance: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = packed(tmp_path / "a.tar.gz", train=b"print(1)", train__x=b"x")
+    if hindrance != "a file":
+        monkeypatch.setattr(tarfile.TarFile, "extract", full)
+
+    with pytest.raises(SourceError, match="can't be unpacked to"):
+        archive.unpack(path, into=tmp_path / "work")
+
+
+def test_a_hard_link_to_nothing_is_told(tmp_path: Path) -> None:
+    path = packed(tmp_path / "a.tar.gz", member("hard", tarfile.LNKTYPE, "nothing"))
+
+    with pytest.raises(SourceError, match="nothing"):
+        archive.unpack(path, into=tmp_path / "work")

@@ -96,6 +96,10 @@ def test_other_formats_are_refused_with_the_way_out(
     [
         pytest.param("- a list", id="no mapping"),
         pytest.param("flavors: [a]", id="flavors that are a list"),
+        pytest.param(
+            "flavors: {" + ", ".join(f"flavor-{n}: {{}}" for n in range(300)) + "}",
+            id="more flavors than can be told",
+        ),
         pytest.param("a: [", id="no YAML"),
         pytest.param("flavors: !!python/object/apply:os.system ['true']", id="YAML that would act"),
         pytest.param(
@@ -238,8 +242,9 @@ class TestTerminationMessage:
         assert json.loads(encoded)["requirements"][0] == "package-0==1.0"
         assert json.loads(encoded)["truncated"][-1] == "requirements"
 
-    def test_a_long_text_is_cut(self) -> None:
-        encoded = termination.encode({"reason": "SourceFailed", "message": "é" * 9000})
+    @pytest.mark.parametrize("letter", ["e", "é", "\N{GRINNING FACE}"])
+    def test_a_long_text_is_cut(self, letter: str) -> None:
+        encoded = termination.encode({"reason": "SourceFailed", "message": letter * 9000})
 
         assert len(encoded) <= termination.LIMIT
         assert json.loads(encoded)["reason"] == "SourceFailed"
