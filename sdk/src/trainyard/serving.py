@@ -110,7 +110,7 @@ def predict(deployment: str, data: Any, *, client: Client | None = None) -> Any:
         InvalidInput: *data* cannot be written as JSON.
 
     Example:
-        >>> ty.predict("digits", [[0, 0, 5, 13, 9, 1, 0, 0]])  # doctest: +SKIP
+        >>> ty.predict("iris", [[5.1, 3.5, 1.4, 0.2]])  # doctest: +SKIP
     """
     client = client_or_default(client)
     route, body = request_for(_as_json(data), deployment)

@@ -30,7 +30,7 @@ def predict(
 
     \b
     Examples:
-      trainyard predict digits --data '[[0, 0, 5, 13, 9, 1, 0, 0]]'
+      trainyard predict iris --data '[[5.1, 3.5, 1.4, 0.2]]'
       trainyard predict digits --data @rows.json
       trainyard predict credit --data '{"dataframe_records": [{"age": 41, "income": 3000}]}'
     """
