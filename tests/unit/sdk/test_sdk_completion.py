@@ -1,10 +1,13 @@
 """What Tab offers, as a shell asks for it."""
 
+import json
+import socket
+import time
 from pathlib import Path
 
 import pytest
 from builders.sdk import NAMESPACE, FakeCluster, model_object, run_object
-from trainyard.cli import app
+from trainyard.cli import app, completion
 from typer.testing import CliRunner
 
 
@@ -63,3 +66,24 @@ def test_without_a_cluster_tab_is_silent(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
 
     assert tab("promote", "") == []
+
+
+def test_a_cluster_that_takes_calls_and_does_not_answer_holds_no_shell_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completion, "_PATIENCE_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        config = {
+            "current-context": "c",
+            "clusters": [{"name": "c", "cluster": {"server": server}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "users": [{"name": "u", "user": {"token": "t"}}],
+        }
+        (tmp_path / "config").write_text(json.dumps(config))
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+        begun = time.monotonic()
+
+        assert tab("promote", "") == []
+
+    assert time.monotonic() - begun < 10

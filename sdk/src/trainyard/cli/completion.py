@@ -9,6 +9,9 @@ import typer
 if TYPE_CHECKING:
     from trainyard.client import Client
 
+_PATIENCE_SECONDS = 3.0
+"""For how long a shell may stand still at Tab."""
+
 
 def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the Runs of the namespace."""
@@ -128,6 +131,7 @@ def _offer(
             context=given.get("context") or None,
             patience=0,
         )
+        client.kube.http.timeout = _PATIENCE_SECONDS
         try:
             return [each for each in find(client) if each.startswith(incomplete)]
         finally:
