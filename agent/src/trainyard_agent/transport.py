@@ -220,7 +220,10 @@ class _Download:
                 there = 0
                 self._file.seek(0)
                 self._file.truncate()
-                self._begin(response.headers, response.length)
+                self._begin(response.headers)
+            # What came through a proxy may have had no length at first.
+            if response.length is not None:
+                self._size = there + response.length
             try:
                 self._take(response)
             except Away as exc:
@@ -231,8 +234,8 @@ class _Download:
             raise Away(broke, progress=self._file.tell() > there)
         return self._file.tell()
 
-    def _begin(self, headers: HTTPMessage, size: int | None) -> None:
-        self._size = size or 0
+    def _begin(self, headers: HTTPMessage) -> None:
+        self._size = 0
         tag = headers.get("ETag", "")
         self._tag = tag if headers.get("Accept-Ranges") == "bytes" else ""
 

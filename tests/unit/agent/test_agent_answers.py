@@ -1,7 +1,12 @@
 """Answers that something else than the tracking service gives."""
 
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
 import pytest
+from builders import threaded
 from builders.agent_service import Service
+from trainyard_agent import transport
 from trainyard_agent.errors import TransportError
 from trainyard_agent.transport import Tracking
 
@@ -17,3 +22,41 @@ def test_an_answer_that_is_no_json_object_is_waited_out_and_told(
         hasty.json("/source")
 
     assert caught.value.reason == "TrackingUnavailable"
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    """Passes ten bytes on: the first in chunks, without their number, then three at a time."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name there
+        pass
+
+    def do_GET(self) -> None:
+        begin = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        self.send_response(206 if begin else 200)
+        self.send_header("ETag", "one")
+        self.send_header("Accept-Ranges", "bytes")
+        if begin:
+            self.send_header("Content-Length", str(10 - begin))
+            self.end_headers()
+            self.wfile.write(b"0123456789"[begin:][:3])
+        else:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"4\r\n0123\r\n")
+        self.close_connection = True
+
+
+def test_a_file_whose_length_came_later_is_not_taken_for_whole(
+    said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "CHUNK", 4)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Proxy)
+    url = f"http://127.0.0.1:{server.server_port}"
+    patient = Tracking(url, "t", patience=5, say=said.append, sleep=lambda _: None)
+
+    with threaded.running(server):
+        assert patient.download("/x", tmp_path / "x") == 10
+
+    assert (tmp_path / "x").read_bytes() == b"0123456789"
