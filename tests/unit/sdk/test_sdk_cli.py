@@ -152,6 +152,19 @@ def test_a_local_run_needs_no_kubeconfig_and_has_the_programs_exit_code(
     assert call("run", "--local", str(folder)).exit_code == 4
 
 
+@pytest.mark.parametrize(
+    "option",
+    [("--register", "m"), ("--retry", "1"), ("--timeout", "1h"), ("--memory", "1Gi"), ("-d",)],
+    ids=" ".join,
+)
+def test_a_local_run_says_which_options_do_nothing(tmp_path: Path, option: tuple[str, ...]) -> None:
+    done = call("run", "--local", str(job(tmp_path / "job")), *option, "--", "true")
+
+    name = "detach" if option == ("-d",) else option[0].removeprefix("--")
+    assert f"--{name} needs a cluster and does nothing with --local" in done.stderr
+    assert done.exit_code == 0
+
+
 def test_a_slip_is_told_before_anything_travels(
     kubeconfig: Path, cluster: FakeCluster, tmp_path: Path
 ) -> None:

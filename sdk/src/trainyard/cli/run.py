@@ -62,7 +62,8 @@ def run(
     parameters = parse_parameters(params or [])
     variables = parse_pairs(env or [], option="--env")
     if local:
-        _say_unused(register=register, image=image, runtime=runtime, include=include)
+        _say_unused(register=register, image=image, runtime=runtime, include=include, name=name)
+        _say_unused(timeout=timeout, retry=retry, cpu=cpu, memory=memory, gpu=gpu, detach=detach)
         code = _run_here(folder, program, parameters, experiment=experiment, env=variables)
         raise typer.Exit(code)
     from trainyard.submission import RunOptions  # noqa: PLC0415  # not for --local
