@@ -13,7 +13,10 @@ from trainyard.cli.options import Context, Namespace, client_for
 
 def predict(
     deployment: Annotated[
-        str, typer.Argument(metavar="DEPLOYMENT", autocompletion=complete_deployment)
+        str,
+        typer.Argument(
+            metavar="DEPLOYMENT", help="Name of it.", autocompletion=complete_deployment
+        ),
     ],
     data: Annotated[
         str,

@@ -137,7 +137,9 @@ def describe(
     kind: Kind,
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", autocompletion=complete_resource, show_default=False),
+        typer.Argument(
+            metavar="NAME", help="Its name.", autocompletion=complete_resource, show_default=False
+        ),
     ] = "",
     namespace: Namespace = "",
     context: Context = "",
@@ -160,7 +162,10 @@ def describe(
 
 def delete(
     kind: Kind,
-    names: Annotated[list[str], typer.Argument(metavar="NAME", autocompletion=complete_resource)],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME", help="Which ones.", autocompletion=complete_resource),
+    ],
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
     namespace: Namespace = "",
     context: Context = "",
