@@ -144,7 +144,10 @@ def _fetch_commit(checkout: Checkout, *, environment: Mapping[str, str]) -> str:
     """Fetch the revision alone, or everything if the server does not give it alone."""
     alone = _fetch(checkout, checkout.revision, depth=1, environment=environment)
     if alone.returncode == 0:
-        return _resolved(checkout, "FETCH_HEAD", environment=environment)
+        if commit := _resolved(checkout, "FETCH_HEAD", environment=environment):
+            return commit
+        said = f"revision {checkout.revision} of {shown(checkout.url)} is a file or a folder"
+        raise SourceError(f"{said}, and is no commit: name one", reason="RevisionNotFound")
     checkout.say(f"{checkout.revision} is not given alone; fetching all branches and tags")
     refs = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
     everything = _fetch(checkout, *refs, depth=None, environment=environment)
@@ -214,8 +217,8 @@ def _names(checkout: Checkout, *, environment: Mapping[str, str]) -> str:
 
 
 def _check_path(checkout: Checkout) -> None:
-    if not checkout.path:
-        return
+    if set(checkout.path.split("/")) <= {"", "."}:
+        return  # the root, as an absent one
     if inside(checkout.into, checkout.path).is_dir():
         return
     folders = sorted(p.name for p in checkout.into.iterdir() if p.is_dir() and p.name != ".git")

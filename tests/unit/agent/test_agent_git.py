@@ -57,6 +57,14 @@ def test_a_revision_that_is_not_there_is_told_with_those_that_are(
     assert "main, v1" in caught.value.message
 
 
+@pytest.mark.parametrize("what", ["main^{tree}", "main:src/train.py"])
+def test_an_object_that_is_no_commit_is_told(repository: Path, tmp_path: Path, what: str) -> None:
+    with pytest.raises(SourceError, match="is no commit") as caught:
+        fetch(checkout(repository, tmp_path / "work", git(repository, "rev-parse", what)))
+
+    assert caught.value.reason == "RevisionNotFound"
+
+
 def test_a_path_that_is_not_there_is_told_with_those_that_are(
     repository: Path, tmp_path: Path
 ) -> None:
@@ -67,8 +75,9 @@ def test_a_path_that_is_not_there_is_told_with_those_that_are(
     assert "src" in caught.value.message
 
 
-def test_a_path_that_is_there_is_fine(repository: Path, tmp_path: Path) -> None:
-    assert fetch(checkout(repository, tmp_path / "work", path="src"))
+@pytest.mark.parametrize("path", ["src", "./src/", ".", "./"])
+def test_a_path_that_is_there_is_fine(repository: Path, tmp_path: Path, path: str) -> None:
+    assert fetch(checkout(repository, tmp_path / "work", path=path))
 
 
 def test_a_path_that_leaves_the_repository_is_refused(repository: Path, tmp_path: Path) -> None:
