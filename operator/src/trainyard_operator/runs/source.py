@@ -117,7 +117,8 @@ def _git(run: Object) -> list[str]:
     commit = (run.get("status") or {}).get("commit") or git["revision"]
     path = ["--path", git["path"]] if git.get("path") else []
     secret = ["--credentials", _CREDENTIALS] if git.get("credentialsSecret") else []
-    return ["--url", git["url"], "--revision", commit, *path, *secret]
+    words = ["--url", git["url"], "--revision", commit, *path, *secret]
+    return [literal(word) for word in words]
 
 
 def _environment(run: Object, settings: Settings) -> list[Object]:

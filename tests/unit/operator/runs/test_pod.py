@@ -192,6 +192,14 @@ class TestPod:
 
 
 class TestSource:
+    def test_names_in_git_reach_the_agent_as_they_are(self) -> None:
+        # Kubernetes makes $ of $$, and replaces $(NAME).
+        git = {"url": "https://git.example/$(HOME)", "revision": "a$$b", "path": "$x"}
+
+        words = source(source={"git": git}, image="i")["command"]
+
+        assert {"https://git.example/$$(HOME)", "a$$$$b", "$$x"} <= set(words)
+
     def test_git_is_checked_out_to_work_and_the_program_starts_in_its_path(self) -> None:
         made = source(source=GIT)
 
