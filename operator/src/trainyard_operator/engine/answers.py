@@ -8,6 +8,7 @@ import orjson
 
 from trainyard_operator.engine.errors import (
     Conflict,
+    Expired,
     NotFound,
     OperatorError,
     Retry,
@@ -22,6 +23,10 @@ _TOO_LARGE = re.compile(
     r"request is too large|entity too large|message larger than max", re.IGNORECASE
 )
 _UNSAID = "request entity too large"
+# What is believed of the API server alone, which says why: a proxy's 404 is no object that is gone.
+_ITS_OWN = frozenset({400, 404, 409, 412, 422})
+# A wait that a server or a proxy asks for: one of none at all would be asking without a pause.
+_SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(minutes=1)
 
 
 def too_large(message: str) -> str:
@@ -37,7 +42,19 @@ def too_large(message: str) -> str:
 
 def error_of(code: int, body: bytes, headers: Mapping[str, str]) -> OperatorError:
     """Return the operator's error for an answer of the API server."""
-    message, reason = _status(body)
+    status = _json(body)
+    message, reason = _told(status, body)
+    if status is None and code in _ITS_OWN:
+        return Unavailable("APIServerUnavailable", f"{code}, not by the API server: {message}")
+    refusal = _refusal(code, message, reason)
+    if refusal is not None:
+        return refusal
+    said = message or f"the API server answered {code}"
+    kind = Expired if code == 410 else Unavailable
+    return kind("APIServerUnavailable", said, after=_wait(headers.get("retry-after", "")))
+
+
+def _refusal(code: int, message: str, reason: str) -> OperatorError | None:
     if code == 404:
         return NotFound("NotFound", message)
     if code in {409, 412} and reason != "Forbidden":
@@ -47,13 +64,13 @@ def error_of(code: int, body: bytes, headers: Mapping[str, str]) -> OperatorErro
         return Terminal("InvalidSpec", too_large(message) or too_large(_UNSAID))
     if code in {400, 422}:
         return Terminal("InvalidSpec", message)
-    if code == 403:
-        return _forbidden(message)
-    after = headers.get("retry-after", "")
-    delay = timedelta(seconds=int(after)) if after.isdigit() else None
-    return Unavailable(
-        "APIServerUnavailable", message or f"the API server answered {code}", after=delay
-    )
+    return _forbidden(message) if code == 403 else None
+
+
+def _wait(told: str) -> timedelta | None:
+    if not re.fullmatch("[0-9]{1,9}", told):
+        return None
+    return min(max(timedelta(seconds=int(told)), _SHORTEST), _LONGEST)
 
 
 def _forbidden(message: str) -> OperatorError:
@@ -68,19 +85,37 @@ def parsed(body: bytes, what: str, read: Reader = orjson.loads) -> Object:
     """Return the object that an answer, or a line of it, holds.
 
     Raises:
-        Unavailable: It is no JSON.
+        Unavailable: It holds none: it is a proxy's page, or was cut short.
     """
-    try:
-        return read(body)
-    except ValueError as exc:
-        # A proxy's page, or an answer cut short.
-        said = f"{what}: the answer is no JSON: {body[:100].decode(errors='replace')}"
-        raise Unavailable("APIServerUnavailable", said) from exc
+    answer = _json(body, read)
+    if answer is None:
+        said = f"{what}: the answer is no JSON object: {body[:100].decode(errors='replace')}"
+        raise Unavailable("APIServerUnavailable", said)
+    return answer
 
 
-def _status(body: bytes) -> tuple[str, str]:
-    try:
-        status = orjson.loads(body)
-    except orjson.JSONDecodeError:
+def event_of(line: bytes, what: str, read: Reader) -> Object:
+    """Return the event that a line of a watch holds, or what is read of it.
+
+    Raises:
+        Unavailable: It holds none.
+    """
+    event = parsed(line, what, read)
+    if not isinstance(event.get("type"), str) or not isinstance(event.get("object"), dict):
+        said = f"{what}: this is no event: {line[:100].decode(errors='replace')}"
+        raise Unavailable("APIServerUnavailable", said)
+    return event
+
+
+def _told(status: Object | None, body: bytes) -> tuple[str, str]:
+    if status is None:
         return body[:500].decode(errors="replace"), ""
     return str(status.get("message", "")), str(status.get("reason", ""))
+
+
+def _json(body: bytes, read: Reader = orjson.loads) -> Object | None:
+    try:
+        found = read(body)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,6 +1,6 @@
 """Keeps the cache of one resource as the cluster is: lists it, and watches from there.
 
-    list ─▶ watch ─▶ ended: watch on from the last version ─▶ too old, or broken: list again
+    list ─▶ watch ─▶ ended, no answer: watch on from the last version ─▶ refused: list again
 
 For Runs and children, of which there are most events: each costs a tenth of what kopf takes for
 one. Of the resources that kopf watches it only follows what is deleted, by metadata: kopf never
@@ -16,7 +16,7 @@ from typing import Protocol
 
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.cache import Name, name_of, version_of
-from trainyard_operator.engine.errors import OperatorError, Retry, told
+from trainyard_operator.engine.errors import Expired, OperatorError, Retry, Unavailable, told
 from trainyard_operator.engine.kube import METADATA, METADATA_LIST, Kube
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.engine.shapes import reader_of
@@ -117,6 +117,8 @@ class Informer:
                 await self._watch(only_deletions=only_deletions)
             except (OperatorError, KeyError, ValueError) as exc:  # nonsense from a proxy, too
                 _log.warning("watching %s: %s", self._resource, told(exc))
+                if isinstance(exc, Expired) or not isinstance(exc, Unavailable):
+                    self._version = 0  # to ask for the same again would be answered the same
             if self._version > version > 0 or time.monotonic() - began > _SHORT:
                 pause = _FIRST_PAUSE  # it works, however it ended
                 continue

@@ -33,7 +33,7 @@ import orjson
 
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.access import Access
-from trainyard_operator.engine.answers import parsed
+from trainyard_operator.engine.answers import event_of, parsed
 from trainyard_operator.engine.clock import ServerClock
 from trainyard_operator.engine.errors import Conflict, NotFound, Terminal, Unavailable
 from trainyard_operator.engine.exchange import Exchange, Request
@@ -194,7 +194,7 @@ class Kube:
             async for chunk in response.content.iter_any():
                 *lines, rest = (rest + chunk).split(b"\n")
                 if lines:
-                    yield [parsed(line, f"watch {path}", read) for line in lines if line]
+                    yield [event_of(line, f"watch {path}", read) for line in lines if line]
 
     async def apply(
         self, desired: Object, *, manager: str = objects.FIELD_MANAGER, force: bool = True

@@ -44,7 +44,7 @@ class Transport:
             raise _no_answer(request.method, request.path, exc) from exc
         REST_REQUESTS.labels(str(answer.status), request.method).inc()
         self.clock.heard(answer.headers.get("date"))
-        if answer.status >= 400:
+        if answer.status >= 300:  # a redirect is a proxy's, too
             raise error_of(answer.status, answer.body, answer.headers)
         return answer
 

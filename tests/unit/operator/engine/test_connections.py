@@ -46,10 +46,11 @@ class Server:
         self.watched = dict(request.query)
         response = web.StreamResponse()
         await response.prepare(request)
-        for part in (b'{"type": "ADDED", "obj', b'ect": {}}\n{"type": "X"}\n{"ty', b'pe": 1}\n'):
+        events = b"".join(b'{"type": "%c", "object": {}}\n' % each for each in b"XYZ")
+        for part in (events[:20], events[20:-9], events[-9:]):
             await response.write(part)
             await asyncio.sleep(0.01)
-        await response.write(b'{"long": "' + b"x" * 1_000_000 + b'"}\n')
+        await response.write(b'{"type": "' + b"x" * 1_000_000 + b'", "object": {}}\n')
         return response
 
     async def delete(self, _: web.Request) -> web.Response:
@@ -135,7 +136,7 @@ async def test_events_are_read_however_they_are_cut_and_however_long_they_are(
         watching = kube.watch("v1", "Pod", "t", since=7, labelSelector="a=b")
         seen = [event async for events in watching for event in events]
 
-    assert seen[:3] == [{"type": "ADDED", "object": {}}, {"type": "X"}, {"type": 1}]
-    assert len(seen[3]["long"]) == 1_000_000
+    assert seen[:3] == [{"type": each, "object": {}} for each in "XYZ"]
+    assert len(seen[3]["type"]) == 1_000_000
     assert made.watched["resourceVersion"] == "7"
     assert made.watched["labelSelector"] == "a=b"

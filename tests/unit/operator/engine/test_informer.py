@@ -9,7 +9,7 @@ import pytest
 from builders import given
 from builders.stage import Stage, World, attempt_job
 from trainyard_operator.engine import informer
-from trainyard_operator.engine.errors import Unavailable
+from trainyard_operator.engine.errors import Expired, Terminal, Unavailable
 from trainyard_operator.engine.informer import Informer
 from trainyard_operator.engine.kube import Page
 from trainyard_operator.engine.objects import JOBS
@@ -138,6 +138,23 @@ async def test_a_server_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPa
 
     assert asked == ["list", "watch 10", "watch 10", "watch 11"]
     assert held(sink) == ["a-a1"]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [Expired("APIServerUnavailable", "410"), Terminal("InvalidSpec", "400"), KeyError("uid")],
+    ids=["410", "400", "nonsense"],
+)
+async def test_a_watch_that_is_refused_begins_from_a_new_list(
+    monkeypatch: pytest.MonkeyPatch, refusal: Exception
+) -> None:
+    monkeypatch.setattr(informer, "_FIRST_PAUSE", 0.0)
+    served = Served([Page(10, [job("a", 5)]), Page(30, [job("b", 20)])], [refusal])
+    sink = shell()
+    asked = await followed(served, sink, until=4)
+
+    assert asked == ["list", "watch 10", "list", "watch 30"]
+    assert held(sink) == ["b-a1"]
 
 
 async def test_of_our_own_only_deletions_are_followed_and_each_is_told_once() -> None:

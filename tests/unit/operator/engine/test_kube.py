@@ -1,9 +1,18 @@
 """The API server's answers as errors of ours, and the paths of objects."""
 
+from datetime import timedelta
+
 import pytest
 from trainyard_operator.engine import objects
-from trainyard_operator.engine.answers import error_of
-from trainyard_operator.engine.errors import Conflict, NotFound, Retry, Terminal, Unavailable
+from trainyard_operator.engine.answers import error_of, event_of, parsed
+from trainyard_operator.engine.errors import (
+    Conflict,
+    Expired,
+    NotFound,
+    Retry,
+    Terminal,
+    Unavailable,
+)
 from trainyard_operator.engine.kube import path_of
 from trainyard_operator.engine.ownership import unlabelled
 
@@ -24,6 +33,7 @@ from trainyard_operator.engine.ownership import unlabelled
         (403, "you may not", Retry, "Forbidden"),
         (503, "", Unavailable, "APIServerUnavailable"),
         (429, "", Unavailable, "APIServerUnavailable"),
+        (410, "too old", Expired, "APIServerUnavailable"),
     ],
 )
 def test_an_answer_is_an_error_of_ours(
@@ -38,6 +48,36 @@ def test_an_answer_is_an_error_of_ours(
 
 def test_an_answer_that_is_no_json_is_kept_as_text() -> None:
     assert "proxy" in error_of(502, b"<html>proxy", {}).message
+
+
+@pytest.mark.parametrize("code", [302, 400, 404, 409, 412, 422, 502])
+@pytest.mark.parametrize("body", [b"<html>proxy", b"", b"null", b"[1]", b'"busy"'])
+def test_what_a_proxy_says_in_place_of_the_api_server_is_no_refusal(code: int, body: bytes) -> None:
+    assert type(error_of(code, body, {})) is Unavailable
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b'"x"', b"<html>"])
+def test_what_is_no_object_counts_as_no_answer(body: bytes) -> None:
+    with pytest.raises(Unavailable, match="GET /x: the answer is no JSON object"):
+        parsed(body, "GET /x")
+
+
+@pytest.mark.parametrize(
+    "line", [b"null", b"[]", b'"x"', b'{"type":"ADDED"}', b'{"type":"ADDED","object":null}']
+)
+def test_what_is_no_event_ends_a_watch_and_no_more(line: bytes) -> None:
+    with pytest.raises(Unavailable):
+        event_of(line, "watch /x")
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"), [("0", 1), ("7", 7), ("999999999", 60), ("-1", None), ("²", None)]
+)
+def test_how_long_to_wait_is_taken_within_reason(told: str, seconds: int | None) -> None:
+    error = error_of(429, b"{}", {"retry-after": told})
+
+    assert isinstance(error, Unavailable)
+    assert error.after == (seconds and timedelta(seconds=seconds))
 
 
 def test_a_child_that_lost_its_label_is_named_with_the_command_that_mends_it() -> None:
