@@ -10,6 +10,7 @@ The token is the operator's own service-account token, read again because it is 
 import asyncio
 import logging
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -49,6 +50,8 @@ _TOKEN_AGE = 60.0
 _AGAIN = 5.0
 # The service itself, or the proxy before it, says that it is not there.
 _AWAY = frozenset({502, 503, 504})
+# What is believed of the service alone, which says why: a proxy's 404 is no record that is gone.
+_ITS_OWN = frozenset({400, 404, 409, 422})
 # As answers have them.
 _OFFSET, _PLACE = UPLOAD_OFFSET_HEADER.lower(), LOG_PLACE_HEADER.lower()
 _log = logging.getLogger(__name__)
@@ -106,6 +109,8 @@ class TrackingClient:
         """Return {runID, name} of unfinished runs that the operator made."""
         path = f"/namespaces/{namespace}/runs"
         answer = await self._json("GET", path, params={"state": "active"})
+        if not isinstance(answer.get("runs"), list):
+            raise self._unavailable()  # another's answer
         return list(answer["runs"])
 
     async def summary(self, namespace: str, run_id: str) -> Json:
@@ -119,7 +124,7 @@ class TrackingClient:
     async def log_offset(self, log: Log) -> tuple[int, str]:
         """Return how many bytes of a log are there, and the place they end at."""
         _, headers = await self._request("HEAD", _path_of(log))
-        return int(headers.get(_OFFSET, "0")), headers.get(_PLACE, "")
+        return self._offset(headers), headers.get(_PLACE, "")
 
     async def append_log(self, log: Log, *, offset: int, reached: str, data: bytes) -> int:
         """Append bytes at an offset; return the new one.
@@ -131,7 +136,14 @@ class TrackingClient:
         given["Content-Type"] = "application/offset+octet-stream"
         path = _path_of(log)
         _, headers = await self._request("PATCH", path, data=data, headers=given, upload=True)
-        return int(headers.get(_OFFSET, offset + len(data)))
+        return self._offset(headers)
+
+    def _offset(self, headers: Mapping[str, str]) -> int:
+        """Return how long a log is; who does not say so has not kept anything."""
+        told = headers.get(_OFFSET, "")
+        if not re.fullmatch("[0-9]{1,18}", told):
+            raise self._unavailable()
+        return int(told)
 
     async def _json(
         self,
@@ -147,10 +159,9 @@ class TrackingClient:
         answer, _ = await self._request(
             method, path, params=params, data=data, headers=headers, upload=upload
         )
-        try:
-            parsed: Json = orjson.loads(answer) if answer else {}
-        except orjson.JSONDecodeError as exc:
-            raise self._unavailable() from exc  # a proxy's page, or an answer cut short
+        parsed = _object(answer) if answer else {}
+        if parsed is None:
+            raise self._unavailable()  # a proxy's page, or an answer cut short
         return parsed
 
     async def _request(
@@ -209,7 +220,7 @@ class TrackingClient:
 
     def _judge(self, leave: Pass, code: int, body: bytes, what: str) -> None:
         """Take note of how the service is, and raise what an answer says."""
-        if code in _AWAY:
+        if code in _AWAY or 300 <= code < 400:  # no redirect is the service's
             raise self._failed(leave, f"{what}: {code}")
         if code < 500:
             if self._breaker.is_open:
@@ -249,11 +260,20 @@ def _path_of(log: Log) -> str:
     return f"/namespaces/{log.namespace}/runs/{log.run_id}/logs/{name}"
 
 
-def _error(code: int, body: bytes, what: str, *, again: timedelta) -> OperatorError:
+def _object(body: bytes) -> Json | None:
     try:
-        message = str(orjson.loads(body).get("message", ""))
-    except (orjson.JSONDecodeError, AttributeError):
-        message = body[:300].decode(errors="replace")
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _error(code: int, body: bytes, what: str, *, again: timedelta) -> OperatorError:
+    told = _object(body)
+    message = body[:300].decode(errors="replace") if told is None else str(told.get("message", ""))
+    if told is None and code in _ITS_OWN and not what.startswith("HEAD "):
+        said = f"{what}: {code}, not by the tracking service: {message}"
+        return Unavailable("TrackingUnavailable", said, after=again)
     said = f"The tracking service refused {what} with {code}: {message}"
     if code == 404:
         return NotFound("NotFound", said)

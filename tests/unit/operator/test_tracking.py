@@ -22,6 +22,8 @@ class Service:
     def __init__(self) -> None:
         self.asked = self.inside = self.most = 0
         self.code = 200
+        self.body: bytes | None = None
+        self.headers = {"Upload-Offset": "1"}
         self.paths: list[str] = []
         self.go_on = asyncio.Event()
         self.go_on.set()
@@ -35,7 +37,8 @@ class Service:
             await self.go_on.wait()
         finally:
             self.inside -= 1
-        return web.json_response({"runID": "r"}, status=self.code)
+        body = b'{"runID":"r"}' if self.body is None else self.body
+        return web.Response(body=body, status=self.code, headers=self.headers)
 
 
 class Scene:
@@ -142,3 +145,45 @@ async def test_the_log_of_the_first_pod_is_the_attempts_and_others_have_their_ow
 
     first, other = (path.partition("/runs/f/")[2] for path in scene.service.paths)
     assert (first, other) == ("logs/1", "logs/1/12")
+
+
+@pytest.mark.parametrize(
+    ("code", "body"),
+    [
+        (200, b"[]"),
+        (200, b"null"),
+        (200, b'"x"'),
+        (200, b"<html>"),
+        (302, b""),
+        (308, b"{}"),
+        (400, b"<html>"),
+        (404, b""),
+        (404, b"default backend - 404"),
+        (409, b"[1]"),
+    ],
+)
+async def test_what_a_proxy_says_in_place_of_the_service_counts_as_no_answer(
+    scene: Scene, code: int, body: bytes
+) -> None:
+    scene.service.code, scene.service.body = code, body
+    (told,) = await scene.ask(1)
+
+    assert type(told) is Unavailable
+
+
+async def test_a_list_of_runs_that_is_none_is_no_list_without_runs(scene: Scene) -> None:
+    with pytest.raises(Unavailable):
+        await scene.client.active_runs("team")
+
+
+@pytest.mark.parametrize(("code", "offset"), [(200, ""), (200, "x"), (302, "1")])
+async def test_bytes_of_a_log_are_kept_only_if_the_service_says_how_many(
+    scene: Scene, code: int, offset: str
+) -> None:
+    scene.service.code, scene.service.body = code, b""
+    scene.service.headers = {"Upload-Offset": offset, "Location": "/login"}
+    log = Log("team", "f", 1, 0)
+    with pytest.raises(Unavailable):
+        await scene.client.append_log(log, offset=0, reached="", data=b"x")
+    with pytest.raises(Unavailable):
+        await scene.client.log_offset(log)
