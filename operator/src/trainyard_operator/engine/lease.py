@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from trainyard_operator.engine.errors import Conflict, LeaseLost, OperatorError, told
+from trainyard_operator.engine.errors import Conflict, LeaseLost, NotFound, OperatorError, told
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.engine.plan import Object, Ref
 
@@ -94,6 +94,8 @@ class Lease:
     async def _take(self) -> bool:
         found = await self._kube.read(self._ref)
         if found is None:
+            if self._is_held_yet():
+                return False
             self._held = await self._kube.post(self._described({}, transitions=0))
             return True
         if not self._is_free(found):
@@ -156,6 +158,9 @@ class Lease:
             await self._look(exc)
             held = self._described(self._held, transitions=None)
             self._held = await self._kube.replace(held)
+        except NotFound:
+            # Somebody deleted it: who makes it anew leads, and that is whoever leads.
+            self._held = await self._kube.post(self._described({}, transitions=0))
 
     async def _look(self, exc: Conflict) -> None:
         found = await self._kube.read(self._ref)
@@ -172,8 +177,15 @@ class Lease:
         version = found["metadata"]["resourceVersion"]
         if self._seen[0] != version:
             self._seen = (version, self._monotonic())
-        abandoned = self._monotonic() - self._seen[1] > DURATION
-        return not holder or holder == self._identity or abandoned
+        if not holder or holder == self._identity:
+            self._seen = ("", 0.0)
+            return True
+        return not self._is_held_yet()
+
+    def _is_held_yet(self) -> bool:
+        """Tell whether another may still go by what we saw last; also if that is deleted."""
+        version, since = self._seen
+        return bool(version) and self._monotonic() - since <= DURATION
 
     def _described(self, found: Object, *, transitions: int | None) -> Object:
         now = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from builders.stage import NOW
-from trainyard_operator.engine.errors import Conflict, LeaseLost, Retry
+from trainyard_operator.engine.errors import Conflict, LeaseLost, NotFound, Retry
 from trainyard_operator.engine.lease import Lease
 from trainyard_operator.engine.plan import Object, Ref
 
@@ -31,7 +31,9 @@ class FakeLeases:
     async def replace(self, made: Object) -> Object:
         if self.down:
             raise self.down
-        held = self.held or {}
+        if self.held is None:
+            raise NotFound("NotFound", "lease")
+        held = self.held
         if made["metadata"].get("resourceVersion") != held["metadata"]["resourceVersion"]:
             raise Conflict("Conflict", "lease")
         return self._store(made)
@@ -82,6 +84,25 @@ async def test_a_released_lease_is_taken_at_once() -> None:
     await first.release()
 
     assert await lease(leases, "b", clock).try_acquire()
+
+
+async def test_a_lease_that_somebody_deletes_is_no_lease_that_is_free(monkeypatch: Any) -> None:
+    monkeypatch.setattr("trainyard_operator.engine.lease.EVERY", 0)
+    leases, clock = FakeLeases(), [0.0]
+    first, second = lease(leases, "a", clock), lease(leases, "b", clock)
+    await first.try_acquire()
+    assert not await second.try_acquire()
+    leases.held = None
+    clock[0] = 9.0
+    assert not await second.try_acquire()
+
+    keeping = await kept(first)
+    assert not keeping.done()
+    assert not await second.try_acquire()
+    keeping.cancel()
+    leases.held = None
+    clock[0] = 30.0
+    assert await second.try_acquire()
 
 
 async def test_a_leader_whose_lease_another_took_stops(monkeypatch: Any) -> None:
