@@ -23,6 +23,7 @@ SERIES_EVERY = timedelta(minutes=1)
 
 _REMEMBERED = 4096
 _PENDING = 1000
+_NOTE_BYTES = 1024
 _log = logging.getLogger(__name__)
 
 
@@ -117,7 +118,8 @@ def event_object(about: Object, event: Event, *, now: datetime, identity: str) -
         "reportingInstance": identity[:128],
         "action": "Reconcile",
         "reason": event.reason,
-        "note": event.message[:1024],
+        # The API server counts bytes, not characters, and refuses what is longer.
+        "note": event.message.encode()[:_NOTE_BYTES].decode(errors="ignore"),
         "type": event.type,
         "regarding": regarding,
     }

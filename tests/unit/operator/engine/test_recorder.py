@@ -56,6 +56,15 @@ def test_an_event_says_who_what_and_why() -> None:
     assert (body["type"], body["reason"], body["note"]) == ("Warning", "ExitCode", "3")
 
 
+@pytest.mark.parametrize("letter", ["a", "é", "学", "😀"])
+def test_a_note_is_no_longer_than_the_api_server_takes(letter: str) -> None:
+    event = Event("Warning", "ExitCode", "n" + letter * 2000)
+    note = event_object(given.run(), event, now=NOW, identity="me")["note"]
+
+    assert 1020 < len(note.encode()) <= 1024
+    assert set(note) == {"n", letter}
+
+
 async def test_the_same_event_is_written_once_a_minute() -> None:
     recorder = Recorder(None, identity="me")  # type: ignore[arg-type]
     event = Event("Normal", "A", "a")
