@@ -100,8 +100,9 @@ class Attempt:
 
     def is_stopped(self, *, now: datetime) -> bool:
         """Tell whether no program of it runs, or can still start."""
-        if self.is_missing and self.job and "deletionTimestamp" not in self.job["metadata"]:
-            return False
+        is_doomed = self.is_over or "deletionTimestamp" in (self.job or {}).get("metadata", {})
+        if self.is_missing and self.job and not is_doomed:
+            return False  # what is missing may be made yet
         pods = self.pods.values()
         return all(liveness.has_stopped(pod) or liveness.is_given_up(pod, now=now) for pod in pods)
 

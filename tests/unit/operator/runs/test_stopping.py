@@ -1,8 +1,10 @@
 """What the Run kind decides when somebody cancels or suspends."""
 
+import pytest
 from builders import given
 from builders.run_plans import finished, running_status
 from builders.stage import RUNNING, attempt_job, attempt_pod, decide, ended
+from trainyard_operator.engine.plan import Object
 
 
 class TestCancelling:
@@ -46,6 +48,17 @@ class TestCancelling:
         pod = attempt_pod(run, state=RUNNING, phase="Running", deleting=True)
 
         assert decide(run, pod=pod).status["phase"] == "Cancelled"
+
+    @pytest.mark.parametrize("status", [running_status(), None], ids=["it ran", "it waited"])
+    @pytest.mark.parametrize("field", ["cancel", "suspend"])
+    def test_a_job_that_failed_for_want_of_its_pod_is_not_waited_for(
+        self, field: str, status: Object | None
+    ) -> None:
+        run = given.run(status=status, **{field: True})
+        job = attempt_job(run, conditions=[given.condition("Failed")])
+
+        told = decide(run, job=job)
+        assert told.status["phase"] == ("Cancelled" if field == "cancel" else "Suspended")
 
 
 class TestSuspending:
