@@ -14,6 +14,7 @@ import gc
 import logging
 import signal
 from collections.abc import Sequence
+from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 from typing import Any
 
 import uvloop
@@ -245,9 +246,21 @@ async def stop_when_renewed(settings: Settings, stop: asyncio.Event) -> None:
                 stop.set()
 
 
+def take_all_files() -> None:
+    """Have as many files open as the system grants: logs have one each, and more on disk.
+
+    Container runtimes grant 1,024 to those who do not ask.
+    """
+    soft, hard = getrlimit(RLIMIT_NOFILE)
+    if soft < hard:
+        with contextlib.suppress(ValueError, OSError):
+            setrlimit(RLIMIT_NOFILE, (hard, hard))
+
+
 def main() -> None:
     """Run the operator."""
     settings = from_environment()
+    take_all_files()
     journal.configure(level=settings.log_level, style=settings.log_format)
     # Fewer young collections than by default; the old ones still come every million objects.
     gc.set_threshold(10_000, 10, 10)

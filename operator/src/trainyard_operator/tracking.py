@@ -13,7 +13,7 @@ import random
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -248,9 +248,10 @@ class TrackingClient:
 
     def _authorization(self) -> dict[str, str]:
         now = time.monotonic()
-        if now - self._read_at >= _TOKEN_AGE and self._token_file.exists():
-            self._token = self._token_file.read_text(encoding="utf-8").strip()
-            self._read_at = now
+        if now - self._read_at >= _TOKEN_AGE:
+            with suppress(OSError):  # the last one is good for minutes yet
+                self._token = self._token_file.read_text(encoding="utf-8").strip()
+                self._read_at = now
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
 

@@ -1,7 +1,9 @@
 """What one process does from its lease to its end."""
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,6 +100,27 @@ async def test_who_is_told_to_stop_while_it_loads_gives_the_lease_up(
 
     assert scene.leases.holder == ""
     assert scene.deaths == []
+
+
+def test_as_many_files_may_be_open_as_the_system_grants() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, before[1]))
+    try:
+        process.take_all_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_token_that_cannot_be_read_for_a_moment_is_the_last_one(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    access = Access("http://api", token_file=file)
+    assert access.headers() == {}
+    file.write_text("first\n")
+    assert access.headers() == {"Authorization": "Bearer first"}
+    file.unlink()
+    access._read_at = -1e9
+    assert access.headers() == {"Authorization": "Bearer first"}
 
 
 async def test_watches_that_end_by_themselves_end_the_process(scene: Scene) -> None:

@@ -4,6 +4,7 @@ Reads files and the environment only; kube.py does the talking.
 """
 
 import base64
+import contextlib
 import os
 import ssl
 import tempfile
@@ -37,8 +38,10 @@ class Access:
         """Return the authorization header, empty if a client certificate does it."""
         now = time.monotonic()
         if self.token_file and now - self._read_at >= _TOKEN_AGE:
-            self.token = self.token_file.read_text(encoding="utf-8").strip()
-            self._read_at = now
+            # One that can't be read, as without a file handle left: the last is good for minutes.
+            with contextlib.suppress(OSError):
+                self.token = self.token_file.read_text(encoding="utf-8").strip()
+                self._read_at = now
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
 
