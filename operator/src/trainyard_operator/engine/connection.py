@@ -110,6 +110,7 @@ class Connection(asyncio.Protocol):
         if not waiting.done():
             answer = Answer(self._parser.get_status_code(), self._headers, b"".join(self._body))
             waiting.set_result(answer)
+            self._headers = {}  # what follows it is not of this answer
         if not goes_on:
             self.close()
 

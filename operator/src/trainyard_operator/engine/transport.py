@@ -66,10 +66,12 @@ class Transport:
         headers = self.headers(accept=accept)
         url = self.access.server + path
         try:
-            async with session.get(url, params=params, headers=headers, timeout=limits) as response:
+            async with session.get(
+                url, params=params, headers=headers, timeout=limits, allow_redirects=False
+            ) as response:
                 REST_REQUESTS.labels(str(response.status), "GET").inc()
                 self.clock.heard(response.headers.get("Date"))
-                if response.status >= 400:
+                if response.status >= 300:
                     raise error_of(response.status, await response.read(), response.headers)
                 yield response
         except (aiohttp.ClientError, TimeoutError) as exc:

@@ -53,6 +53,9 @@ class Server:
         await response.write(b'{"type": "' + b"x" * 1_000_000 + b'", "object": {}}\n')
         return response
 
+    async def login(self, _: web.Request) -> web.Response:
+        raise web.HTTPFound("/api/v1/namespaces/t/pods/p/log")
+
     async def delete(self, _: web.Request) -> web.Response:
         self.deletions += 1
         return web.json_response({})
@@ -66,6 +69,7 @@ async def server() -> AsyncIterator[tuple[Server, Access]]:
         app.router.add_route("*", f"/apis/coordination.k8s.io/v1/namespaces/n/{path}", made.lease)
     app.router.add_get("/api/v1/namespaces/t/pods/{pod}/log", made.log)
     app.router.add_get("/api/v1/namespaces/t/pods", made.pods)
+    app.router.add_get("/api/v1/namespaces/away/pods/{pod}/log", made.login)
     app.router.add_delete("/api/v1/namespaces/t/pods/p", made.delete)
     runner = web.AppRunner(app, shutdown_timeout=0)
     await runner.setup()
@@ -118,6 +122,15 @@ async def test_who_has_no_time_left_to_write_sends_nothing(server: tuple[Server,
             await kube.delete(POD)
 
     assert made.deletions == 0
+
+
+async def test_a_page_that_a_proxy_leads_to_is_no_log(server: tuple[Server, Access]) -> None:
+    _, access = server
+    async with connections.connect(access, "http://tracking") as opened:
+        kube = Kube(access, opened.api, opened.streams)
+        with pytest.raises(Unavailable):
+            async with kube.log("away", "p", container="main"):
+                pass
 
 
 async def test_watches_have_no_limit_and_no_proxy() -> None:

@@ -148,6 +148,11 @@ async def test_after_an_answer_a_connection_is_not_used_again(scene: Scene, answ
     assert scene.server.connections == 2
 
 
+async def test_what_follows_an_answer_is_no_part_of_it(scene: Scene) -> None:
+    scene.server.answers = [OK + OK.replace(b"\r\n\r\n", b"\r\nRetry-After: 9\r\n\r\n")]
+    assert await scene.ask() == (200, {"content-length": "2"}, b"{}")
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
