@@ -14,6 +14,7 @@ from trainyard_operator.engine.errors import (
     Retry,
     Terminal,
     Unavailable,
+    Unheard,
 )
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.engine.shapes import Reader
@@ -50,8 +51,10 @@ def error_of(code: int, body: bytes, headers: Mapping[str, str]) -> OperatorErro
     if refusal is not None:
         return refusal
     said = message or f"the API server answered {code}"
-    kind = Expired if code == 410 else Unavailable
-    return kind("APIServerUnavailable", said, after=_wait(headers.get("retry-after", "")))
+    after = _wait(headers.get("retry-after", ""))
+    busy = code == 429 or (code == 503 and after)
+    kind = Expired if code == 410 else Unheard if busy else Unavailable
+    return kind("APIServerUnavailable", said, after=after)
 
 
 def _refusal(code: int, message: str, reason: str) -> OperatorError | None:

@@ -4,6 +4,7 @@
     ├── Terminal            the user must change something; never tried again by itself
     ├── Retry(after)        time mends it; tried again after `after`, or with back-off
     │   ├── Unavailable     a service does not answer, or is in no state to: told once it lasts
+    │   │   ├── Unheard     nothing answers, or is too busy to look at what it is asked
     │   │   └── Expired     a version of a collection that the server has forgotten: list anew
     │   └── NameTaken       another's object has the name that a child needs
     ├── Conflict            the object changed (or is another by now) since it was read
@@ -46,6 +47,10 @@ class Retry(OperatorError):
 
 class Unavailable(Retry):
     """A service does not answer, or is in no state to; most often it does a moment later."""
+
+
+class Unheard(Unavailable):
+    """Nothing answers, or is too busy to look: that says nothing about what was asked for."""
 
 
 class Expired(Unavailable):

@@ -10,7 +10,7 @@ from trainyard_operator.engine.access import Access
 from trainyard_operator.engine.answers import error_of
 from trainyard_operator.engine.clock import ServerClock
 from trainyard_operator.engine.connection import Answer
-from trainyard_operator.engine.errors import Unavailable, told
+from trainyard_operator.engine.errors import Unheard, told
 from trainyard_operator.engine.exchange import Exchange, Request
 from trainyard_operator.metrics import REST_REQUESTS
 
@@ -78,6 +78,6 @@ class Transport:
             raise _no_answer("GET", path, exc) from exc
 
 
-def _no_answer(method: str, path: str, exc: Exception) -> Unavailable:
+def _no_answer(method: str, path: str, exc: Exception) -> Unheard:
     REST_REQUESTS.labels("<error>", method).inc()
-    return Unavailable("APIServerUnavailable", f"{method} {path}: {told(exc)}")
+    return Unheard("APIServerUnavailable", f"{method} {path}: {told(exc)}")

@@ -9,7 +9,14 @@ from typing import Protocol
 
 import aiohttp
 
-from trainyard_operator.engine.errors import Conflict, NotFound, OperatorError, Retry, Terminal
+from trainyard_operator.engine.errors import (
+    Conflict,
+    NotFound,
+    OperatorError,
+    Retry,
+    Terminal,
+    Unheard,
+)
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.logs.limits import Limits
 from trainyard_operator.logs.lines import Lines
@@ -59,7 +66,7 @@ class _LogLostError(Exception):
 
 
 class _PutOffError(Exception):
-    """A read was broken off by us, to begin again later; says nothing about the node."""
+    """A read that is to begin again later; it says nothing about the node."""
 
 
 @dataclass(slots=True)
@@ -175,6 +182,9 @@ class Follower:
             return await self._read(follow=follow, is_last=is_last)
         except NotFound:
             raise
+        except Unheard as exc:
+            # Of the API server, while it starts or is busy: the node was not asked.
+            raise _PutOffError from exc
         except OperatorError as exc:
             _log.debug("log not readable: %s", exc.message, extra={"run": self.call.run})
             return False

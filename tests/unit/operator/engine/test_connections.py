@@ -10,7 +10,7 @@ from aiohttp import web
 from trainyard_operator.engine import connections
 from trainyard_operator.engine import lease as leases
 from trainyard_operator.engine.access import Access
-from trainyard_operator.engine.errors import Unavailable
+from trainyard_operator.engine.errors import Unavailable, Unheard
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.engine.lease import Lease
 from trainyard_operator.engine.plan import Ref
@@ -122,6 +122,17 @@ async def test_who_has_no_time_left_to_write_sends_nothing(server: tuple[Server,
             await kube.delete(POD)
 
     assert made.deletions == 0
+
+
+async def test_a_server_that_is_not_there_says_nothing() -> None:
+    access = Access("http://127.0.0.1:1")
+    async with connections.connect(access, "http://tracking") as opened:
+        kube = Kube(access, opened.api, opened.streams)
+        with pytest.raises(Unheard):
+            await kube.read(POD)
+        with pytest.raises(Unheard):
+            async with kube.log("t", "p", container="main"):
+                pass
 
 
 async def test_a_page_that_a_proxy_leads_to_is_no_log(server: tuple[Server, Access]) -> None:

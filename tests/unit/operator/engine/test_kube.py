@@ -12,6 +12,7 @@ from trainyard_operator.engine.errors import (
     Retry,
     Terminal,
     Unavailable,
+    Unheard,
 )
 from trainyard_operator.engine.kube import path_of
 from trainyard_operator.engine.ownership import unlabelled
@@ -32,7 +33,7 @@ from trainyard_operator.engine.ownership import unlabelled
         (403, "namespace x is being terminated", Retry, "NamespaceTerminating"),
         (403, "you may not", Retry, "Forbidden"),
         (503, "", Unavailable, "APIServerUnavailable"),
-        (429, "", Unavailable, "APIServerUnavailable"),
+        (429, "", Unheard, "APIServerUnavailable"),
         (410, "too old", Expired, "APIServerUnavailable"),
     ],
 )
@@ -75,6 +76,7 @@ def test_what_is_no_event_ends_a_watch_and_no_more(line: bytes) -> None:
 )
 def test_how_long_to_wait_is_taken_within_reason(told: str, seconds: int | None) -> None:
     error = error_of(429, b"{}", {"retry-after": told})
+    assert isinstance(error_of(503, b"{}", {"retry-after": told}), Unheard) == bool(seconds)
 
     assert isinstance(error, Unavailable)
     assert error.after == (seconds and timedelta(seconds=seconds))

@@ -1,13 +1,14 @@
 """Logs reach the tracking service whole, once, in order, whatever breaks on the way."""
 
 import asyncio
+import base64
 from collections.abc import Sequence
 from dataclasses import replace
 
 import aiohttp
 import pytest
 from builders.logs import FakePodLog, FakeSink, SinkByLog, stamped
-from trainyard_operator.engine.errors import NotFound, Retry, Terminal
+from trainyard_operator.engine.errors import NotFound, Retry, Terminal, Unheard
 from trainyard_operator.logs import follower, limits
 from trainyard_operator.logs.follower import CUT, Follower
 from trainyard_operator.logs.keeper import LogKeeper
@@ -136,6 +137,19 @@ async def test_a_node_that_serves_no_log_is_given_up_with_a_note() -> None:
 
     assert b"gives no log" in sink.held
     assert len(pod.since) == follower.GIVE_UP_READS
+
+
+async def test_an_api_server_that_is_away_or_busy_says_nothing_about_a_node() -> None:
+    away = [Unheard("APIServerUnavailable", "429")] * (follower.GIVE_UP_READS + 3)
+    pod = FakePodLog(*away, [stamped("one")])
+    sink = FakeSink()
+    keeper = LogKeeper(pod, sink, is_over=lambda _: True, on_complete=lambda _: None)  # type: ignore[arg-type]
+    async with asyncio.timeout(5):
+        while not keeper.is_complete(CALL):
+            await asyncio.sleep(0)
+
+    kept = sink.held + b"".join(base64.b64decode(t["tail"]["data"]) for t in keeper.tails("f" * 32))
+    assert kept == b"one\n"
 
 
 async def test_a_lost_pods_log_is_closed_with_one_note_however_often_it_is_asked() -> None:
