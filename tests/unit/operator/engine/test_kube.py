@@ -16,6 +16,7 @@ from trainyard_operator.engine.errors import (
 )
 from trainyard_operator.engine.kube import path_of
 from trainyard_operator.engine.ownership import unlabelled
+from trainyard_operator.engine.shapes import reader_of
 
 
 @pytest.mark.parametrize(
@@ -63,12 +64,13 @@ def test_what_is_no_object_counts_as_no_answer(body: bytes) -> None:
         parsed(body, "GET /x")
 
 
+@pytest.mark.parametrize("resource", ["runs", "pods"])
 @pytest.mark.parametrize(
     "line", [b"null", b"[]", b'"x"', b'{"type":"ADDED"}', b'{"type":"ADDED","object":null}']
 )
-def test_what_is_no_event_ends_a_watch_and_no_more(line: bytes) -> None:
+def test_what_is_no_event_ends_a_watch_and_no_more(line: bytes, resource: str) -> None:
     with pytest.raises(Unavailable):
-        event_of(line, "watch /x")
+        event_of(line, "watch /x", reader_of(resource))
 
 
 @pytest.mark.parametrize(
