@@ -240,3 +240,14 @@ def test_files_of_a_version_that_was_registered_by_its_place_are_readable_by_oth
     assert made.status_code == 200, made.text
     assert theirs.get(below(mine, "artifacts/model/MLmodel")).status_code == 200
     assert theirs.get(below(mine, "artifacts/model-2/MLmodel")).status_code == 403
+
+
+@pytest.mark.parametrize("what", ["run", "model"])
+def test_a_trace_with_the_name_of_anothers_run_or_model_opens_neither(mine, theirs, what):
+    name = theirs.run_id if what == "run" else theirs.model
+    mine.trace(name)
+    assert mine.get(f"/api/3.0/mlflow/traces/{name}").status_code == 200
+
+    assert mine.get(f"{V2}/runs/get?run_id={theirs.run_id}").status_code == 403
+    assert mine.get(f"{V2}/logged-models/{theirs.model}").status_code == 403
+    assert mine.send("PUT", f"{theirs.files}/{name}/artifacts/x", content=b"x").status_code == 403

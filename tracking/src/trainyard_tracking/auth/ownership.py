@@ -1,7 +1,8 @@
 """Whose a run, logged model or trace is, by what the database says.
 
 A run is a Run's own if it is the Run's or descends from it by MLflow's parent tag; a logged model
-or trace is its source run's. Only a yes is remembered: a no may become a yes.
+or trace is its source run's. Only a yes is remembered: a no may become a yes. It is remembered with
+the kind: callers name their traces, and one may have the name of another's run or model.
 """
 
 import json
@@ -30,6 +31,9 @@ from trainyard_api.attempts import ATTEMPT_OF_TAG
 from trainyard_tracking.identity import RunIdentity
 
 TRACE_RUN_KEY = "mlflow.sourceRun"
+_RUN, _EARLIER, _MODEL, _TRACE = "run", "earlier run", "logged model", "trace"
+_Key = tuple[str, str, str]
+"""Of whom, a Run or a namespace; what kind of thing; which one."""
 _DEEPEST = 20
 _MOST = 100_000
 _EXPERIMENT = re.compile("0|[1-9][0-9]{0,9}")
@@ -54,11 +58,11 @@ class Ownership:
     """Answers for run tokens; asks the database, so call it from a thread."""
 
     registered: Registered
-    _known: set[tuple[str, str]] = field(default_factory=set)
+    _known: set[_Key] = field(default_factory=set)
 
     def has_experiment(self, namespace: str, experiment: str) -> bool:
         """Tell whether an experiment, deleted or not, is one of the namespace."""
-        key = (namespace, f"experiment {experiment}")
+        key = (namespace, "experiment", experiment)
         if key not in self._known and not _is_in(namespace, experiment):
             return False
         self._note(key)
@@ -71,19 +75,19 @@ class Ownership:
     def has_run(self, identity: RunIdentity, run_id: str) -> bool:
         if run_id == identity.run_id:
             return True
-        return self._remember(identity, run_id, lambda: self._descends(identity, run_id))
+        return self._remember(identity, _RUN, run_id, lambda: self._descends(identity, run_id))
 
     def is_earlier(self, identity: RunIdentity, run_id: str) -> bool:
         """Tell whether a run is the record of an earlier attempt, or below one."""
         if run_id == identity.run_id:
             return False
-        return self._remember(identity, f"earlier {run_id}", lambda: _is_earlier(run_id))
+        return self._remember(identity, _EARLIER, run_id, lambda: _is_earlier(run_id))
 
     def has_model(self, identity: RunIdentity, model_id: str) -> bool:
-        return self._remember(identity, model_id, lambda: self._logged(identity, model_id))
+        return self._remember(identity, _MODEL, model_id, lambda: self._logged(identity, model_id))
 
     def has_trace(self, identity: RunIdentity, trace_id: str) -> bool:
-        return self._remember(identity, trace_id, lambda: self._traced(identity, trace_id))
+        return self._remember(identity, _TRACE, trace_id, lambda: self._traced(identity, trace_id))
 
     def trace_exists(self, trace_id: str) -> bool:
         with _session() as session:
@@ -92,7 +96,9 @@ class Ownership:
 
     def foreign_trace(self, identity: RunIdentity, trace_ids: set[str]) -> str | None:
         """Give one of these traces that exists and is not the Run's; in one look at all of them."""
-        unknown = sorted(one for one in trace_ids if (identity.run_id, one) not in self._known)
+        unknown = sorted(
+            one for one in trace_ids if (identity.run_id, _TRACE, one) not in self._known
+        )
         owners = _owners(unknown)
         own = self._own_of(identity, set().union(*owners.values()))
         return next((one for one in unknown if one in owners and not owners[one] & own), None)
@@ -100,7 +106,7 @@ class Ownership:
     def _own_of(self, identity: RunIdentity, run_ids: set[str]) -> set[str]:
         """Give those of these runs that are the Run's, or descend from it."""
         own = {one for one in run_ids if one == identity.run_id}
-        own |= {one for one in run_ids if (identity.run_id, one) in self._known}
+        own |= {one for one in run_ids if (identity.run_id, _RUN, one) in self._known}
         above = {one: one for one in run_ids - own}
         for _ in range(_DEEPEST):
             if not above:
@@ -111,15 +117,17 @@ class Ownership:
             own |= found
             above = {one: at for one, at in above.items() if one not in found}
         for one in own:
-            self._note((identity.run_id, one))
+            self._note((identity.run_id, _RUN, one))
         return own
 
     def claim_trace(self, identity: RunIdentity, trace_id: str) -> None:
         """Note that a new trace is the Run's: its spans may come before its description."""
-        self._remember(identity, trace_id, lambda: True)
+        self._note((identity.run_id, _TRACE, trace_id))
 
-    def _remember(self, identity: RunIdentity, thing: str, ask: Callable[[], bool]) -> bool:
-        key = (identity.run_id, thing)
+    def _remember(
+        self, identity: RunIdentity, kind: str, thing: str, ask: Callable[[], bool]
+    ) -> bool:
+        key = (identity.run_id, kind, thing)
         if key in self._known:
             return True
         if not ask():
@@ -127,7 +135,7 @@ class Ownership:
         self._note(key)
         return True
 
-    def _note(self, key: tuple[str, str]) -> None:
+    def _note(self, key: _Key) -> None:
         if len(self._known) >= _MOST:
             self._known.clear()
         self._known.add(key)
