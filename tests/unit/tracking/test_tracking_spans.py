@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from builders.tracking_side import Side
+from builders.tracking import SCIENTIST, bearer
+from builders.tracking_side import FILES, Side
 from mlflow.server.handlers import _get_tracking_store
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from sqlalchemy import event
@@ -17,6 +18,7 @@ from trainyard_tracking.errors import Refused
 from trainyard_tracking.identity import RunIdentity
 
 V3 = "/api/3.0/mlflow"
+TEAM = {"X-MLFLOW-WORKSPACE": "team"}
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 
 
@@ -102,3 +104,30 @@ def test_a_trace_of_a_child_is_the_runs_and_that_of_another_is_not(world: Any) -
     for body in (call(mine, theirs), call(theirs)):
         with pytest.raises(Refused, match="is not that of Run"):
             own_spans(body, who, own)
+
+
+@pytest.mark.parametrize("who", ["a scientist", "a Run"])
+def test_spans_do_not_say_where_the_files_of_their_trace_are(world: Any, who: str) -> None:
+    """MLflow makes tags of the trace of them, and reads what is there with the service's keys."""
+    side, other = Side(world), Side(world, namespace="other", experiment="theirs")
+    folder = f"{other.files.removeprefix(FILES)}/traces/tr-{other.run_id}/artifacts"
+    other.trace(f"tr-{other.run_id}")
+    assert other.send("PUT", f"{FILES}{folder}/traces.json", content=b"secret").status_code == 200
+    headers = side.headers if who == "a Run" else {**bearer(SCIENTIST), **TEAM}
+    message, trace_id = ExportTraceServiceRequest(), os.urandom(16)
+    message.ParseFromString(spans(trace_id))
+    attributes = message.resource_spans[0].scope_spans[0].spans[0].attributes
+    places = {"mlflow.artifactLocation": f"mlflow-artifacts:{folder}"}
+    places |= {"mlflow.trace.spansLocation": "ARTIFACT_REPO", "kept": "1"}
+    for key, value in places.items():
+        attributes.add(key=f"mlflow.traceTag.{key}").value.string_value = value
+
+    sent = {**headers, **PROTOBUF, "x-mlflow-experiment-id": side.experiment}
+    made = world.client.post("/v1/traces", content=message.SerializeToString(), headers=sent)
+
+    asked = f"{V3.replace('api', 'ajax-api')}/get-trace-artifact?request_id=tr-{trace_id.hex()}"
+    shown = world.client.get(f"{V3}/traces/tr-{trace_id.hex()}", headers=headers).json()
+    assert made.status_code == 200
+    assert shown["trace"]["trace_info"]["tags"]["kept"] == "1"
+    assert folder not in str(shown)
+    assert "secret" not in world.client.get(asked, headers=headers).text

@@ -14,6 +14,7 @@ from mlflow.store.db.db_types import SQLITE
 from mlflow.store.tracking import MAX_TRACE_LINKS_PER_REQUEST
 from mlflow.store.tracking.dbmodels.models import SqlLoggedModel, SqlTraceInfo
 from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
+from mlflow.tracing.constant import SpanAttributeKey
 from mlflow.utils.time import get_current_time_millis
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
@@ -22,7 +23,7 @@ from trainyard_tracking import deletions
 from trainyard_tracking.answers import telling
 from trainyard_tracking.deadlines import bound
 from trainyard_tracking.lanes import in_a_thread
-from trainyard_tracking.reserved import check_key
+from trainyard_tracking.reserved import PLACES, check_key
 
 _TRIES = 5
 _KIND = "mlflow.experimentKind"
@@ -121,6 +122,14 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
         if len(trace_ids) <= MAX_TRACE_LINKS_PER_REQUEST:
             self._require("Trace", SqlTraceInfo, SqlTraceInfo.request_id, trace_ids)
         super().link_traces_to_run(trace_ids, run_id)
+
+    def log_spans(self, location: str, spans: Any, tracking_uri: Any = None) -> Any:
+        """Log spans, whose tags for their trace don't say where its files are."""
+        for span in spans:
+            attributes = span._span._attributes  # noqa: SLF001  # nothing public takes one away
+            for key in PLACES:
+                attributes.pop(f"{SpanAttributeKey.TRACE_TAG_PREFIX}{key}", None)
+        return super().log_spans(location, spans, tracking_uri)
 
     async def log_spans_async(self, location: str, spans: Any) -> Any:
         """Log spans in a thread at once: MLflow's are few, and all namespaces' in one queue."""

@@ -4,18 +4,19 @@
   MLflow has one experiment 0, in workspace `default`; here it is the one named Default of the
   caller's namespace, as it would be if each namespace had a service of its own.
 - Callers don't say where the files of a trace are: they are read with the service's keys. MLflow
-  notes their place in the trace's tags, and lets a caller give a new trace any tags.
+  notes their place in the trace's tags, and lets a caller give a new trace any tags. Those that
+  come in spans are taken out where they are written.
 """
 
 from typing import Any
 
 from mlflow.tracing.constant import SpansLocation, TraceTagKey
-from mlflow.utils.mlflow_tags import MLFLOW_ARTIFACT_LOCATION
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 
 from trainyard_tracking.auth.call import Body, Call, snake
 from trainyard_tracking.errors import Forbidden
 from trainyard_tracking.recording import default_experiment
+from trainyard_tracking.reserved import PLACES
 
 DEFAULT: str = DEFAULT_WORKSPACE_NAME
 _ANY = "0"
@@ -23,9 +24,6 @@ _HEADER = "x-mlflow-experiment-id"
 _FIELDS = frozenset({"experiment_id", "experiment_ids"})
 _NAMES_EXPERIMENTS = frozenset(
     {"trace", "trace_info", "trace_location", "mlflow_experiment", "locations"}
-)
-_PLACES = frozenset(
-    {MLFLOW_ARTIFACT_LOCATION, TraceTagKey.ARCHIVE_LOCATION, TraceTagKey.SPANS_LOCATION}
 )
 # No place of files: the spans are in the database.
 _HARMLESS = (TraceTagKey.SPANS_LOCATION, SpansLocation.TRACKING_STORE.value)
@@ -62,7 +60,7 @@ def without_places(call: Call) -> None:
     Raises:
         Forbidden: the call sets such a tag.
     """
-    set_one = [key for key in call.values("key") if key in _PLACES]
+    set_one = [key for key in call.values("key") if key in PLACES]
     if set_one and call.method != "DELETE":
         raise Forbidden(f"{set_one[0]} of a trace says where its files are: the service sets it")
     if call.body is not None:
@@ -86,4 +84,4 @@ def _cleaned(found: Any) -> Any:
 
 
 def _is_place(key: Any, value: Any) -> bool:
-    return key in _PLACES and (key, value) != _HARMLESS
+    return key in PLACES and (key, value) != _HARMLESS
