@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 from builders.tracking import OPERATOR, bearer
 from builders.tracking_attempts import API, Run, pairs
+from starlette.requests import Request
+from trainyard_tracking.api.bodies import whole
+from trainyard_tracking.errors import Unavailable
 
 OP = bearer(OPERATOR)
 HUGE, ID = 10**300, "f" * 32
@@ -102,3 +105,32 @@ def test_parameters_that_no_database_takes_as_they_are_do_not_keep_a_run_from_it
         "huge": "1e+300",
         "small": "1e-09",
     }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"model": "m", "time": ' + str(HUGE) + "0" * 300 + "}",
+        "[" * 100_000,
+        '{"model": "a/b"}',
+        "7",
+    ],
+    ids=["a long time", "nested", "slashes", "no object"],
+)
+def test_an_audit_line_that_is_none_is_the_callers_fault(world: Any, line: str) -> None:
+    answer = world.client.post(f"{API}/audit", content=line, headers=OP)
+
+    assert answer.status_code == 400, answer.text
+
+
+async def test_a_sender_that_goes_away_is_no_error_of_ours() -> None:
+    messages = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    with pytest.raises(Unavailable, match="went away"):
+        await whole(Request({"type": "http", "headers": []}, receive))

@@ -82,6 +82,23 @@ def test_json_that_is_nested_without_end_is_the_callers_fault(world, method, pat
     assert answer.status_code in {400, 413}
 
 
+@pytest.mark.parametrize("raw", ["", "[]", "no JSON", '"text"'])
+def test_a_question_in_graphql_that_is_no_object_is_the_callers_fault(world, raw):
+    headers = {**WHO["a scientist"](world), "Content-Type": "application/json"}
+
+    assert world.client.post("/graphql", content=raw, headers=headers).status_code == 400
+    assert world.client.get("/graphql", headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize("info", [{}, {"trace_id": ""}, {"trace_id": None}])
+def test_a_trace_without_an_id_is_the_callers_fault(world, info):
+    body = {"trace": {"trace_info": info}}
+
+    for _ in range(2):
+        answer = world.client.post(f"{V3}/traces", json=body, headers=WHO["a Run"](world))
+        assert answer.status_code == 400
+
+
 @pytest.mark.parametrize("path", [f"{V2}/runs/log-batch", f"{V3}/datasets/create", "/graphql"])
 def test_a_body_is_bounded_whoever_sends_it(world, headers, path):
     raw = b'{"a": "' + b"x" * (5 << 20) + b'"}'

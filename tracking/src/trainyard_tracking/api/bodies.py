@@ -12,9 +12,9 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
-from trainyard_tracking.errors import Refused, TooLarge
+from trainyard_tracking.errors import Refused, TooLarge, Unavailable
 
 _T = TypeVar("_T")
 RUN_ID = TypeAdapter(Annotated[str, Field(pattern="^[0-9a-f]{32}$")])
@@ -135,14 +135,18 @@ async def whole(request: Request) -> bytes:
 
     Raises:
         TooLarge: it has more than we take into memory.
+        Unavailable: its sender went away.
     """
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > LARGEST:
-            raise TooLarge(f"Send at most {LARGEST >> 20} MiB at once")
+    try:
+        async for chunk in request.stream():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > LARGEST:
+                raise TooLarge(f"Send at most {LARGEST >> 20} MiB at once")
+    except ClientDisconnect:
+        raise Unavailable("The client went away in the middle of its request") from None
     return b"".join(chunks)
 
 

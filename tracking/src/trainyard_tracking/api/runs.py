@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from trainyard_tracking import recording
-from trainyard_tracking.api.bodies import RUN_ID, FinishBody, RunBody, checked, read
+from trainyard_tracking.api.bodies import RUN_ID, FinishBody, RunBody, checked, read, whole
 from trainyard_tracking.attempts import Attempt
 from trainyard_tracking.errors import Busy, Conflict, NotFound, Refused
 from trainyard_tracking.lanes import in_thread
@@ -21,6 +21,8 @@ from trainyard_tracking.sources import artifact_root, forget_artifact_root
 from trainyard_tracking.summary import summary as summary_of
 
 _AGAIN = 5
+_LONGEST_NAMES = 500
+"""Of an audit line; a key of the object store may have 1024 bytes."""
 
 
 async def put(request: Request) -> Response:
@@ -145,13 +147,14 @@ async def summary(request: Request) -> Response:
 
 async def audit(request: Request) -> Response:
     """Append one line to the audit trail; the same line again is the same object."""
+    content = await whole(request)
     try:
-        line = await request.json()
+        line = json.loads(content)
         model, time = str(line["model"]), str(line["time"])
-    except (ValueError, KeyError, TypeError) as exc:
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise Refused("An audit line is a JSON object with at least model and time") from exc
-    if "/" in model + time:
-        raise Refused("model and time of an audit line may not have slashes")
+    if "/" in model + time or len(model + time) > _LONGEST_NAMES:
+        raise Refused(f"model and time of an audit line: no slashes, {_LONGEST_NAMES} characters")
     content = json.dumps(line, sort_keys=True).encode() + b"\n"
     mark = hashlib.sha256(content).hexdigest()[:16]
     key = f"audit/{request.path_params['namespace']}/{model}/{time}-{mark}.json"

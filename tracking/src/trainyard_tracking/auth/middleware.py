@@ -22,6 +22,7 @@ from trainyard_tracking.auth.gate import Gate, namespace_of
 from trainyard_tracking.auth.limits import check_body, check_query, parsed
 from trainyard_tracking.auth.narrowing import NARROWED, Family
 from trainyard_tracking.auth.reading import (
+    GRAPHQL,
     SHARE,
     SPANS,
     UPLOAD,
@@ -165,6 +166,8 @@ class Door:
         elif _has_json(call):
             sent = parsed(call.raw)
             check_body(sent)
+            if match.template == GRAPHQL and not isinstance(sent, dict):
+                raise Refused("A question in GraphQL is a JSON object with query")
             call.body = _body(call.raw, sent, who)
         reply = self.gate.decide(match, call, who)
         if call.method in {"GET", "HEAD"}:

@@ -19,13 +19,14 @@ SHARE = "trainyard.share"
 """Where the share of a request is left in the ASGI scope, for handlers that read a body."""
 SPANS = "/v1/traces"
 UPLOAD = "/api/2.0/mlflow/upload-artifact"
+GRAPHQL = "/graphql"
 _JSON = 4 << 20
 _LARGEST = {
     SPANS: 16 << 20,
     # MLflow's own limit for a file that comes from the UI is 10 MiB.
     UPLOAD: 11 << 20,
     # A question of the UI's, which is parsed by itself.
-    "/graphql": 64 << 10,
+    GRAPHQL: 64 << 10,
 }
 _SECONDS = 120.0
 _PACE_SECONDS = 15.0

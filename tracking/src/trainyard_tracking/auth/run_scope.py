@@ -146,8 +146,11 @@ def new_trace(call: Call, who: RunIdentity, own: Ownership) -> Answer:
     """Make a new trace the Run's."""
     trace = with_snake_keys(_object(_body(call), "trace"))
     info = with_snake_keys(_object(trace, "trace_info"))
-    if own.trace_exists(str(info.get("trace_id", ""))):
-        require_trace(str(info["trace_id"]), who, own)
+    trace_id = str(info.get("trace_id") or "")
+    if not trace_id:
+        raise Refused("trace.trace_info.trace_id is missing")
+    if own.trace_exists(trace_id):
+        require_trace(trace_id, who, own)
     info["trace_location"] = {
         "type": "MLFLOW_EXPERIMENT",
         "mlflow_experiment": {"experiment_id": who.experiment_id},
