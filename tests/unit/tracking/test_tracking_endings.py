@@ -1,9 +1,11 @@
 """How connections by TLS end: at a restart, or where their client reads nothing."""
 
 import asyncio
+import json
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 from builders.tracking_port import await_that, on_loop, served
@@ -159,3 +161,28 @@ def test_a_body_that_ends_after_its_answer_is_no_head_that_comes_late(tmp_path, 
 
     assert answer.startswith(b"HTTP/1.1 200")
     assert later == b""
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+async def test_who_waits_longer_than_a_restart_does_is_told_to_ask_again(world, has_begun):
+    scope = {"type": "http", "method": "GET", "path": "/health", "headers": []}
+    begin = {"type": "http.response.start", "status": 200, "headers": []}
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    async def hang(scope, receive, send):
+        if has_begun:
+            await send(begin)
+        await asyncio.sleep(60)
+
+    door = replace(world.service.app.inside, inside=hang)
+    asked = asyncio.create_task(door(scope, asyncio.sleep, send))
+    await asyncio.sleep(0.05)
+    asked.cancel()
+    await asyncio.wait([asked])
+
+    assert asked.cancelled() == has_begun
+    assert sent[0]["status"] == (200 if has_begun else 503)
+    assert has_begun or "restarts" in json.loads(sent[1]["body"])["message"]

@@ -6,6 +6,7 @@ asked in a context variable, which the registry writes with. Refusals look like 
 
 import json
 import logging
+from asyncio import CancelledError
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -34,7 +35,14 @@ from trainyard_tracking.auth.reading import (
 )
 from trainyard_tracking.auth.rules import Access, Match
 from trainyard_tracking.deadlines import LIMIT, Limit, is_read
-from trainyard_tracking.errors import Busy, Forbidden, NoDatabase, NoRoute, Refused
+from trainyard_tracking.errors import (
+    Busy,
+    Forbidden,
+    NoDatabase,
+    NoRoute,
+    Refused,
+    Unavailable,
+)
 from trainyard_tracking.identity import Identity, Person, RunIdentity
 from trainyard_tracking.lanes import Lane, Lanes, in_lane, own, put
 from trainyard_tracking.tokens import is_ours
@@ -86,6 +94,22 @@ class Door:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
+        has_begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._serve(scope, receive, noting)
+        except CancelledError:
+            # The server cancels what takes longer than its end waits for, and nothing else.
+            if has_begun:
+                raise
+            await _refuse(send, Unavailable("The service restarts: send it again"))
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self.budget.request() as share:
             try:
                 reply, onward = await self._admit(scope, receive, share)
