@@ -1,7 +1,7 @@
 """What the token of a Run may touch: its own, and nothing of anybody else's."""
 
 import pytest
-from builders.tracking import OPERATOR, bearer
+from builders.tracking import OPERATOR, SCIENTIST, bearer
 from builders.tracking_side import FILES, V2, Side
 
 V3 = "/api/3.0/mlflow"
@@ -251,3 +251,30 @@ def test_a_trace_with_the_name_of_anothers_run_or_model_opens_neither(mine, thei
     assert mine.get(f"{V2}/runs/get?run_id={theirs.run_id}").status_code == 403
     assert mine.get(f"{V2}/logged-models/{theirs.model}").status_code == 403
     assert mine.send("PUT", f"{theirs.files}/{name}/artifacts/x", content=b"x").status_code == 403
+
+
+@pytest.mark.parametrize("below", ["/artifacts?", "/artifacts#", "/../THEIRS/artifacts?"])
+@pytest.mark.parametrize("who", ["a scientist", "a Run"])
+def test_the_id_of_a_trace_leads_to_the_files_of_no_other(world, mine, theirs, who, below):
+    """MLflow has the files of a trace in a folder of its id."""
+    victim = f"tr-{theirs.run_id}"
+    theirs.trace(victim)
+    theirs.send("PUT", f"{theirs.files}/traces/{victim}/artifacts/traces.json", content=b"secret")
+    name = f"{victim}{below.replace('THEIRS', victim)}"
+    location = {"mlflow_experiment": {"experiment_id": mine.experiment}}
+    info = {
+        "trace_id": name,
+        "trace_location": {"type": "MLFLOW_EXPERIMENT", **location},
+        "request_time": "2026-11-27T00:00:00Z",
+        "state": "OK",
+    }
+    side = {**bearer(SCIENTIST), "X-MLFLOW-WORKSPACE": "team"}
+    headers = mine.headers if who == "a Run" else side
+    body = {"trace": {"trace_info": info}}
+
+    made = world.client.post("/api/3.0/mlflow/traces", json=body, headers=headers)
+
+    path = "/ajax-api/3.0/mlflow/get-trace-artifact"
+    read = world.client.get(path, params={"request_id": name}, headers=headers)
+    assert "secret" not in read.text
+    assert made.status_code == 400, made.text

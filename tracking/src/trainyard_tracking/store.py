@@ -4,12 +4,13 @@ What a caller names beside the run, MLflow writes down as it is: a model of anot
 a tag that this service believes. Here every way in passes, people's and Runs', so it ends here.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from mlflow.entities import ExperimentTag, LifecycleStage, ViewType
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST
 from mlflow.store.db.db_types import SQLITE
 from mlflow.store.tracking import MAX_TRACE_LINKS_PER_REQUEST
 from mlflow.store.tracking.dbmodels.models import SqlLoggedModel, SqlTraceInfo
@@ -26,6 +27,7 @@ from trainyard_tracking.lanes import in_a_thread
 from trainyard_tracking.reserved import PLACES, check_key
 
 _TRIES = 5
+_NO_FOLDER = re.compile(r"[/?#%\\\x00-\x1f]|^\.*$")
 _KIND = "mlflow.experimentKind"
 """The tag by which the UI knows what pages an experiment has; without it, it asks."""
 _MODEL_TRAINING = "custom_model_development"
@@ -122,6 +124,16 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
         if len(trace_ids) <= MAX_TRACE_LINKS_PER_REQUEST:
             self._require("Trace", SqlTraceInfo, SqlTraceInfo.request_id, trace_ids)
         super().link_traces_to_run(trace_ids, run_id)
+
+    def start_trace(self, trace_info: Any) -> Any:
+        """Note a trace; 400 if its id, which its caller makes, is no name for its folder."""
+        if _NO_FOLDER.search(str(trace_info.trace_id or "")):
+            raise MlflowException(
+                f"Trace id {trace_info.trace_id!r} names the folder of its files: make it of"
+                " letters and digits, without / ? # % and \\",
+                INVALID_PARAMETER_VALUE,
+            )
+        return super().start_trace(trace_info)
 
     def log_spans(self, location: str, spans: Any, tracking_uri: Any = None) -> Any:
         """Log spans, whose tags for their trace don't say where its files are."""
