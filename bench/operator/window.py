@@ -134,11 +134,12 @@ async def _watch(api: Api, path: str, version: str, progress: _Progress, start: 
 
 async def _post(api: Api, path: str, load: Load, n: int, rate: float) -> float:
     start = time.monotonic()
-    if not rate:
+    if rate:
+        for number in range(n):
+            await asyncio.sleep(start + number / rate - time.monotonic())
+            await api.create(path, load.body(number))
+    else:
         await post(api, path, map(load.body, range(n)))
-    for number in range(n if rate else 0):
-        await asyncio.sleep(start + number / rate - time.monotonic())
-        await api.create(path, load.body(number))
     return time.monotonic() - start
 
 

@@ -81,6 +81,12 @@ def of_holder(secret: Object, holder: Object) -> Object:
     return {**secret, "metadata": {**secret["metadata"], "name": name}}
 
 
+def lacking(secret: Object, pods: Iterable[Object], *, now: datetime) -> dict[str, Object]:
+    """Return the Secrets that pods may wait for, by the names by which these mount them."""
+    lack = (of_holder(secret, pod) for pod in pods if may_be_missing(pod, now=now))
+    return {each["metadata"]["name"]: each for each in lack}
+
+
 def refs(secret: Object, holders: Iterable[Object]) -> tuple[Ref, ...]:
     """Return the addresses of the Secrets that these children's pods mount, each once."""
     return tuple(dict.fromkeys(Ref.of_child(of_holder(secret, each)) for each in holders))

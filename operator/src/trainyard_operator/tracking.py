@@ -11,9 +11,8 @@ import asyncio
 import logging
 import random
 import re
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ import orjson
 from trainyard_api.authority import advice
 from trainyard_api.contract import LOG_PLACE_HEADER, TRACKING_API, UPLOAD_OFFSET_HEADER
 
+from trainyard_operator.engine.access import Access
+from trainyard_operator.engine.answers import json_object
 from trainyard_operator.engine.breaker import Breaker, Pass
 from trainyard_operator.engine.errors import (
     Conflict,
@@ -44,7 +45,6 @@ TURN = 2.0
 # Blocks of a log, and a whole log that becomes an artifact, are megabytes.
 _PATIENCE = 5.0
 _UPLOAD_PATIENCE = 30.0
-_TOKEN_AGE = 60.0
 # Steady, not doubling, and spread: everybody waits for the same service, and should go on soon
 # after it, but not at once.
 _AGAIN = 5.0
@@ -82,11 +82,9 @@ class TrackingClient:
         self._calls = asyncio.Semaphore(CALLS)
         self._uploads = asyncio.Semaphore(UPLOADS)
         self._url = url + TRACKING_API
-        self._token_file = token_file
+        self._access = Access(url, token_file=token_file)
         self._ca_file = ca_file
         self._distrust = ""
-        self._token = ""
-        self._read_at = -_TOKEN_AGE
 
     async def put_run(self, namespace: str, run_id: str, body: Json) -> Json:
         """Make an MLflow run; again is fine. Answers {runID, experimentID, artifactURI}."""
@@ -159,7 +157,7 @@ class TrackingClient:
         answer, _ = await self._request(
             method, path, params=params, data=data, headers=headers, upload=upload
         )
-        parsed = _object(answer) if answer else {}
+        parsed = json_object(answer) if answer else {}
         if parsed is None:
             raise self._unavailable()  # a proxy's page, or an answer cut short
         return parsed
@@ -176,7 +174,7 @@ class TrackingClient:
     ) -> tuple[bytes, Mapping[str, str]]:
         patience = _UPLOAD_PATIENCE if upload else _PATIENCE
         async with self._turn(self._uploads if upload else self._calls) as leave:
-            sent = {**(headers or {}), **self._authorization()}
+            sent = {**(headers or {}), **self._access.headers()}
             request = Request(method, TRACKING_API + path, patience, sent, params, data)
             try:
                 answer = await self._exchange.send(request)
@@ -246,14 +244,6 @@ class TrackingClient:
     def _again(self) -> timedelta:
         return timedelta(seconds=_AGAIN * (1 + self._jitter()))
 
-    def _authorization(self) -> dict[str, str]:
-        now = time.monotonic()
-        if now - self._read_at >= _TOKEN_AGE:
-            with suppress(OSError):  # the last one is good for minutes yet
-                self._token = self._token_file.read_text(encoding="utf-8").strip()
-                self._read_at = now
-        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
-
 
 def _path_of(log: Log) -> str:
     # That of the first pod is named as when an attempt had but one.
@@ -261,16 +251,8 @@ def _path_of(log: Log) -> str:
     return f"/namespaces/{log.namespace}/runs/{log.run_id}/logs/{name}"
 
 
-def _object(body: bytes) -> Json | None:
-    try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    return found if isinstance(found, dict) else None
-
-
 def _error(code: int, body: bytes, what: str, *, again: timedelta) -> OperatorError:
-    told = _object(body)
+    told = json_object(body)
     message = body[:300].decode(errors="replace") if told is None else str(told.get("message", ""))
     if told is None and code in _ITS_OWN and not what.startswith("HEAD "):
         said = f"{what}: {code}, not by the tracking service: {message}"

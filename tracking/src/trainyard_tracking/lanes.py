@@ -176,10 +176,10 @@ class SharedLane(Lane):
                 return
             own = self._waiting[owner]
             # One who waits for a namespace that has its share holds up nobody who wants another.
-            first = {one.owners: one for one in reversed(own)}
-            one = next(
-                (one for one in own if one is first[one.owners] and self._lets_in(one)), None
-            )
+            first: dict[tuple[str, ...], _Waiter] = {}
+            for each in own:
+                first.setdefault(each.owners, each)
+            one = next((each for each in first.values() if self._lets_in(each)), None)
             if one is not None:
                 # What is left has its turn after all others.
                 del self._waiting[owner]

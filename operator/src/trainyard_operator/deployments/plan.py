@@ -215,11 +215,10 @@ def _secrets(sought: Iterable[_Sought], observed: Observed, *, now: datetime) ->
     """Yield the tokens that no child mounts yet, and those that its pods may wait for."""
     for each in sought:
         pods = _pods(each.target, observed)
-        lack = (pod for pod in pods if tokens.may_be_missing(pod, now=now))
-        wanted = [tokens.of_holder(each.secret, pod) for pod in lack]
+        wanted = tokens.lacking(each.secret, pods, now=now)
         if each.waits is None and not _is_mounted(each.secret, observed):
-            wanted.append(each.secret)
-        yield from {secret["metadata"]["name"]: secret for secret in wanted}.values()
+            wanted[each.secret["metadata"]["name"]] = each.secret
+        yield from wanted.values()
 
 
 def _is_mounted(secret: Object, observed: Observed) -> bool:

@@ -43,7 +43,7 @@ def too_large(message: str) -> str:
 
 def error_of(code: int, body: bytes, headers: Mapping[str, str]) -> OperatorError:
     """Return the operator's error for an answer of the API server."""
-    status = _json(body)
+    status = json_object(body)
     message, reason = _told(status, body)
     if status is None and code in _ITS_OWN:
         return Unavailable("APIServerUnavailable", f"{code}, not by the API server: {message}")
@@ -90,7 +90,7 @@ def parsed(body: bytes, what: str, read: Reader = orjson.loads) -> Object:
     Raises:
         Unavailable: It holds none: it is a proxy's page, or was cut short.
     """
-    answer = _json(body, read)
+    answer = json_object(body, read)
     if answer is None:
         said = f"{what}: the answer is no JSON object: {body[:100].decode(errors='replace')}"
         raise Unavailable("APIServerUnavailable", said)
@@ -116,7 +116,8 @@ def _told(status: Object | None, body: bytes) -> tuple[str, str]:
     return str(status.get("message", "")), str(status.get("reason", ""))
 
 
-def _json(body: bytes, read: Reader = orjson.loads) -> Object | None:
+def json_object(body: bytes, read: Reader = orjson.loads) -> Object | None:
+    """Return the JSON object that a body holds; None if it holds none."""
     try:
         found = read(body)
     except ValueError:

@@ -1,7 +1,7 @@
 """What is read of a watched Job or pod: the fields that trimming.py keeps, or finds something in.
 
-An event has 10 KB, of which most tells who owns which field. To leave out at reading what nobody
-asks for takes a third of reading it all, and Jobs and pods are where most events come from.
+An event has 10 KB, of which half tells who owns which field. Reading what is asked for takes less
+than half of reading it all, and Jobs and pods are where most events come from.
 """
 
 from collections.abc import Callable, Mapping
@@ -148,13 +148,14 @@ class _JobEvent(TypedDict):
     object: _Job
 
 
+_whole: Reader = orjson.loads
 _SHAPES: Mapping[str, Any] = {"pods": _PodEvent, "jobs": _JobEvent}
 
 
 def reader_of(resource: str) -> Reader:
     """Return what reads the events of a resource."""
     if resource not in _SHAPES:
-        return orjson.loads
+        return _whole
     decode = msgspec.json.Decoder(_SHAPES[resource]).decode
 
     def read(line: bytes) -> Object:
@@ -167,8 +168,3 @@ def reader_of(resource: str) -> Reader:
         return _whole(line) if is_whole else event
 
     return read
-
-
-def _whole(line: bytes) -> Object:
-    event: Object = orjson.loads(line)
-    return event

@@ -29,7 +29,7 @@ from trainyard_operator.finalizers.effects import Hold, ReleaseFinalizer
 from trainyard_operator.names import MODELS, RUNS
 from trainyard_operator.numbers import Retired, is_retired
 from trainyard_operator.settings import Settings
-from trainyard_operator.tokens import may_be_missing, of_holder, version_token
+from trainyard_operator.tokens import lacking, version_token
 from trainyard_operator.versions import attempts, lineage
 from trainyard_operator.versions.attempts import Attempt
 from trainyard_operator.versions.job import publishing_job, publishing_secret
@@ -249,12 +249,10 @@ def _go_on(
     token = version_token(resource, key=settings.signing_key)
     secret = publishing_secret(resource, token=token, settings=settings)
     if not step.start:
-        lack = (pod for pod in observed.pods if may_be_missing(pod, now=now))
-        made = {each["metadata"]["name"]: each for each in (of_holder(secret, p) for p in lack)}
         return Plan(
             status=merged,
             # A pod that does not start may wait for a token that somebody deleted.
-            create=tuple(made.values()),
+            create=tuple(lacking(secret, observed.pods, now=now).values()),
             recheck_after=step.recheck_after or _REFRESH,
         )
     allowed = (model.get("spec") or {}).get("allowedFormats") or ()

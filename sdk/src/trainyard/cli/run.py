@@ -60,15 +60,14 @@ def run(
 
     program = command_for(folder, command or [])
     parameters = parse_parameters(params or [])
-    variables = parse_pairs(env or [], option="--env")
+    pairs = parse_pairs(env or [], option="--env")
     if local:
         _say_unused(register=register, image=image, runtime=runtime, include=include, name=name)
         _say_unused(timeout=timeout, retry=retry, cpu=cpu, memory=memory, gpu=gpu, detach=detach)
-        code = _run_here(folder, program, parameters, experiment=experiment, env=variables)
-        raise typer.Exit(code)
+        raise typer.Exit(_run_here(folder, program, parameters, experiment=experiment, env=pairs))
     from trainyard.submission import RunOptions  # noqa: PLC0415  # not for --local
 
-    what = RunOptions(command=program, parameters=parameters, env=variables, name=name)
+    what = RunOptions(command=program, parameters=parameters, env=pairs, name=name)
     where = replace(what, runtime=runtime, image=image, cpu=cpu, memory=memory, gpu=gpu)
     chosen = replace(where, experiment=experiment, timeout=timeout, retry=retry, register=register)
     client = client_for(namespace, context)

@@ -56,13 +56,18 @@ def serve(
     try:
         done = serving.until_it_serves(client, made, timeout=timeout, seen=_Teller())
     except KeyboardInterrupt:
-        note(f"\nDetached: Deployment {called} goes on.", style="bold")
-        note(f"  look at it   trainyard describe deployment {called}{elsewhere(made)}")
-        note(f"  remove it    trainyard delete deployment {called}{elsewhere(made)}")
+        _tell_that_it_goes_on(made)
         raise typer.Exit(130) from None
     version = done.status.stable.version if done.status.stable else "?"
     print(f"{called} serves version {version} of {done.spec.model.name}: {done.status.endpoint}")
     note(f"Ask it: trainyard predict {called} --data '[[...]]'")
+
+
+def _tell_that_it_goes_on(made: "Deployment") -> None:
+    named = f"{made.metadata.name}{elsewhere(made)}"
+    note(f"\nDetached: Deployment {made.metadata.name} goes on.", style="bold")
+    note(f"  look at it   trainyard describe deployment {named}")
+    note(f"  remove it    trainyard delete deployment {named}")
 
 
 class _Teller:
