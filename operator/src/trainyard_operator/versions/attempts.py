@@ -15,8 +15,10 @@ from trainyard_operator.engine.plan import Object
 from trainyard_operator.termination import reported
 
 ATTEMPTS = 5
-# Each that found no room takes an hour, and is gone an hour later.
+# Each change of spec.retry allows five more.
 _MOST = 1000
+# A pod that nothing of started by then is made anew: with what the installation says by now.
+_STALE = timedelta(hours=1)
 _FIRST_PAUSE = timedelta(seconds=10)
 # The Job's end can be seen before its pod's.
 _POD_GRACE = timedelta(seconds=30)
@@ -46,7 +48,7 @@ class Attempt:
         reason: Why it failed; empty if it did not.
         waiting: Why its pod has not started, if it says.
         is_final: Whether another attempt would end the same.
-        ran: Whether it had its chance: a pod that found no room until its time was up had none.
+        is_stale: Whether it found no room for so long that its Job is better made anew.
     """
 
     number: int
@@ -56,17 +58,19 @@ class Attempt:
     message: str = ""
     waiting: str = ""
     is_final: bool = False
-    ran: bool = True
+    is_stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to do next: start an attempt, wait, take the result, or give up.
+    """What to do next: start an attempt, make one anew, wait, take the result, or give up.
 
-    Exactly one of `start`, `result` and `failed` is set, or none to wait.
+    Exactly one of `start`, `remake`, `result` and `failed` is set, or none to wait. The attempt
+    to `remake` never ran: once its Job is deleted, its number is started again.
     """
 
     start: int = 0
+    remake: int = 0
     result: Attempt | None = None
     failed: Attempt | None = None
     message: str = ""
@@ -83,18 +87,18 @@ def decide(attempts: Sequence[Attempt], *, now: datetime, spent: int = 0) -> Ste
     if not counted:
         return Step(start=spent + 1, message="Publishing starts")
     last = max(counted, key=lambda a: a.number)
-    tries = sum(a.ran for a in counted)
+    # Not by how many are seen: those that ended an hour ago are gone.
+    tries = last.number - spent
     if last.ended is None:
-        return Step(message=last.waiting or f"Publishing, attempt {last.number}")
+        told = last.waiting or f"Publishing, attempt {last.number}"
+        return Step(remake=last.number if last.is_stale else 0, message=told)
     if not last.reason:
         return Step(result=last)
     if last.is_final or tries >= ATTEMPTS:
         return Step(failed=last)
-    pause = _FIRST_PAUSE * 2 ** max(tries - 1, 0)
+    pause = _FIRST_PAUSE * 2 ** (tries - 1)
     left = last.ended + pause - now
     told = f"Attempt {tries} of {ATTEMPTS} failed ({last.message}); trying again"
-    if not last.ran:
-        told = f"Waiting: {last.message}; the next try to start it follows"
     if left > timedelta(0):
         return Step(message=told, recheck_after=min(left, pause))
     return Step(start=last.number + 1, message=told)
@@ -154,13 +158,19 @@ def _failed(
 def _from_job(number: int, job: Object, pod: Object | None, *, now: datetime) -> Attempt:
     ended, done = _ended(job), _end(job)
     if ended is None:
-        return Attempt(number, waiting=_waiting(pod))
+        return Attempt(number, waiting=_waiting(pod), is_stale=_is_stale(job, pod, now=now))
     if now < ended + _POD_GRACE:
         return Attempt(number, waiting="The publishing Job ended, its result is being read")
     message = done.get("message") or "its pod is gone, and with it the result"
-    # The agent gives up long before its Job: one that lasted so long never started.
-    ran = done.get("reason") != "DeadlineExceeded"
-    return Attempt(number, ended, reason=PUBLISH_FAILED, message=message, ran=ran)
+    return Attempt(number, ended, reason=PUBLISH_FAILED, message=message)
+
+
+def _is_stale(job: Object, pod: Object | None, *, now: datetime) -> bool:
+    meta = job["metadata"]
+    age = now - conditions.parse_time(meta["creationTimestamp"])
+    if age < _STALE or "deletionTimestamp" in meta:
+        return False
+    return all("waiting" in (s.get("state") or {"waiting": {}}) for s in _statuses(pod))
 
 
 def _ended(job: Object) -> datetime | None:

@@ -27,7 +27,9 @@ PUBLISH = "publish"
 _MODEL = "/model"
 _OUT = "/out"
 _TOKENS = "/var/run/trainyard"
-_DEADLINE_SECONDS = 3600
+# Against an agent that hangs. A model of terabytes has its day; a pod that does not start is
+# made anew long before (attempts.py).
+_DEADLINE_SECONDS = 24 * 3600
 _KEPT_SECONDS = 3600
 
 

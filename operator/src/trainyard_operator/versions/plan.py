@@ -253,6 +253,7 @@ def _go_on(
             status=merged,
             # A pod that does not start may wait for a token that somebody deleted.
             create=tuple(lacking(secret, observed.pods, now=now).values()),
+            delete=_remade(resource, observed, step.remake),
             recheck_after=step.recheck_after or _REFRESH,
         )
     allowed = (model.get("spec") or {}).get("allowedFormats") or ()
@@ -268,6 +269,11 @@ def _go_on(
         create=(secret, job),
         recheck_after=_REFRESH,
     )
+
+
+def _remade(resource: Object, observed: Observed, attempt: int) -> tuple[Ref, ...]:
+    name = names.publish_job(resource["metadata"]["name"], attempt) if attempt else ""
+    return tuple(Ref.of(job) for job in observed.jobs if job["metadata"]["name"] == name)
 
 
 def _hold(resource: Object, model: Object | None) -> tuple[Hold, ...]:

@@ -1,6 +1,6 @@
 """Publishing that fails: what is final, what is tried again."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from builders import given
@@ -8,7 +8,8 @@ from builders.registry import NOW
 from builders.versions import attempt, condition, ended, observed, plan, version
 from trainyard_api.moment import rfc3339
 from trainyard_operator import names
-from trainyard_operator.engine.plan import Object, Plan
+from trainyard_operator.engine.conditions import parse_time
+from trainyard_operator.engine.plan import Object, Plan, Ref
 from trainyard_operator.finalizers.effects import Hold
 from trainyard_operator.versions import attempts
 from trainyard_operator.versions import plan as kind
@@ -133,20 +134,54 @@ def test_a_refusal_of_the_files_is_not_tried_again() -> None:
     assert plan(version(status=rejected, retry=1), observed()) == Plan(status=rejected)
 
 
-def test_want_of_room_never_rejects_a_version() -> None:
+WAITS = given.container_status("fetch", waiting={"reason": "PodInitializing"})
+RUNS = given.container_status("fetch", running={"startedAt": "2026-11-24T12:00:01Z"})
+LATER = parse_time(given.CREATED) + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("init", "now", "remade"),
+    [
+        pytest.param((WAITS,), LATER, True, id="its image does not come"),
+        pytest.param((), LATER, True, id="no node has room"),
+        pytest.param((), LATER - timedelta(seconds=1), False, id="not for long yet"),
+        pytest.param((RUNS,), LATER, False, id="it fetches"),
+        pytest.param((ended("fetch"), WAITS), LATER, False, id="it has fetched"),
+    ],
+)
+def test_a_job_that_starts_nothing_for_an_hour_is_made_anew(
+    init: tuple[Object, ...], now: datetime, *, remade: bool
+) -> None:
     resource = version()
-    end = given.condition(
-        "Failed",
-        reason="DeadlineExceeded",
-        message="Job was active longer than specified deadline",
-        lastTransitionTime=rfc3339(NOW - timedelta(minutes=10)),
-    )
-    jobs = tuple(attempt(resource, n + 1, conditions=[end])[0] for n in range(9))
+    seen = attempt(resource, 2, init=init)
 
-    told = plan(resource, observed(jobs=jobs))
+    told = plan(resource, observed(seen), now=now)
 
+    assert told.delete == ((Ref.of(seen[0]),) if remade else ())
+    assert told.create == ()
     assert told.status["phase"] == "Publishing"
-    assert told.create[-1]["metadata"]["name"] == "digits-1-publish-10"
+
+
+def test_a_job_that_gets_no_pod_for_an_hour_is_made_anew_once_it_is_gone() -> None:
+    resource = version()
+    job, _ = attempt(resource)
+
+    told = plan(resource, observed(jobs=(job,)), now=LATER)
+    job["metadata"]["deletionTimestamp"] = given.CREATED
+    goes = plan(resource, observed(jobs=(job,)), now=LATER)
+    gone = plan(resource, observed(), now=LATER)
+
+    assert [ref.name for ref in told.delete] == ["digits-1-publish"]
+    assert (goes.delete, goes.create) == ((), ())
+    assert gone.create[-1]["metadata"]["name"] == "digits-1-publish"
+
+
+def test_tries_are_counted_after_the_jobs_of_the_first_are_gone() -> None:
+    resource = version()
+
+    told = plan(resource, observed(failed(resource, attempts.ATTEMPTS)))
+
+    assert told.status["phase"] == "Rejected"
 
 
 def test_a_pod_that_is_refused_is_told_in_the_clusters_words() -> None:
