@@ -38,6 +38,11 @@ class Connection(asyncio.Protocol):
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
+    @property
+    def is_awaited(self) -> bool:
+        """Tell whether more of an answer is expected."""
+        return self._waiting is not None
+
     async def ask(self, sent: bytes, *, bodiless: bool) -> Answer:
         """Send a request and wait for its answer; close the connection if this is interrupted.
 
@@ -66,7 +71,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._waiting is None:
+        if not self.is_awaited:
             self.close()  # an answer that nobody asked for
             return
         self._began = True
@@ -103,16 +108,18 @@ class Connection(asyncio.Protocol):
             self._done(goes_on=self._parser.should_keep_alive())
 
     def _done(self, *, goes_on: bool) -> None:
-        waiting, self._waiting = self._waiting, None
-        if waiting is None:
+        if self._waiting is None:
             self.close()  # two answers for one request
             return
-        if not waiting.done():
-            answer = Answer(self._parser.get_status_code(), self._headers, b"".join(self._body))
-            waiting.set_result(answer)
-            self._headers = {}  # what follows it is not of this answer
+        self._give(Answer(self._parser.get_status_code(), self._headers, b"".join(self._body)))
+        self._headers = {}  # what follows it is not of this answer
         if not goes_on:
             self.close()
+
+    def _give(self, answer: Answer) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
 
     def _fail(self, exc: ConnectionError) -> None:
         waiting, self._waiting = self._waiting, None

@@ -6,15 +6,13 @@ waits in a pool cannot tell why. Proxies of the environment are never used.
 """
 
 import contextlib
-import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import aiohttp
 from trainyard_api.authority import trusting
 
 from trainyard_operator.engine.access import Access
-from trainyard_operator.engine.exchange import Exchange
+from trainyard_operator.engine.exchange import Exchange, Streams
 
 _LEASE = 2
 _API = 64
@@ -35,7 +33,7 @@ class Connections:
     lease: Exchange
     api: Exchange
     tracking: Exchange
-    streams: aiohttp.ClientSession
+    streams: Streams
 
 
 @contextlib.asynccontextmanager
@@ -47,22 +45,14 @@ async def connect(access: Access, tracking: str, ca: str = "") -> AsyncIterator[
         ca: Authorities that its certificate is checked by, as PEM; "" for the machine's own.
     """
     server, context = access.server, access.ssl_context
-    exchanges = (
-        Exchange(server, context, limit=_LEASE),
-        Exchange(server, context, limit=_API),
-        Exchange(tracking, trusting(ca) if ca else None, limit=_TRACKING),
+    opened = Connections(
+        lease=Exchange(server, context, limit=_LEASE),
+        api=Exchange(server, context, limit=_API),
+        tracking=Exchange(tracking, trusting(ca) if ca else None, limit=_TRACKING),
+        streams=Streams(server, context),
     )
     try:
-        async with session(context) as streams:
-            yield Connections(*exchanges, streams=streams)
+        yield opened
     finally:
-        for each in exchanges:
+        for each in (opened.lease, opened.api, opened.tracking, opened.streams):
             each.close()
-
-
-def session(
-    context: ssl.SSLContext | None, *, headers: dict[str, str] | None = None
-) -> aiohttp.ClientSession:
-    """Open a session for streams, of connections without a limit."""
-    connector = aiohttp.TCPConnector(limit=0, ssl=context or True)
-    return aiohttp.ClientSession(connector=connector, headers=headers, trust_env=False)

@@ -1,21 +1,25 @@
-"""One request, one answer, over connections that stay open: what is done all the time.
+"""A request and its answer, over connections that stay open: what is done all the time.
 
 A general client spends most of a request on what is of no use here: cookies, redirects, content
-codings, proxies, hooks. Streams, which are few and long, are aiohttp's.
+codings, proxies, hooks.
 """
 
 import asyncio
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from trainyard_operator.engine.connection import Answer, ClosedError, Connection
+from trainyard_operator.engine.stream import Stream, Streamed
 
 _CONNECT = 5.0
 # Servers and balancers close what was idle; a service at its defaults after 5 s, which it tells.
 _IDLE = 15.0
+_KEPT = 64
 _HARMLESS = frozenset({"GET", "HEAD"})
 
 
@@ -25,66 +29,66 @@ class Request:
 
     Attributes:
         path: Unquoted, below the server's.
-        patience: Seconds for all of it, the wait for a connection included.
+        patience: Seconds for all of it, the wait for a connection included; for a stream the
+            longest silence. None for as long as it takes.
     """
 
     method: str
     path: str
-    patience: float
+    patience: float | None
     headers: Mapping[str, str]
     params: Mapping[str, str] | None = None
     body: bytes | None = None
 
 
-class Exchange:
-    """A server, and up to *limit* connections to it.
+C = TypeVar("C", bound=Connection)
 
-    Args:
-        server: Such as https://10.0.0.1:443; a path of it comes before each request's.
-    """
 
-    def __init__(self, server: str, context: ssl.SSLContext | None, *, limit: int) -> None:
+class _Pool(Generic[C]):
+    """A server, and the connections to it that stay open between requests."""
+
+    def __init__(
+        self, server: str, context: ssl.SSLContext | None, connection: Callable[[], C]
+    ) -> None:
         url = urlsplit(server)
         tls = url.scheme == "https"
         self._address = url.hostname or "", url.port or (443 if tls else 80)
         self._context = (context or ssl.create_default_context()) if tls else None
         self._host, self._prefix = url.netloc.rpartition("@")[2], url.path.rstrip("/")
-        self._places = asyncio.Semaphore(limit)
-        self._idle: list[tuple[Connection, float]] = []
-
-    async def send(self, request: Request) -> Answer:
-        """Send a request, and wait for its answer.
-
-        Raises:
-            OSError: There is no answer, or none in time (TimeoutError).
-        """
-        sent = self._head(request) + (request.body or b"")
-        async with asyncio.timeout(request.patience), self._places:
-            while connection := self._used():
-                try:
-                    return await self._asked(connection, request, sent)
-                except ClosedError:
-                    # The server may have closed it as we began to write; a write may have come.
-                    if request.method not in _HARMLESS:
-                        raise
-            return await self._asked(await self._connected(), request, sent)
+        self._connection = connection
+        self._idle: list[tuple[C, float]] = []
 
     def close(self) -> None:
         """Close what is idle."""
         while self._idle:
             self._idle.pop()[0].close()
 
-    async def _asked(self, connection: Connection, request: Request, sent: bytes) -> Answer:
+    async def _answered(self, request: Request) -> tuple[C, Answer]:
+        sent = self._head(request) + (request.body or b"")
+        while connection := self._used():
+            try:
+                return connection, await self._asked(connection, request, sent)
+            except ClosedError:
+                # The server may have closed it as we began to write; a write may have come.
+                if request.method not in _HARMLESS:
+                    raise
+        connection = await self._connected()
+        return connection, await self._asked(connection, request, sent)
+
+    async def _asked(self, connection: C, request: Request, sent: bytes) -> Answer:
         try:
-            answer = await connection.ask(sent, bodiless=request.method == "HEAD")
+            return await connection.ask(sent, bodiless=request.method == "HEAD")
         except BaseException:
             connection.close()  # an answer that comes yet must not be taken for the next one's
             raise
-        if connection.is_open:
-            self._idle.append((connection, time.monotonic()))
-        return answer
 
-    def _used(self) -> Connection | None:
+    def _keep(self, connection: C) -> None:
+        if connection.is_open and len(self._idle) < _KEPT:
+            self._idle.append((connection, time.monotonic()))
+        else:
+            connection.close()
+
+    def _used(self) -> C | None:
         """Return the connection that was used last, if one is fit for another request."""
         since = time.monotonic() - _IDLE
         while self._idle:
@@ -94,10 +98,10 @@ class Exchange:
             connection.close()
         return None
 
-    async def _connected(self) -> Connection:
+    async def _connected(self) -> C:
         async with asyncio.timeout(_CONNECT):
             _, made = await asyncio.get_running_loop().create_connection(
-                Connection, *self._address, ssl=self._context
+                self._connection, *self._address, ssl=self._context
             )
         return made
 
@@ -111,3 +115,56 @@ class Exchange:
         if any("\r" in line or "\n" in line for line in lines):
             raise ValueError(f"{request.method} {request.path}: a header is of several lines")
         return "\r\n".join((*lines, "\r\n")).encode("latin-1")
+
+
+class Exchange(_Pool[Connection]):
+    """A server that is asked, up to *limit* times at once.
+
+    Args:
+        server: Such as https://10.0.0.1:443; a path of it comes before each request's.
+    """
+
+    def __init__(self, server: str, context: ssl.SSLContext | None, *, limit: int) -> None:
+        super().__init__(server, context, Connection)
+        self._places = asyncio.Semaphore(limit)
+
+    async def send(self, request: Request) -> Answer:
+        """Send a request, and wait for its answer.
+
+        Raises:
+            OSError: There is no answer, or none in time (TimeoutError).
+        """
+        async with asyncio.timeout(request.patience), self._places:
+            connection, answer = await self._answered(request)
+        self._keep(connection)
+        return answer
+
+
+class Streams(_Pool[Streamed]):
+    """A server whose answers come bit by bit, each over a connection of its own, without a limit.
+
+    Args:
+        server: As an exchange's.
+    """
+
+    def __init__(self, server: str, context: ssl.SSLContext | None) -> None:
+        super().__init__(server, context, Streamed)
+
+    @asynccontextmanager
+    async def open(self, request: Request) -> AsyncIterator[Stream]:
+        """Send a request, and give its answer once its head is there.
+
+        The API server sends no head of a log that is followed before its first byte.
+
+        Raises:
+            OSError: There is no answer, or none in time (TimeoutError).
+        """
+        async with asyncio.timeout(request.patience):
+            connection, head = await self._answered(request)
+        try:
+            yield Stream(head.status, head.headers, request.patience, connection)
+        finally:
+            if connection.is_over:
+                self._keep(connection)
+            else:
+                connection.close()

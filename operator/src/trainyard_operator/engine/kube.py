@@ -24,11 +24,10 @@ Rights it needs (the chart's ClusterRole says the same):
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import aiohttp
 import orjson
 
 from trainyard_operator.engine import objects
@@ -36,10 +35,11 @@ from trainyard_operator.engine.access import Access
 from trainyard_operator.engine.answers import event_of, parsed
 from trainyard_operator.engine.clock import ServerClock
 from trainyard_operator.engine.errors import Conflict, NotFound, Terminal, Unavailable
-from trainyard_operator.engine.exchange import Exchange, Request
+from trainyard_operator.engine.exchange import Exchange, Request, Streams
 from trainyard_operator.engine.ownership import is_same, name_taken, unlabelled
 from trainyard_operator.engine.plan import Object, Ref
 from trainyard_operator.engine.shapes import Reader
+from trainyard_operator.engine.stream import Stream
 from trainyard_operator.engine.transport import JSON, Transport
 
 _MERGE = "application/merge-patch+json"
@@ -79,7 +79,7 @@ class Kube:
     """A small client: JSON in, JSON out.
 
     Args:
-        streams: A session for watches and logs, which may be as many as programs that run.
+        streams: Connections for watches and logs, which may be as many as programs that run.
         on_written: Told of every object that a write returned.
         time_to_write: Seconds in which this process may still write, none if not positive:
             a leader's, which a paused process finds used up.
@@ -90,7 +90,7 @@ class Kube:
         self,
         access: Access,
         exchange: Exchange,
-        streams: aiohttp.ClientSession,
+        streams: Streams,
         *,
         on_written: Callable[[Object], None] = lambda _: None,
         time_to_write: Callable[[], float] = lambda: _PATIENCE,
@@ -180,18 +180,9 @@ class Kube:
                 bookmarks are apart.
         """
         query = {"watch": "1", "allowWatchBookmarks": "true", "resourceVersion": str(since)}
-        limits = aiohttp.ClientTimeout(
-            total=None, connect=_PATIENCE, sock_connect=5, sock_read=_SILENCE
-        )
         path, rest = path_of(api_version, kind, namespace), b""
-        async with self._transport.stream(
-            path,
-            session=self._streams,
-            params={**query, **params},
-            accept=accept,
-            limits=limits,
-        ) as response:
-            async for chunk in response.content.iter_any():
+        async with self._open(path, _SILENCE, params={**query, **params}, accept=accept) as stream:
+            while chunk := await stream.readany():
                 *lines, rest = (rest + chunk).split(b"\n")
                 if lines:
                     yield [event_of(line, f"watch {path}", read) for line in lines if line]
@@ -320,7 +311,7 @@ class Kube:
     @asynccontextmanager
     async def log(
         self, namespace: str, pod: str, *, container: str, since: str = "", follow: bool = True
-    ) -> AsyncIterator[aiohttp.StreamReader]:
+    ) -> AsyncIterator[Stream]:
         """Open a container's log with timestamps, from *since* (RFC 3339, whole seconds) on.
 
         Raises:
@@ -330,16 +321,17 @@ class Kube:
         params = {"container": container, "timestamps": "true"}
         params |= {"follow": "true"} if follow else {}
         params |= {"sinceTime": since} if since else {}
-        # Endless once it is open, which must not last.
-        silence = None if follow else 30
-        limits = aiohttp.ClientTimeout(
-            total=None, connect=_PATIENCE, sock_connect=5, sock_read=silence
-        )
         path = path_of("v1", "Pod", namespace, pod) + "/log"
-        async with self._transport.stream(
-            path, session=self._streams, params=params, limits=limits
-        ) as response:
-            yield response.content
+        # Endless once it is open, which must not last.
+        async with self._open(path, None if follow else 30, params=params) as stream:
+            yield stream
+
+    def _open(
+        self, path: str, silence: float | None, *, params: Mapping[str, str], accept: str = JSON
+    ) -> AbstractAsyncContextManager[Stream]:
+        headers = self._transport.headers(accept=accept)
+        request = Request("GET", path, silence, headers, params)
+        return self._transport.stream(self._streams, request)
 
     async def _call(
         self,

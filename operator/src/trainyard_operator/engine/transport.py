@@ -1,20 +1,23 @@
 """HTTP to the API server: who we are, what its answers count as, and what time it says it is."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-
-import aiohttp
 
 from trainyard_operator.engine.access import Access
 from trainyard_operator.engine.answers import error_of
 from trainyard_operator.engine.clock import ServerClock
 from trainyard_operator.engine.connection import Answer
-from trainyard_operator.engine.errors import Unheard, told
-from trainyard_operator.engine.exchange import Exchange, Request
+from trainyard_operator.engine.errors import OperatorError, Unheard, told
+from trainyard_operator.engine.exchange import Exchange, Request, Streams
+from trainyard_operator.engine.stream import Stream
 from trainyard_operator.metrics import REST_REQUESTS
 
 JSON = "application/json"
+# More of a refusal is a proxy's page.
+_REFUSAL_BYTES = 64 << 10
+_REFUSAL_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,33 +52,27 @@ class Transport:
         return answer
 
     @asynccontextmanager
-    async def stream(
-        self,
-        path: str,
-        *,
-        session: aiohttp.ClientSession,
-        params: Mapping[str, str],
-        limits: aiohttp.ClientTimeout,
-        accept: str = JSON,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def stream(self, streams: Streams, request: Request) -> AsyncIterator[Stream]:
         """Open an answer that comes bit by bit; what is no success is raised.
 
         Raises:
             OperatorError: As the answer says, or Unavailable if there is none.
         """
-        headers = self.headers(accept=accept)
-        url = self.access.server + path
         try:
-            async with session.get(
-                url, params=params, headers=headers, timeout=limits, allow_redirects=False
-            ) as response:
-                REST_REQUESTS.labels(str(response.status), "GET").inc()
-                self.clock.heard(response.headers.get("Date"))
-                if response.status >= 300:
-                    raise error_of(response.status, await response.read(), response.headers)
-                yield response
-        except (aiohttp.ClientError, TimeoutError) as exc:
-            raise _no_answer("GET", path, exc) from exc
+            async with streams.open(request) as stream:
+                REST_REQUESTS.labels(str(stream.status), request.method).inc()
+                self.clock.heard(stream.headers.get("date"))
+                if stream.status >= 300:
+                    raise await _refusal(stream)
+                yield stream
+        except OSError as exc:
+            raise _no_answer(request.method, request.path, exc) from exc
+
+
+async def _refusal(stream: Stream) -> OperatorError:
+    async with asyncio.timeout(_REFUSAL_SECONDS):
+        body = await stream.beginning(_REFUSAL_BYTES)
+    return error_of(stream.status, body, stream.headers)
 
 
 def _no_answer(method: str, path: str, exc: Exception) -> Unheard:

@@ -10,9 +10,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import kopf
 
-from trainyard_operator.engine import connections, objects
+from trainyard_operator.engine import objects
 from trainyard_operator.engine.access import Access
 from trainyard_operator.engine.kube import PAGE
 from trainyard_operator.engine.shell import Shell
@@ -64,9 +65,7 @@ def registry(
 
     @kopf.on.login(registry=handlers)
     async def login(**_: Any) -> kopf.AiohttpSession:
-        # No limit: kopf opens a stream per resource and namespace, and each must be open.
-        session = connections.session(access.ssl_context, headers=access.headers())
-        return kopf.AiohttpSession(server=access.server, aiohttp_session=session)
+        return kopf.AiohttpSession(server=access.server, aiohttp_session=session(access))
 
     @kopf.on.cleanup(registry=handlers)
     async def cleanup(**_: Any) -> None:
@@ -78,6 +77,12 @@ def registry(
             _feeder(shell, resource)
         )
     return handlers
+
+
+def session(access: Access) -> aiohttp.ClientSession:
+    """Open a session without a limit: kopf has a stream per resource and namespace."""
+    connector = aiohttp.TCPConnector(limit=0, ssl=access.ssl_context or True)
+    return aiohttp.ClientSession(connector=connector, headers=access.headers(), trust_env=False)
 
 
 def _feeder(shell: Shell, resource: str) -> Callable[..., Awaitable[None]]:

@@ -7,8 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import aiohttp
-
 from trainyard_operator.engine.errors import (
     Conflict,
     NotFound,
@@ -188,7 +186,7 @@ class Follower:
         except OperatorError as exc:
             _log.debug("log not readable: %s", exc.message, extra={"run": self.call.run})
             return False
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+        except OSError as exc:
             _log.debug("log stream broke: %s", exc, extra={"run": self.call.run})
             return False
 

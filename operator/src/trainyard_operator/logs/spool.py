@@ -25,7 +25,7 @@ _LOOK_SECONDS = 0.1
 
 
 class Stream(Protocol):
-    """A response's content: aiohttp.StreamReader, or a fake."""
+    """An answer that comes bit by bit: engine.stream.Stream, or a fake."""
 
     async def readany(self) -> bytes: ...
 

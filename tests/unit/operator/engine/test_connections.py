@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from trainyard_operator.engine import connections
+from trainyard_operator.engine import connections, watch
 from trainyard_operator.engine import lease as leases
 from trainyard_operator.engine.access import Access
 from trainyard_operator.engine.errors import Unavailable, Unheard
@@ -144,8 +144,8 @@ async def test_a_page_that_a_proxy_leads_to_is_no_log(server: tuple[Server, Acce
                 pass
 
 
-async def test_watches_have_no_limit_and_no_proxy() -> None:
-    session = connections.session(None)
+async def test_kopfs_watches_have_no_limit_and_no_proxy() -> None:
+    session = watch.session(Access("http://server"))
     assert session.connector is not None
     assert (session.connector.limit, session.trust_env) == (0, False)
     await session.close()

@@ -5,7 +5,6 @@ import base64
 from collections.abc import Sequence
 from dataclasses import replace
 
-import aiohttp
 import pytest
 from builders.logs import FakePodLog, FakeSink, SinkByLog, stamped
 from trainyard_operator.engine.errors import NotFound, Retry, Terminal, Unheard
@@ -58,7 +57,7 @@ async def test_pieces_may_break_lines_anywhere() -> None:
 
 
 async def test_after_a_broken_stream_nothing_is_lost_and_nothing_comes_twice() -> None:
-    broken = [stamped("one", "two"), b"2026-11-24T12:00:02.5Z thr", aiohttp.ClientPayloadError()]
+    broken = [stamped("one", "two"), b"2026-11-24T12:00:02.5Z thr", ConnectionResetError()]
     again = [stamped("two", "three", begin=1)]
     sink = FakeSink()
 
@@ -112,7 +111,7 @@ async def test_an_append_whose_answer_was_lost_is_not_made_again() -> None:
 
 
 async def test_a_pod_that_vanishes_under_the_reader_closes_with_a_note() -> None:
-    pod = FakePodLog([stamped("one"), aiohttp.ClientPayloadError()], NotFound("NotFound", "gone"))
+    pod = FakePodLog([stamped("one"), ConnectionResetError()], NotFound("NotFound", "gone"))
     held = await ship(pod, FakeSink())
 
     assert held.startswith(b"one\n[trainyard]")
