@@ -226,7 +226,9 @@ class FakeKube:
                 self.remove(held)
 
     @_answering
-    async def patch_status(self, resource: Object, patch: Object) -> Object:
+    async def patch_status(
+        self, resource: Object, patch: Object, *, is_steady: bool = False
+    ) -> Object:
         ref = Ref.of(resource)
         with self._writing(f"status {ref.kind}/{ref.name}"):
             held = self.objects.get(_address(ref))

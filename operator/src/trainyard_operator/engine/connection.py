@@ -112,7 +112,7 @@ class Connection(asyncio.Protocol):
             self.close()  # two answers for one request
             return
         self._give(Answer(self._parser.get_status_code(), self._headers, b"".join(self._body)))
-        self._headers = {}  # what follows it is not of this answer
+        self._headers, self._body = {}, []  # what follows it is not of this answer
         if not goes_on:
             self.close()
 

@@ -87,6 +87,7 @@ class Kind(Generic[O]):
         keeps_managers: Whether it reads who owns which field (metadata.managedFields).
         settle: How long to let changes of others gather before looking; bounds the looks of
             kinds that sum up many.
+        settle_own: The same after a write of its own: what follows is to be seen with it.
         is_settled: Tells from a status whether its main condition is final: then no error of a
             later step, such as cleaning up, may touch it.
         refused: Turns an error into a status; the default sets `condition` to False.
@@ -103,6 +104,7 @@ class Kind(Generic[O]):
     indexes: Mapping[str, Mapping[str, Indexer]] = field(default_factory=dict)
     performers: Performers = field(default_factory=dict)
     settle: timedelta = timedelta(0)
+    settle_own: timedelta = timedelta(0)
     keeps_managers: bool = False
     is_settled: Callable[[Object], bool] = _never
     refused: Refuser = condition_false

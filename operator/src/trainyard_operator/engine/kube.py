@@ -26,7 +26,7 @@ Rights it needs (the chart's ClusterRole says the same):
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -54,6 +54,12 @@ _LIST_PATIENCE = 30.0
 _SILENCE = 90.0
 # A page is parsed at once, and objects may be large.
 PAGE = 100
+
+
+class OnWritten(Protocol):
+    """Told of an object that a write returned, and whether anything follows from it for itself."""
+
+    def __call__(self, written: Object, /, *, is_steady: bool = False) -> None: ...
 
 
 class Page(NamedTuple):
@@ -92,7 +98,7 @@ class Kube:
         exchange: Exchange,
         streams: Streams,
         *,
-        on_written: Callable[[Object], None] = lambda _: None,
+        on_written: OnWritten = lambda _written, **_: None,
         time_to_write: Callable[[], float] = lambda: _PATIENCE,
         clock: ServerClock | None = None,
     ) -> None:
@@ -266,8 +272,13 @@ class Kube:
             return ref
         return replace(ref, uid=found["metadata"]["uid"])
 
-    async def patch(self, ref: Ref, patch: Object, *, subresource: str = "") -> Object:
+    async def patch(
+        self, ref: Ref, patch: Object, *, subresource: str = "", is_steady: bool = False
+    ) -> Object:
         """Merge-patch an object; with ref.uid, only the one with this UID.
+
+        Args:
+            is_steady: Nothing follows from it for the object itself (plan.Plan).
 
         Raises:
             NotFound, Conflict: It is gone, or another object has its name by now.
@@ -276,11 +287,15 @@ class Kube:
             patch = {**patch, "metadata": {**patch.get("metadata", {}), "uid": ref.uid}}
         path = _path(ref) + (f"/{subresource}" if subresource else "")
         params = {"fieldManager": objects.FIELD_MANAGER}
-        return self._written(await self._call("PATCH", path, patch, _MERGE, params=params))
+        done = await self._call("PATCH", path, patch, _MERGE, params=params)
+        return self._written(done, is_steady=is_steady)
 
-    async def patch_status(self, resource: Object, patch: Object) -> Object:
+    async def patch_status(
+        self, resource: Object, patch: Object, *, is_steady: bool = False
+    ) -> Object:
         """Write the changed fields of a status, in one request."""
-        return await self.patch(Ref.of(resource), {"status": patch}, subresource="status")
+        ref, status = Ref.of(resource), {"status": patch}
+        return await self.patch(ref, status, subresource="status", is_steady=is_steady)
 
     async def json_patch(self, ref: Ref, operations: Sequence[Mapping[str, Any]]) -> Object:
         """Apply JSON patch operations.
@@ -366,8 +381,8 @@ class Kube:
             raise Unavailable("APIServerUnavailable", said)
         return left
 
-    def _written(self, written: Object) -> Object:
-        self.on_written(written)
+    def _written(self, written: Object, *, is_steady: bool = False) -> Object:
+        self.on_written(written, is_steady=is_steady)
         return written
 
 

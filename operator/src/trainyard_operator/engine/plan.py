@@ -98,6 +98,8 @@ class Plan:
         effects: Calls to make first.
         events: Told once the status is written, so only when something happened.
         recheck_after: Look again after this time even if nothing changes.
+        is_steady: Looking at the status once it is written would decide nothing more, so that
+            the write need not wake its own resource.
         condition: The condition type that turns False when a write of the step's own objects
             fails; empty for the kind's own main condition.
     """
@@ -109,4 +111,5 @@ class Plan:
     effects: tuple[Effect, ...] = ()
     events: tuple[Event, ...] = ()
     recheck_after: timedelta | None = None
+    is_steady: bool = False
     condition: str = ""

@@ -41,6 +41,7 @@ class _Step:
     condition: str = ""
     events: tuple[Event, ...] = ()
     recheck_after: timedelta | None = None
+    is_steady: bool = False
 
 
 class Writer(Protocol):
@@ -50,7 +51,9 @@ class Writer(Protocol):
     async def claim(self, desired: Object) -> Object: ...
     async def create(self, desired: Object) -> Object: ...
     async def delete(self, ref: Ref) -> None: ...
-    async def patch_status(self, resource: Object, patch: Object) -> Object: ...
+    async def patch_status(
+        self, resource: Object, patch: Object, *, is_steady: bool = False
+    ) -> Object: ...
 
 
 class Teller(Protocol):
@@ -116,7 +119,12 @@ class Reconciler:
         except (Conflict, NotFound) as exc:
             # What was planned for is gone or changed meanwhile, as with a namespace: look anew.
             return _Step(known, Unavailable(exc.reason, exc.message), failing)
-        return _Step(promised, events=plan.events, recheck_after=plan.recheck_after)
+        return _Step(
+            promised,
+            events=plan.events,
+            recheck_after=plan.recheck_after,
+            is_steady=plan.is_steady,
+        )
 
     async def _write(self, plan: Plan) -> None:
         # A token before the pods that mount it.
@@ -158,12 +166,15 @@ class Reconciler:
             status = kind.refused(
                 resource, status, error=step.error, condition=step.condition, now=self.now()
             )
-        if await self._write_status(resource, status):
+        written = await self._write_status(resource, status, is_steady=step.is_steady)
+        if written is not None:
             _count_end(kind, before, status)
             for event in step.events:
                 self.recorder.tell(resource, event, now=self.now())
         if isinstance(step.error, Retry):
             raise step.error
+        if written is not None and step.is_steady and _has_changed(resource, written):
+            return timedelta(0)  # as the write found it, nobody looked at it yet
         return step.recheck_after
 
     def _is_to_be_told(self, kind: Kind[Any], key: Key, before: Object, step: "_Step") -> bool:
@@ -175,14 +186,17 @@ class Reconciler:
             return True
         return self.now() - self._failing.setdefault(key, self.now()) >= TOLD_AFTER
 
-    async def _write_status(self, resource: Object, status: Object) -> bool:
+    async def _write_status(
+        self, resource: Object, status: Object, *, is_steady: bool
+    ) -> Object | None:
+        """Write what is new of a status; return the resource as it is then, None if as before."""
         patch = merge_patch(resource.get("status") or {}, status)
         if not patch:
-            return False
+            return None
         try:
-            await self.kube.patch_status(resource, patch)
+            return await self.kube.patch_status(resource, patch, is_steady=is_steady)
         except NotFound:
-            return False
+            return None
         except Conflict as exc:
             # Another object has the name by now: it is looked at when its watch event arrives.
             raise Retry("Conflict", exc.message, after=timedelta(seconds=1)) from exc
@@ -190,7 +204,6 @@ class Reconciler:
             # A bug of ours, but the others go on, and so does this one once it is mended.
             _log.error("the API server refuses a status: %s", exc.message)
             raise Retry(exc.reason, exc.message, after=timedelta(minutes=1)) from exc
-        return True
 
 
 def _count_end(kind: Kind[Any], before: Object, after: Object) -> None:
@@ -198,6 +211,12 @@ def _count_end(kind: Kind[Any], before: Object, after: Object) -> None:
         return
     if conditions.is_true(after, kind.ends):
         kind.counted.labels((conditions.find(after, kind.ends) or {})["reason"]).inc()
+
+
+def _has_changed(seen: Object, written: Object) -> bool:
+    """Tell whether somebody changed a resource, other than its status, since it was looked at."""
+    then, now = seen["metadata"], written["metadata"]
+    return any(then.get(field) != now.get(field) for field in ("generation", "deletionTimestamp"))
 
 
 def _state(held: Object) -> str:

@@ -15,6 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from enum import Enum
 from typing import Any
 
 from trainyard_operator import metrics
@@ -32,6 +33,16 @@ RESYNC = timedelta(minutes=10)
 BATCH = 1000
 """How many keys are added before others have their turn: the lease, probes."""
 _log = logging.getLogger(__name__)
+
+
+class Author(Enum):
+    """Who wrote what is seen."""
+
+    ANYBODY = "anybody"
+    US = "us"
+    """What follows from it may wait for what else comes."""
+    STEP = "step"
+    """A step of ours after which there is nothing more to do for the resource itself."""
 
 
 class Shell:
@@ -54,7 +65,14 @@ class Shell:
         self.is_loading = False
         self.tasks: list[asyncio.Task[None]] = []
 
-    def seen(self, resource: str, seen: Object, *, deleted: bool = False) -> None:
+    def seen(
+        self,
+        resource: str,
+        seen: Object,
+        *,
+        deleted: bool = False,
+        by: Author = Author.ANYBODY,
+    ) -> None:
         """Take in an object as it is now, and wake whoever it concerns.
 
         Never raises: kopf would let the exception go by, and an informer end.
@@ -68,7 +86,7 @@ class Shell:
         except Exception:  # noqa: BLE001  # told; what follows is taken in
             _log.exception("an object cannot be taken in", extra={"resource": resource})
             return
-        self.wake(resource, seen)
+        self.wake(resource, seen, by=by)
 
     def gone(self, resource: str, name: Name, uid: str, version: int) -> None:
         """Take in that an object was gone by a version, of which nothing more was told."""
@@ -80,26 +98,34 @@ class Shell:
         """Return UID and version of what is held, by namespace and name."""
         return self.world.cache.versions(resource, namespace)
 
-    def written(self, written: Object) -> None:
-        """Take in what a write of ours returned."""
+    def written(self, written: Object, /, *, is_steady: bool = False) -> None:
+        """Take in what a write of ours returned.
+
+        Args:
+            is_steady: Nothing follows from it for the object itself, for others it may.
+        """
         resource = objects.PLURALS[written["apiVersion"], written["kind"]]
         if resource in WATCHED:
-            self.seen(resource, written)
+            self.seen(resource, written, by=Author.STEP if is_steady else Author.US)
 
-    def wake(self, resource: str, seen: Object) -> None:
+    def wake(self, resource: str, seen: Object, *, by: Author = Author.ANYBODY) -> None:
         """Have every kind that says so look at what it owns of an object."""
         if self.is_loading:
             return  # everything is looked at once all of it is there
         namespace = seen["metadata"].get("namespace", "")
         for kind, waker in self._wakers[resource]:
+            is_own = resource == kind.resource
+            if is_own and by is Author.STEP:
+                continue
             try:
                 names = tuple(waker(seen, self.world))
             except Exception:  # noqa: BLE001  # a bug in one waker: all of its kind are looked at
                 _log.exception("whom an object concerns is unknown", extra={"kind": kind.resource})
                 every = self.world.cache.names(kind.resource)
                 names = tuple(name for where, name in every if where == namespace)
-            # Its own change is looked at at once.
-            settle = kind.settle if resource != kind.resource else timedelta(0)
+            settle = kind.settle
+            if is_own:  # what a user changes is looked at at once
+                settle = kind.settle_own if by is Author.US else timedelta(0)
             for name in names:
                 key = Key(kind.resource, namespace, name)
                 self.queues[kind.resource].add_after(key, settle, is_news=True)

@@ -64,6 +64,8 @@ class LogKeeper:
             end.refuse()
             if self._is_over(call):
                 end.tell()
+        if call.is_final:
+            end.tell()
         if call.pod_uid not in attempt.complete and call.pod_uid not in attempt.following:
             self._start(call, attempt)
 

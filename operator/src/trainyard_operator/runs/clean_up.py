@@ -28,6 +28,8 @@ def after_the_end(run: Object, observed: Observed, *, now: datetime, settings: S
             effects=tuple(recording(run, observed.attempt)),
             delete=lingering if late else (),
             recheck_after=LINGERING if lingering else _clean_up_in(run, now=now),
+            # Else the same look that registers asks again for what it needs.
+            is_steady=not run_status.is_registering(run),
             condition=run_status.CLEANED_UP,
         )
     if run_status.is_registering(run):

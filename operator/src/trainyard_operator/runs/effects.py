@@ -61,6 +61,7 @@ class FollowLog(Effect):
         cut: The pod's end left no time to read the last of it; the log shall say so.
         index: The pod's completion index: each has a log of its own.
         is_retried: Another attempt follows: the log is all there soon, not with the Run's end.
+        is_final: The program has ended, and the Run with it: its last lines are read at once.
     """
 
     namespace: str
@@ -72,6 +73,7 @@ class FollowLog(Effect):
     cut: bool = False
     index: int = 0
     is_retried: bool = False
+    is_final: bool = False
 
     @property
     def log(self) -> names.Log:

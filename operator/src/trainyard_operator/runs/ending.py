@@ -81,7 +81,8 @@ def finish(
     good = outcome.reason == COMPLETED
     return Plan(
         status=run_status.final(run, told, reason=outcome.reason, message=outcome.message, now=now),
-        effects=follow_started(run, attempt),
+        # What is deleted yet may print on until it stops.
+        effects=follow_started(run, attempt, is_final=not delete),
         delete=delete,
         # A success needs no Event: the condition says it, and the write is saved.
         events=() if good else (Event("Warning", outcome.reason, outcome.message),),

@@ -23,6 +23,8 @@ KIND = Kind(
     refused=refused,
     # A pod is placed, and its Job counts it, a few milliseconds after it was made.
     settle=timedelta(milliseconds=50),
+    # Once Finished is written, the last of its log is read in about as long.
+    settle_own=timedelta(milliseconds=50),
     ends=status.FINISHED,
     counted=FINISHED_RUNS,
 )

@@ -112,6 +112,7 @@ def _running(run: Object, attempt: Attempt, *, now: datetime) -> Plan:
         status=told,
         effects=(*follow_started(run, attempt), effects.RecallExperiment(names.run_id(run))),
         recheck_after=_sooner(left, attempt.given_up_in(now=now)),
+        is_steady=True,
     )
 
 

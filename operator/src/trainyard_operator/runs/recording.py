@@ -63,11 +63,15 @@ def follow_log(
 
 
 def follow_started(
-    run: Object, attempt: Attempt, *, is_retried: bool = False
+    run: Object, attempt: Attempt, *, is_retried: bool = False, is_final: bool = False
 ) -> tuple[Effect, ...]:
     """Return the same of each pod that has got as far as having a `main` that prints."""
     return tuple(
-        replace(follow_log(run, attempt.number, pod, index=index), is_retried=is_retried)
+        replace(
+            follow_log(run, attempt.number, pod, index=index),
+            is_retried=is_retried,
+            is_final=is_final,
+        )
         for index, pod in attempt.pods.items()
         if _has_started(pod)
     )

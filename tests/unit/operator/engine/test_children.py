@@ -78,7 +78,7 @@ class Api(Kube):
     def __init__(self, *there: Object) -> None:
         self.there = {each["metadata"]["name"]: each for each in there}
         self.asked: list[tuple[str, Any]] = []
-        self.on_written = lambda _: None
+        self.on_written = lambda _written, **_: None
 
     async def _call(self, method: str, path: str, body: Any = None, *_: Any, **__: Any) -> Object:
         self.asked.append((method, body))

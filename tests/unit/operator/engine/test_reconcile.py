@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -72,6 +72,29 @@ async def test_an_equal_status_is_not_written_and_nothing_is_told() -> None:
 
     assert stage.kube.writes == []
     assert life.teller.told == []
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "after"),
+    [
+        ({}, timedelta(hours=1)),
+        ({"generation": 2}, timedelta(0)),
+        ({"deletionTimestamp": given.CREATED}, timedelta(0)),
+        ({"labels": {"a": "b"}}, timedelta(hours=1)),
+    ],
+    ids=["nothing", "its spec", "it is deleted", "a label"],
+)
+async def test_what_a_write_found_changed_is_looked_at_though_nothing_else_follows(
+    meanwhile: Object, after: timedelta
+) -> None:
+    stage = stage_with_run()
+    plan = Plan({"phase": "X"}, is_steady=True, recheck_after=timedelta(hours=1))
+    life = process(stage, kind_of(plan))
+    run = stage.kube.find("Run")[0]
+    stage.kube.on_written = lambda _: None
+    stage.kube.put({**run, "metadata": {**run["metadata"], **meanwhile}})
+
+    assert await life.reconciler.reconcile(KEY) == after
 
 
 async def test_a_failing_call_stops_the_step_and_the_status_says_why() -> None:
@@ -167,7 +190,7 @@ async def test_a_status_that_is_refused_is_tried_later(monkeypatch: pytest.Monke
     stage = stage_with_run()
     life = process(stage, kind_of(Plan({"phase": "X"})))
 
-    async def refuse(resource: object, patch: object) -> None:
+    async def refuse(resource: object, patch: object, **_: object) -> None:
         raise Terminal("InvalidSpec", "too many items")
 
     monkeypatch.setattr(stage.kube, "patch_status", refuse)

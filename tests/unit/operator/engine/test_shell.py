@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from builders import given
 from builders.stage import SETTINGS, World, attempt_job, attempt_pod, stage_with_run
 from fakes import Clock, FakeKube
@@ -16,7 +17,7 @@ from trainyard_operator.engine.reconcile import Reconciler
 from trainyard_operator.engine.shell import BATCH, Shell, wakers_of
 from trainyard_operator.engine.world import Key
 from trainyard_operator.kinds import KINDS
-from trainyard_operator.names import RUNS
+from trainyard_operator.names import EXPERIMENTS, RUNS
 from trainyard_operator.runs.kind import KIND as RUN
 
 KEY = Key(RUNS, given.NAMESPACE, "r")
@@ -74,8 +75,22 @@ async def test_our_own_writes_are_seen_but_not_what_nobody_watches() -> None:
     shell.written(given.run())
     shell.written(given.thing("v1", "Secret", "s"))
 
-    assert len(shell.queues[RUNS]) == 1
+    async with asyncio.timeout(5):
+        assert await shell.queues[RUNS].get() == KEY
     assert shell.world.get("secrets", "team", "s") is None
+
+
+@pytest.mark.parametrize("is_ours", [False, True])
+async def test_a_users_change_is_looked_at_at_once_and_ours_with_what_comes_of_it(
+    is_ours: bool,
+) -> None:
+    shell = Shell({RUNS: RUN}, World(FakeKube(Clock()), None))  # type: ignore[arg-type]
+    if is_ours:
+        shell.written(given.run())
+    else:
+        shell.seen(RUNS, given.run())
+
+    assert len(shell.queues[RUNS]) == (0 if is_ours else 1)
 
 
 async def test_workers_survive_a_bug_and_drain() -> None:
@@ -156,6 +171,17 @@ async def test_a_waker_that_fails_has_all_of_its_kind_looked_at() -> None:
     shell.seen(JOBS, given.job("j"))
 
     assert len(shell.queues[RUNS]) == 1
+
+
+async def test_what_nothing_follows_from_wakes_others_only() -> None:
+    other = replace(KINDS[EXPERIMENTS], wakes={RUNS: lambda *_: ("e",)}, settle=timedelta(0))
+    kinds = {RUNS: RUN, EXPERIMENTS: other}
+    shell = Shell(kinds, World(FakeKube(Clock()), None))  # type: ignore[arg-type]
+    shell.written(given.run(), is_steady=True)
+    await asyncio.sleep(2 * RUN.settle.total_seconds())
+
+    assert (len(shell.queues[RUNS]), len(shell.queues[EXPERIMENTS])) == (0, 1)
+    assert shell.world.get(RUNS, given.NAMESPACE, "r") is not None
 
 
 async def test_an_object_that_cannot_be_taken_in_ends_nothing() -> None:

@@ -107,6 +107,17 @@ async def test_a_log_that_was_read_before_its_run_has_ended_waits_to_be_told() -
     assert life.service.calls == ["finish"]
 
 
+async def test_the_last_lines_are_kept_as_soon_as_the_run_is_over() -> None:
+    life = Life(FakeService(), [stamped("one")])
+    life.logs.follow(CALL)
+    life.logs.follow(replace(CALL, is_final=True))
+    await life.until(lambda: life.complete)
+    await life.finish()
+
+    assert life.service.calls == ["finish"]
+    assert life.service.archived == {(1, 0): b"one\n"}
+
+
 async def test_a_log_whose_run_goes_on_for_long_is_appended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -267,22 +267,22 @@ class TestEnding:
 
 
 @pytest.mark.parametrize(
-    ("spec", "state", "follows"),
+    ("spec", "state", "follows", "final"),
     [
-        ({"retry": {"userError": 1}}, ended(3), True),
-        ({}, ended(3), False),
-        ({"retry": {"userError": 1}}, ended(0), False),
-        ({"suspend": True}, ended(143), True),
-        ({}, RUNNING, False),
+        ({"retry": {"userError": 1}}, ended(3), True, False),
+        ({}, ended(3), False, True),
+        ({"retry": {"userError": 1}}, ended(0), False, True),
+        ({"suspend": True}, ended(143), True, False),
+        ({}, RUNNING, False, False),
     ],
     ids=["retried", "failed", "succeeded", "suspended", "running"],
 )
-def test_a_log_is_told_whether_another_attempt_follows(
-    spec: Object, state: Object, follows: bool
+def test_a_log_is_told_what_follows(
+    spec: Object, state: Object, *, follows: bool, final: bool
 ) -> None:
     run = given.run(status=running_status(), **spec)
     pod = attempt_pod(run, state=state, deleting="suspend" in spec)
     told = decide(run, job=attempt_job(run), pod=pod)
 
     logs = [each for each in told.effects if isinstance(each, FollowLog)]
-    assert [each.is_retried for each in logs] == [follows]
+    assert [(each.is_retried, each.is_final) for each in logs] == [(follows, final)]

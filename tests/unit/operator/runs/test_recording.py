@@ -1,5 +1,6 @@
 """What the Run kind decides once the outcome is known, and when a step fails."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -63,6 +64,22 @@ class TestRecording:
 
         assert isinstance(effect, effects.FinishRun)
         assert effect.logs[0].cut
+
+    @pytest.mark.parametrize("spec", [{}, {"ttlSecondsAfterFinished": 60}])
+    def test_once_recorded_there_is_nothing_to_do_until_something_changes(
+        self, spec: Object
+    ) -> None:
+        run = given.run(status=ended_status(), **spec)
+        told = decide(run, pod=attempt_pod(run, state=ended(0)))
+        again = decide({**run, "status": told.status}, pod=attempt_pod(run, state=ended(0)))
+
+        assert told.is_steady
+        assert again == replace(told, effects=(), is_steady=False)
+
+    def test_a_model_to_register_is_something_to_do(self) -> None:
+        run = given.run(status=ended_status(), register={"model": "digits"})
+
+        assert not decide(run).is_steady
 
     def test_final_is_final(self) -> None:
         done = [given.condition("Finished"), given.condition("Recorded")]

@@ -245,3 +245,14 @@ class TestWaiting:
 def test_the_kind_plans_with_this_plan() -> None:
     assert KIND.plan is plan
     assert KIND.plan(given.run(), Observed(), now=given.NOW, settings=SETTINGS).create
+
+
+def test_a_run_that_runs_has_nothing_to_do_until_something_changes() -> None:
+    run = given.run(timeout="1h")
+    pod = attempt_pod(run, state=RUNNING, phase="Running")
+    told = decide(run, job=attempt_job(run), pod=pod)
+    again = decide({**run, "status": told.status}, job=attempt_job(run), pod=pod)
+
+    assert told.is_steady
+    assert told.status["phase"] == "Running"
+    assert again == told
