@@ -24,6 +24,11 @@ class Streamed(Connection):
     def is_awaited(self) -> bool:
         return not self.is_over
 
+    @property
+    def is_drained(self) -> bool:
+        """Tell whether all of the answer was read, so that the connection is fit for another."""
+        return self.is_over and not self._body and self._broken is None
+
     async def ask(self, sent: bytes, *, bodiless: bool = False) -> Answer:
         self.is_over, self._broken, self._held = False, None, 0
         return await super().ask(sent, bodiless=bodiless)

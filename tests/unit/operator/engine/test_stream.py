@@ -152,6 +152,18 @@ async def test_a_stream_that_is_left_closes_its_connection(scene: Scene) -> None
     assert scene.server.connections == 2
 
 
+async def test_what_is_left_unread_at_its_end_is_no_part_of_the_next(
+    scene: Scene, monkeypatch: object
+) -> None:
+    monkeypatch.setattr(streaming, "_HELD", 10)  # type: ignore[attr-defined]
+    scene.server.answers = [(HEAD + chunk(b"x" * 100) + END,)]
+    async with scene.streams.open(Request("GET", "/", 5, {})):
+        await asyncio.sleep(0.05)
+
+    assert await scene.read(HEAD + chunk(b"a") + END) == [b"a"]
+    assert scene.server.connections == 2
+
+
 async def test_who_reads_slowly_has_the_server_wait(scene: Scene, monkeypatch: object) -> None:
     monkeypatch.setattr(streaming, "_HELD", 1000)  # type: ignore[attr-defined]
     part = chunk(b"x" * 100_000)
