@@ -91,6 +91,10 @@ class Connection(asyncio.Protocol):
 
     # What httptools calls.
 
+    def on_message_begin(self) -> None:
+        if not self.is_awaited:
+            self.close()  # two answers for one request
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
@@ -109,7 +113,6 @@ class Connection(asyncio.Protocol):
 
     def _done(self, *, goes_on: bool) -> None:
         if self._waiting is None:
-            self.close()  # two answers for one request
             return
         self._give(Answer(self._parser.get_status_code(), self._headers, b"".join(self._body)))
         self._headers, self._body = {}, []  # what follows it is not of this answer

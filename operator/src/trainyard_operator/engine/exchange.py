@@ -164,7 +164,7 @@ class Streams(_Pool[Streamed]):
         try:
             yield Stream(head.status, head.headers, request.patience, connection)
         finally:
-            if connection.is_drained:
+            if connection.is_spent:
                 self._keep(connection)
             else:
                 connection.close()

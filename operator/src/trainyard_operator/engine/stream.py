@@ -1,13 +1,19 @@
 """An answer that comes bit by bit: a watch, the log of a pod."""
 
 import asyncio
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from trainyard_operator.engine.connection import Answer, Connection
 
 _HELD = 256 << 10
 """Bytes that wait for who reads; then the server waits."""
+
+_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
+"""After how many seconds, asked how often, and a request after how many milliseconds, a machine
+that is gone without a word is given up: what is followed may be silent for hours."""
 
 
 class Streamed(Connection):
@@ -25,9 +31,9 @@ class Streamed(Connection):
         return not self.is_over
 
     @property
-    def is_drained(self) -> bool:
-        """Tell whether all of the answer was read, so that the connection is fit for another."""
-        return self.is_over and not self._body and self._broken is None
+    def is_spent(self) -> bool:
+        """Tell whether all of the answer was read: else its rest might hold up the next one's."""
+        return self.is_over and not self._body
 
     async def ask(self, sent: bytes, *, bodiless: bool = False) -> Answer:
         self.is_over, self._broken, self._held = False, None, 0
@@ -54,6 +60,15 @@ class Streamed(Connection):
         self._held = 0
         return data
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        opened = transport.get_extra_info("socket")
+        with suppress(OSError):  # a system that has not all of it
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _ALIVE.items():
+                if option := getattr(socket, name, None):
+                    opened.setsockopt(socket.IPPROTO_TCP, option, value)
+
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is None and self._waiting is None and not self._tells_its_end():
             self.is_over = True
@@ -66,6 +81,8 @@ class Streamed(Connection):
             self._give(Answer(status, self._headers, b""))
 
     def on_body(self, body: bytes) -> None:
+        if self.is_over:
+            return  # of an answer that nobody asked for
         super().on_body(body)
         before, self._held = self._held, self._held + len(body)
         if before <= _HELD < self._held and self._transport is not None:

@@ -1,6 +1,7 @@
 """Answers that come bit by bit, by a server that sends what it is told to."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -152,16 +153,37 @@ async def test_a_stream_that_is_left_closes_its_connection(scene: Scene) -> None
     assert scene.server.connections == 2
 
 
-async def test_what_is_left_unread_at_its_end_is_no_part_of_the_next(
-    scene: Scene, monkeypatch: object
+async def test_what_comes_after_an_answer_is_not_taken_for_more_of_it(scene: Scene) -> None:
+    another = HEAD + chunk(b"b") + END
+
+    assert await scene.read(HEAD + chunk(b"a") + END + another) == [b"a"]
+    assert await scene.read(HEAD + chunk(b"c") + END) == [b"c"]
+    assert scene.server.connections == 2
+
+
+async def test_what_was_left_unread_holds_up_no_other_stream(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streaming, "_HELD", 10)  # type: ignore[attr-defined]
+    monkeypatch.setattr(streaming, "_HELD", 10)
     scene.server.answers = [(HEAD + chunk(b"x" * 100) + END,)]
-    async with scene.streams.open(Request("GET", "/", 5, {})):
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(5), scene.streams.open(Request("GET", "/", None, {})) as stream:
+        while not stream._connection.is_over:
+            await asyncio.sleep(0)
 
     assert await scene.read(HEAD + chunk(b"a") + END) == [b"a"]
-    assert scene.server.connections == 2
+
+
+async def test_a_machine_that_is_gone_without_a_word_is_noticed(scene: Scene) -> None:
+    scene.server.answers = [(HEAD, END)]
+    async with scene.streams.open(Request("GET", "/", None, {})) as stream:
+        transport = stream._connection._transport
+        assert transport is not None
+        opened = transport.get_extra_info("socket")
+        assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        idle = opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+        unheard = opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+
+    assert (idle, unheard) == (30, 60_000)
 
 
 async def test_who_reads_slowly_has_the_server_wait(scene: Scene, monkeypatch: object) -> None:
