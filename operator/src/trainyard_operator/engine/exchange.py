@@ -5,10 +5,11 @@ codings, proxies, hooks.
 """
 
 import asyncio
+import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -17,6 +18,8 @@ from trainyard_operator.engine.connection import Answer, ClosedError, Connection
 from trainyard_operator.engine.stream import Stream, Streamed
 
 _CONNECT = 5.0
+# Of several addresses of a name, one that does not answer leaves time for the next.
+_ONE_OF_SEVERAL = 1.5
 # Servers and balancers close what was idle; a service at its defaults after 5 s, which it tells.
 _IDLE = 15.0
 _KEPT = 64
@@ -57,6 +60,7 @@ class _Pool(Generic[C]):
         self._host, self._prefix = url.netloc.rpartition("@")[2], url.path.rstrip("/")
         self._connection = connection
         self._idle: list[tuple[C, float]] = []
+        self._reached = ""
 
     def close(self) -> None:
         """Close what is idle."""
@@ -99,10 +103,35 @@ class _Pool(Generic[C]):
         return None
 
     async def _connected(self) -> C:
+        """Connect to the first of the server's addresses that answers, the last one that did first.
+
+        The loop would try one after the other as long as each takes: one whose packets are
+        dropped, as an IPv6 address is where only IPv4 gets through, would take all the time.
+        """
         async with asyncio.timeout(_CONNECT):
-            _, made = await asyncio.get_running_loop().create_connection(
-                self._connection, *self._address, ssl=self._context
-            )
+            *others, last = await self._addresses()
+            for address in others:
+                with suppress(OSError):
+                    async with asyncio.timeout(_ONE_OF_SEVERAL):
+                        return await self._connected_to(address)
+            return await self._connected_to(last)
+
+    async def _addresses(self) -> Sequence[str]:
+        loop = asyncio.get_running_loop()
+        told = await loop.getaddrinfo(*self._address, type=socket.SOCK_STREAM)
+        found = dict.fromkeys(str(place[0]) for *_, place in told)
+        return sorted(found, key=lambda address: address != self._reached)
+
+    async def _connected_to(self, address: str) -> C:
+        host, port = self._address
+        _, made = await asyncio.get_running_loop().create_connection(
+            self._connection,
+            address,
+            port,
+            ssl=self._context,
+            server_hostname=host if self._context else None,
+        )
+        self._reached = address
         return made
 
     def _head(self, request: Request) -> bytes:

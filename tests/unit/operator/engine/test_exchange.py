@@ -1,7 +1,9 @@
 """Requests and answers, by a server that answers as it is told to."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import pytest
@@ -236,3 +238,32 @@ async def test_a_server_that_is_not_there_is_an_error() -> None:
     exchange = Exchange("http://127.0.0.1:1", None, limit=1)
     with pytest.raises(ConnectionRefusedError):
         await exchange.send(Request("GET", "/", 5, {}))
+
+
+async def test_an_address_that_drops_what_it_is_sent_costs_a_moment_and_that_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(scene.url.rpartition(":")[2])
+    asked: list[str] = []
+
+    async def both(*_: object, **__: object) -> list[object]:
+        asked.append("name")
+        family = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+        return [(*family, (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
+    monkeypatch.setattr(exchanges, "_ONE_OF_SEVERAL", 0.5)
+    with ExitStack() as held:
+        # One whose queue is full answers no more.
+        listening = held.enter_context(socket.create_server(("127.0.0.2", port), backlog=0))
+        listening.listen(0)
+        for _ in range(3):
+            waits = held.enter_context(socket.socket())
+            waits.setblocking(False)
+            waits.connect_ex(("127.0.0.2", port))
+        assert (await scene.ask()).status == 200  # type: ignore[attr-defined]
+        scene.exchange.close()
+        monkeypatch.setattr(exchanges, "_CONNECT", 0.4)
+        assert (await scene.ask()).status == 200  # type: ignore[attr-defined]
+
+    assert (scene.server.connections, len(asked)) == (2, 2)
