@@ -1,9 +1,10 @@
 """Leader election by a coordination.k8s.io Lease: of two replicas, one reconciles.
 
 Clocks are compared with nobody: a lease counts as abandoned once it has not changed for its
-duration by our own monotonic clock. A leader that could not renew for RENEW_WITHIN stops at
-once, which is before another may take over. Time counts from before a renewal was sent, and
-`time_to_write` bounds every write: a process that was paused wakes up without its lease.
+duration by our own monotonic clock, which goes on while the machine is suspended. A leader that
+could not renew for RENEW_WITHIN stops at once, which is before another may take over. Time counts
+from before a renewal was sent, and `time_to_write` bounds every write: a process that was paused
+wakes up without its lease.
 """
 
 import asyncio
@@ -30,6 +31,11 @@ _QUIET = 30.0
 _log = logging.getLogger(__name__)
 
 
+def uptime() -> float:
+    """Return seconds that no clock sets back, those of a suspended machine included."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 class Lease:
     """One replica's view of the Lease.
 
@@ -44,7 +50,7 @@ class Lease:
         namespace: str,
         name: str,
         identity: str,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = uptime,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._kube = kube

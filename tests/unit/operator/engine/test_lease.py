@@ -1,12 +1,13 @@
 """One leader at a time, and one that stops when it no longer leads."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 from builders.stage import NOW
 from trainyard_operator.engine.errors import Conflict, LeaseLost, NotFound, Retry
-from trainyard_operator.engine.lease import Lease
+from trainyard_operator.engine.lease import Lease, uptime
 from trainyard_operator.engine.plan import Object, Ref
 
 
@@ -54,6 +55,12 @@ def lease(leases: FakeLeases, identity: str, clock: list[float]) -> Lease:
         monotonic=lambda: clock[0],
         now=lambda: NOW,
     )
+
+
+def test_a_machine_that_was_suspended_knows_that_time_has_passed() -> None:
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    assert before <= uptime() <= time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 async def test_only_one_of_two_leads() -> None:
