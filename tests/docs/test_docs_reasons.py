@@ -32,7 +32,7 @@ NO_REASON = {"Event", "LeaseLost", "Ref", "find", "frozenset", "is_true", "owner
     *("owner_reference", "path_of", "startswith")
 }
 # The plans' own objects under a name that may be another's: f"{kind}NameTaken".
-MADE_ONCE = ("Deployment", "Job", "Secret", "Service")
+MADE_ONCE = ("Deployment", "Job", "PodDisruptionBudget", "Secret", "Service")
 KUBERNETES = {"Background", "DeleteOptions", "IfNotPresent", "PersistentVolumeClaim"} | {
     *("PodScheduled", "ServiceAccount", "True", "False", "Unknown")
 }

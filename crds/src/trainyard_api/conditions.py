@@ -204,6 +204,7 @@ class ServingReason(StrEnum):
     NAME_TAKEN = "NameTaken"
     SERVICE_NAME_TAKEN = "ServiceNameTaken"
     DEPLOYMENT_NAME_TAKEN = "DeploymentNameTaken"
+    BUDGET_NAME_TAKEN = "PodDisruptionBudgetNameTaken"
     SECRET_NAME_TAKEN = "SecretNameTaken"  # noqa: S105  # a reason
     LOAD_FAILED = "LoadFailed"
     SERVER_CRASHED = "ServerCrashed"

@@ -115,7 +115,7 @@ class Informer:
                 if not version:
                     await self.load(only_deletions=only_deletions)
                 await self._watch(only_deletions=only_deletions)
-            except (OperatorError, KeyError, ValueError) as exc:  # nonsense from a proxy, too
+            except (OperatorError, LookupError, TypeError, ValueError) as exc:  # a proxy's nonsense
                 _log.warning("watching %s: %s", self._resource, told(exc))
                 if isinstance(exc, Expired) or not isinstance(exc, Unavailable):
                     self._version = 0  # to ask for the same again would be answered the same

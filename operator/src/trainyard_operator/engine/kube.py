@@ -52,6 +52,8 @@ _PATIENCE = 10.0
 _LIST_PATIENCE = 30.0
 # Bookmarks come every minute or so.
 _SILENCE = 90.0
+# More without an end of line is no event: the largest object has a few MiB.
+_LONGEST_LINE = 16 << 20
 # A page is parsed at once, and objects may be large.
 PAGE = 100
 
@@ -190,6 +192,8 @@ class Kube:
         async with self._open(path, _SILENCE, params={**query, **params}, accept=accept) as stream:
             while chunk := await stream.readany():
                 *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > _LONGEST_LINE:
+                    raise Unavailable("APIServerUnavailable", f"watch {path}: a line has no end")
                 if lines:
                     yield [event_of(line, f"watch {path}", read) for line in lines if line]
 
@@ -200,10 +204,14 @@ class Kube:
 
         Raises:
             Conflict: Another manager owns a field, and force is False; the message names it.
+            NameTaken: Somebody's policy takes off the label by which it is watched.
         """
         params = {"fieldManager": manager, "force": "true" if force else "false"}
         path = _path(Ref.of(desired))
-        return self._written(await self._call("PATCH", path, desired, _APPLY, params=params))
+        done = self._written(await self._call("PATCH", path, desired, _APPLY, params=params))
+        if lost := unlabelled(done, desired):
+            raise lost
+        return done
 
     async def claim(self, desired: Object) -> Object:
         """Apply an object that is not known to be ours yet: whose fields differ is another's.

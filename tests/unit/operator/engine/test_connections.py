@@ -5,12 +5,14 @@ import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import web
-from trainyard_operator.engine import connections, watch
+from trainyard_operator.engine import connections, objects, watch
+from trainyard_operator.engine import kube as kubes
 from trainyard_operator.engine import lease as leases
 from trainyard_operator.engine.access import Access
-from trainyard_operator.engine.errors import Unavailable, Unheard
+from trainyard_operator.engine.errors import NameTaken, Unavailable, Unheard
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.engine.lease import Lease
 from trainyard_operator.engine.plan import Ref
@@ -56,6 +58,17 @@ class Server:
     async def login(self, _: web.Request) -> web.Response:
         raise web.HTTPFound("/api/v1/namespaces/t/pods/p/log")
 
+    async def apply(self, request: web.Request) -> web.Response:
+        made = orjson.loads(await request.read())
+        made["metadata"]["labels"].pop(next(iter(objects.MANAGED_BY)), None)
+        return web.json_response(made)
+
+    async def endless(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x" * 1000)
+
     async def delete(self, _: web.Request) -> web.Response:
         self.deletions += 1
         return web.json_response({})
@@ -70,6 +83,8 @@ async def server() -> AsyncIterator[tuple[Server, Access]]:
     app.router.add_get("/api/v1/namespaces/t/pods/{pod}/log", made.log)
     app.router.add_get("/api/v1/namespaces/t/pods", made.pods)
     app.router.add_get("/api/v1/namespaces/away/pods/{pod}/log", made.login)
+    app.router.add_get("/api/v1/namespaces/endless/pods", made.endless)
+    app.router.add_patch("/apis/apps/v1/namespaces/t/deployments/d", made.apply)
     app.router.add_delete("/api/v1/namespaces/t/pods/p", made.delete)
     runner = web.AppRunner(app, shutdown_timeout=0)
     await runner.setup()
@@ -164,3 +179,29 @@ async def test_events_are_read_however_they_are_cut_and_however_long_they_are(
     assert len(seen[3]["type"]) == 1_000_000
     assert made.watched["resourceVersion"] == "7"
     assert made.watched["labelSelector"] == "a=b"
+
+
+async def test_a_line_without_an_end_ends_a_watch(
+    server: tuple[Server, Access], monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(kubes, "_LONGEST_LINE", 100_000)
+    _, access = server
+    async with connections.connect(access, "http://tracking") as opened:
+        kube = Kube(access, opened.api, opened.streams)
+        with pytest.raises(Unavailable, match="a line has no end"):
+            async for _ in kube.watch("v1", "Pod", "endless", since=7):
+                pass
+
+
+@pytest.mark.parametrize("write", [Kube.apply, Kube.claim])
+async def test_a_policy_that_takes_our_label_off_what_is_applied_is_named(
+    write: Any, server: tuple[Server, Access]
+) -> None:
+    _, access = server
+    meta = {"name": "d", "namespace": "t", "labels": dict(objects.MANAGED_BY)}
+    async with connections.connect(access, "http://tracking") as opened:
+        kube = Kube(access, opened.api, opened.streams)
+        with pytest.raises(NameTaken, match="has lost its label") as caught:
+            await write(kube, {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta})
+
+    assert caught.value.reason == "DeploymentNameTaken"

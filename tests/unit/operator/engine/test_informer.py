@@ -142,8 +142,13 @@ async def test_a_server_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     "refusal",
-    [Expired("APIServerUnavailable", "410"), Terminal("InvalidSpec", "400"), KeyError("uid")],
-    ids=["410", "400", "nonsense"],
+    [
+        Expired("APIServerUnavailable", "410"),
+        Terminal("InvalidSpec", "400"),
+        KeyError("uid"),
+        TypeError("null"),
+    ],
+    ids=["410", "400", "nonsense", "null"],
 )
 async def test_a_watch_that_is_refused_begins_from_a_new_list(
     monkeypatch: pytest.MonkeyPatch, refusal: Exception
