@@ -57,6 +57,15 @@ def take_back(stage: Stage) -> None:
     stage.kube.remove(stage.kube.find("Pod")[0])
 
 
+def an_hour_later(stage: Stage) -> None:
+    stage.clock.pass_by(3600)
+
+
+def find(stage: Stage) -> None:
+    """Have what pods lack be there."""
+    stage.cluster.lacks = False
+
+
 def lose_records(stage: Stage) -> None:
     stage.tracking.runs.clear()
     release(stage)
@@ -93,6 +102,9 @@ SCENARIOS = {
     "a Run that is cleaned up": Scenario([given.run(ttlSecondsAfterFinished=3)]),
     "a version that is published": Scenario([given.model(), VERSION]),
     "a version that is refused": Scenario([given.model(), VERSION], cluster={"refuses": True}),
+    "a version whose Job starts nothing for an hour": Scenario(
+        [given.model(), VERSION], cluster={"lacks": True}, acts={20: an_hour_later, 45: find}
+    ),
     "a version that is promoted": Scenario([MODEL, VERSION]),
     "a version that is deleted": Scenario(
         [given.model(), VERSION], acts={25: remove("ModelVersion")}

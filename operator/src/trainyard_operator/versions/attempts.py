@@ -13,10 +13,12 @@ from trainyard_operator import names
 from trainyard_operator.engine import conditions, objects
 from trainyard_operator.engine.plan import Object
 from trainyard_operator.termination import reported
+from trainyard_operator.versions.job import CONVERT, FETCH, PUBLISH
 
 ATTEMPTS = 5
 # Each change of spec.retry allows five more.
 _MOST = 1000
+_OURS = frozenset({FETCH, CONVERT, PUBLISH})
 # A pod that nothing of started by then is made anew: with what the installation says by now.
 _STALE = timedelta(hours=1)
 _FIRST_PAUSE = timedelta(seconds=10)
@@ -66,7 +68,8 @@ class Step:
     """What to do next: start an attempt, make one anew, wait, take the result, or give up.
 
     Exactly one of `start`, `remake`, `result` and `failed` is set, or none to wait. The attempt
-    to `remake` never ran: once its Job is deleted, its number is started again.
+    to `remake` never ran: once its Job is deleted, its number is started again, or the first one
+    if the Jobs before it are gone as well.
     """
 
     start: int = 0
@@ -126,14 +129,24 @@ def _number(version: str, job: Object) -> int:
 def _read(number: int, job: Object, pod: Object | None, *, now: datetime) -> Attempt:
     ended = [s for s in _statuses(pod) if (s.get("state") or {}).get("terminated")]
     results = {s["name"]: reported(s["state"]["terminated"]) for s in ended}
-    failed = next((s for s in ended if s["state"]["terminated"].get("exitCode")), None)
-    if failed is not None:
-        terminated = failed["state"]["terminated"]
-        return _failed(number, failed["name"], terminated, results, ended=_ended(job) or now)
-    published = next((s for s in ended if s["name"] == "publish"), None)
-    if published is not None and results["publish"].get("digest"):
+    failed = [s for s in ended if s["state"]["terminated"].get("exitCode")]
+    if (results.get(PUBLISH) or {}).get("digest") and PUBLISH not in {s["name"] for s in failed}:
         return Attempt(number, _ended(job) or now, results)
+    first = _first_of(failed, pod)
+    if first is not None:
+        terminated = first["state"]["terminated"]
+        return _failed(number, first["name"], terminated, results, ended=_ended(job) or now)
     return _from_job(number, job, pod, now=now)
+
+
+def _first_of(failed: Sequence[Mapping[str, Any]], pod: Object | None) -> Mapping[str, Any] | None:
+    """Return which container failed the attempt: one of ours, or another's once the pod is over.
+
+    What a policy adds may be started again, or end by a signal once our work is done.
+    """
+    ours = (each for each in failed if each["name"] in _OURS)
+    is_over = ((pod or {}).get("status") or {}).get("phase") == "Failed"
+    return next(ours, failed[0] if failed and is_over else None)
 
 
 def _failed(
@@ -158,7 +171,8 @@ def _failed(
 def _from_job(number: int, job: Object, pod: Object | None, *, now: datetime) -> Attempt:
     ended, done = _ended(job), _end(job)
     if ended is None:
-        return Attempt(number, waiting=_waiting(pod), is_stale=_is_stale(job, pod, now=now))
+        waiting = _waiting(pod) or _suspended(job)
+        return Attempt(number, waiting=waiting, is_stale=_is_stale(job, pod, now=now))
     if now < ended + _POD_GRACE:
         return Attempt(number, waiting="The publishing Job ended, its result is being read")
     message = done.get("message") or "its pod is gone, and with it the result"
@@ -166,11 +180,26 @@ def _from_job(number: int, job: Object, pod: Object | None, *, now: datetime) ->
 
 
 def _is_stale(job: Object, pod: Object | None, *, now: datetime) -> bool:
-    meta = job["metadata"]
-    age = now - conditions.parse_time(meta["creationTimestamp"])
-    if age < _STALE or "deletionTimestamp" in meta:
+    """Tell whether a pod that may start has not started with our work for too long.
+
+    A Job that is suspended keeps its place in somebody's queue, and its time begins after that.
+    """
+    meta, started = job["metadata"], (job.get("status") or {}).get("startTime")
+    if "deletionTimestamp" in meta or (job.get("spec") or {}).get("suspend"):
         return False
-    return all("waiting" in (s.get("state") or {"waiting": {}}) for s in _statuses(pod))
+    fetch: Mapping[str, Any] = next((s for s in _statuses(pod) if s["name"] == FETCH), {})
+    if "waiting" not in (fetch.get("state") or {"waiting": {}}):
+        return False
+    since = pod["metadata"]["creationTimestamp"] if pod else started or meta["creationTimestamp"]
+    return now - conditions.parse_time(since) >= _STALE
+
+
+def _suspended(job: Object) -> str:
+    spec = job.get("spec") or {}
+    if not spec.get("suspend"):
+        return ""
+    by = spec.get("suspendedBy") or "a queue?"
+    return f"The Job is suspended by another controller ({by}): it starts once that one lets it"
 
 
 def _ended(job: Object) -> datetime | None:

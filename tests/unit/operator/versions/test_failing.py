@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from builders import given
 from builders.registry import NOW
-from builders.versions import attempt, condition, ended, observed, plan, version
+from builders.versions import RESULT, attempt, condition, ended, observed, plan, version
 from trainyard_api.moment import rfc3339
 from trainyard_operator import names
 from trainyard_operator.engine.conditions import parse_time
@@ -135,6 +135,7 @@ def test_a_refusal_of_the_files_is_not_tried_again() -> None:
 
 
 WAITS = given.container_status("fetch", waiting={"reason": "PodInitializing"})
+SIDECAR = given.container_status("mesh", running={"startedAt": "2026-11-24T12:00:01Z"})
 RUNS = given.container_status("fetch", running={"startedAt": "2026-11-24T12:00:01Z"})
 LATER = parse_time(given.CREATED) + timedelta(hours=1)
 
@@ -144,6 +145,7 @@ LATER = parse_time(given.CREATED) + timedelta(hours=1)
     [
         pytest.param((WAITS,), LATER, True, id="its image does not come"),
         pytest.param((), LATER, True, id="no node has room"),
+        pytest.param((SIDECAR, WAITS), LATER, True, id="all but a policy's container waits"),
         pytest.param((), LATER - timedelta(seconds=1), False, id="not for long yet"),
         pytest.param((RUNS,), LATER, False, id="it fetches"),
         pytest.param((ended("fetch"), WAITS), LATER, False, id="it has fetched"),
@@ -174,6 +176,46 @@ def test_a_job_that_gets_no_pod_for_an_hour_is_made_anew_once_it_is_gone() -> No
     assert [ref.name for ref in told.delete] == ["digits-1-publish"]
     assert (goes.delete, goes.create) == ((), ())
     assert gone.create[-1]["metadata"]["name"] == "digits-1-publish"
+
+
+@pytest.mark.parametrize(
+    ("suspend", "started", "is_remade"),
+    [
+        pytest.param(True, None, False, id="it has its place in a queue"),
+        pytest.param(False, rfc3339(LATER - timedelta(minutes=59)), False, id="it left it lately"),
+        pytest.param(False, rfc3339(LATER - timedelta(hours=1)), True, id="and long ago"),
+    ],
+)
+def test_the_time_in_which_a_job_is_suspended_does_not_count(
+    suspend: bool, started: str | None, is_remade: bool
+) -> None:
+    resource = version()
+    job, _ = attempt(resource, **({"startTime": started} if started else {}))
+    job["spec"]["suspend"] = suspend
+    told = plan(resource, observed(jobs=(job,)), now=LATER + timedelta(seconds=1))
+
+    assert bool(told.delete) is is_remade
+    assert ("suspended by another controller" in condition(told)["message"]) is suspend
+
+
+def test_a_container_of_a_policy_that_ends_by_a_signal_undoes_no_publishing() -> None:
+    resource = version()
+    seen = attempt(resource, init=[ended("mesh", 143)], main=[ended("publish", 0, RESULT)])
+
+    assert plan(resource, observed(seen)).status["phase"] == "Ready"
+
+
+@pytest.mark.parametrize(("phase", "started"), [("Running", False), ("Failed", True)])
+def test_a_container_of_a_policy_that_fails_ends_an_attempt_with_its_pod(
+    phase: str, started: bool
+) -> None:
+    resource = version()
+    is_over = {} if started else {"conditions": []}
+    job, pod = attempt(resource, init=[ended("mesh", 1, ago=60), RUNS], **is_over)
+    pod["status"]["phase"] = phase
+    told = plan(resource, observed((job, pod)))
+
+    assert bool(told.create) is started
 
 
 def test_tries_are_counted_after_the_jobs_of_the_first_are_gone() -> None:
