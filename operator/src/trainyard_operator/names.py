@@ -63,6 +63,12 @@ def run_job(run: str, attempt: int) -> str:
     return f"{run}-a{attempt}"
 
 
+def attempt_of(run: str, job: str) -> int:
+    """Return which attempt of a Run a Job is, by its name, which nobody can change; 0 for none."""
+    number = job.removeprefix(f"{run}-a")
+    return int(number) if number.isdecimal() else 0
+
+
 def token_secret(base: str, owner: Object, content: str) -> str:
     """Return the name of the Secret with a token: none that a user, or another owner, has.
 

@@ -11,7 +11,7 @@ them all:
 It decides which children exist; objects/serving.py says what they look like.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -120,6 +120,7 @@ def decide(
     """Decide which children exist next."""
     present = {c.target.digest: c for c in children if not c.deleting}
     target = wish.target
+    stable = stable or _serving(present, target)
     rejected = _still_rejected(rejected, wish=wish)
     if target is None:
         return _hold(present, stable=stable, rejected=rejected, why=None)
@@ -131,6 +132,13 @@ def decide(
         why = Failure(rejected.reason, _rejected_message(rejected, wish=wish))
         return _hold(present, stable=stable, rejected=rejected, why=why)
     return _update(wish, target=target, present=present, stable=stable, now=now)
+
+
+def _serving(present: Mapping[str, Child], target: Target | None) -> Target | None:
+    """Return what is served though the status does not say so, as when somebody wiped it."""
+    others = (c for d, c in present.items() if c.ready and (target is None or d != target.digest))
+    served = max(others, key=lambda child: (child.ready, child.target.version), default=None)
+    return served.target if served else None
 
 
 def _still_rejected(rejected: Rejected | None, *, wish: Wish) -> Rejected | None:

@@ -55,6 +55,10 @@ async def observe(run: Object, world: World) -> Observed:
     number, entry = run_status.current_attempt(status)
     if run_status.is_finished(status):
         number, entry = run_status.last_attempt(status)
+    elif not status.get("attempts"):
+        # Somebody may have wiped the status: of an attempt that is there none before it is made.
+        made = (names.attempt_of(meta["name"], job["metadata"]["name"]) for job in jobs)
+        number = max(made, default=0) or 1
     seen = {job["metadata"]["name"]: _seen(run, number, job, world) for job in jobs}
     live = tuple(job for job in jobs if not seen[job["metadata"]["name"]].is_at_its_end)
     if run_status.is_recorded(status):

@@ -71,6 +71,21 @@ class TestRollingOut:
 
         assert (told.stable, told.remove) == (NEW, ())
 
+    @pytest.mark.parametrize(
+        "wish", [Wish(NEW, replicas=2), Wish(None), Wish(NEW, blocked=Failure("NotServable", ""))]
+    )
+    def test_what_serves_stays_though_somebody_wiped_the_status(self, wish: Wish) -> None:
+        told = decide(wish, child(1, ready=2), child(3, ready=1), stable=None)
+
+        assert told.stable == OLD
+        assert OLD in told.keep
+        assert told.remove == (target(3).digest,)
+
+    def test_a_first_version_is_not_served_before_all_of_it_is_ready(self) -> None:
+        told = decide(None, child(2, ready=1), stable=None)
+
+        assert (told.stable, told.updating) == (None, NEW)
+
     def test_a_child_that_someone_deleted_is_made_again(self) -> None:
         told = decide(Wish(OLD, replicas=2), child(1, deleting=True))
 

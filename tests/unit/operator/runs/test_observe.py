@@ -73,6 +73,16 @@ async def test_a_finished_runs_pod_is_read_for_its_log() -> None:
     assert (await observe(recorded, scene.world)).attempt.first is None
 
 
+async def test_a_run_whose_status_somebody_wiped_is_at_its_last_attempt_that_is_there() -> None:
+    run = given.run()
+    jobs = [attempt_job(run, number) for number in (2, 10)]
+    running = attempt_pod(run, 10, state=RUNNING, phase="Running")
+    observed = await observe(run, Scene().holds(JOBS, *jobs).holds(PODS, running).world)
+
+    assert observed.attempt.number == 10
+    assert observed.attempt.is_running
+
+
 async def test_a_pod_of_an_earlier_attempt_that_still_runs_is_seen() -> None:
     run = given.run(status={"attempts": DONE["attempts"]})
     running = attempt_pod(run, state=RUNNING, phase="Running")
