@@ -282,6 +282,21 @@ def test_a_disruption_budget_needs_two_replicas(replicas: int, budgets: int) -> 
     assert len(of_kind(objects, "PodDisruptionBudget")) == budgets
 
 
+@pytest.mark.parametrize("is_wanted", [True, False])
+def test_the_lease_does_not_wait_behind_what_others_ask(is_wanted: bool) -> None:
+    objects = rendered(None, f"operator.flowSchema={str(is_wanted).lower()}")
+    told = [each["spec"] for each in of_kind(objects, "FlowSchema")]
+
+    assert [each["priorityLevelConfiguration"]["name"] for each in told] == [
+        "leader-election" for _ in range(is_wanted)
+    ]
+    for each in told:
+        (rule,) = each["rules"]
+        meta = named(objects, "ServiceAccount", "trainyard-operator")["metadata"]
+        subject = {"name": meta["name"], "namespace": meta["namespace"]}
+        assert rule["subjects"] == [{"kind": "ServiceAccount", "serviceAccount": subject}]
+
+
 def test_annotations_of_all_pods_restart_all_pods() -> None:
     for name, pod in pods(rendered(VALUES_FOLDER / "two-replicas.yaml")):
         if name != "trainyard-test":
