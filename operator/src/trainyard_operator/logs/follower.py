@@ -1,9 +1,12 @@
-"""One log, shipped through restarts of either side until its pod ends."""
+"""One log, shipped through restarts of either side until its pod ends.
+
+It goes on by goes: each is a task that reads what there is, or follows a stream, and ships it. Who
+gives it the next go, and waits for that meanwhile: keeper.py.
+"""
 
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -29,9 +32,6 @@ GIVE_UP_READS = 2
 
 CUT = "cut"
 """Stands for the place once a log has been closed by a note."""
-
-FOLLOW_AFTER = 3.0
-"""Seconds: what has ended by then is read once, and never followed."""
 
 _MISSING = b"[trainyard] the pod is gone: up to 5 s of output before this line may be missing\n"
 _UNREADABLE = b"[trainyard] the cluster gives no log of this pod\n"
@@ -64,15 +64,14 @@ class _LogLostError(Exception):
 
 
 class _PutOffError(Exception):
-    """A read that is to begin again later; it says nothing about the node."""
+    """A go that is to be made again later: a service is away; it says nothing about the node."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Follower:
     """Ships one log, but for a tail that goes with the end of its Run.
 
     Attributes:
-        is_over: Tells whether the pod's program has ended, or the pod is gone.
         is_new: Nobody is likely to have shipped any of it, so the place is not asked for: if
             somebody has, the first append tells.
         tail: All that is left to ship, of a log that was read to its end.
@@ -82,102 +81,120 @@ class Follower:
     sink: Sink
     call: FollowLog
     limits: Limits
-    is_over: Callable[[FollowLog], bool]
     end: End = field(default_factory=End)
     is_new: bool = False
     tail: Tail | None = None
+    _note: bytes = b""
     _offset: int = 0
     _place: str = ""
     _is_placed: bool = False
     _failures: int = 0
     _waits: int = 0
-    _saw_end: bool = False
+    _lines: Lines | None = None
+    _reading: asyncio.Task[None] | None = None
 
-    async def run(self) -> None:
-        """Ship all of the log, and say at its end if something may be missing."""
-        self.limits.logs += 1
+    @property
+    def reads(self) -> bool:
+        """Tell whether the next go reads, for which there must be a place."""
+        return bool(self.call.pod) and self.tail is None and not self._note
+
+    @property
+    def reached(self) -> str:
+        """Return the place that reading has reached: the same as before if nothing came."""
+        return self._lines.place if self._lines else ""
+
+    def hang_up(self) -> None:
+        """Break off a stream, of which what is left is read anew."""
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def go(self, *, follows: bool, is_last: bool, leave: Callable[[], None]) -> float | None:
+        """Ship what there is, and what comes as long as it is followed.
+
+        Args:
+            is_last: The program has ended: what there is is all.
+            leave: Told once nothing more is read, whatever is still to be shipped.
+
+        Returns:
+            The seconds after which to go on; None once all is shipped or kept, or can't be.
+        """
         try:
-            await self._ship_all()
+            if self.tail:
+                await self._ship_tail(self.tail)
+                return None
+            if self.reads:
+                again = await self._read_on(follows=follows, is_last=is_last, leave=leave)
+                if again is not None:
+                    return again
+            await self._close()
+        except _PutOffError:
+            return self._until_tracking()
         except _LogClosedError as exc:
             # Archived already, by a step that was cut short or by another replica.
             _log.info("the log takes no more: %s", exc, extra={"run": self.call.run})
         except _LogLostError as exc:
             _log.warning("the log of %s is not kept, %s", told(self.call), exc)
-        finally:
-            self.limits.logs -= 1
-            if self.tail:
-                self.end.let_go()  # appended, or to be read again
+        return None
 
-    async def _ship_all(self) -> None:
-        if self.tail and await self._ship_tail(self.tail):
-            return
-        if self.tail or not self.is_new:
-            await self._find_place()
-        note = await self._follow() if self.call.pod else b""
-        if self.call.cut and not self.call.pod:
-            note = _MISSING
-        if note:
-            if not self._is_placed:
-                await self._find_place()
-            line_end = b"\n" if "@" in self._place else b""
-            while not await self._append(line_end + note, CUT):
-                await self._wait_for_tracking()
+    async def _ship_tail(self, tail: Tail) -> None:
+        """Append what was kept.
 
-    async def _ship_tail(self, tail: Tail) -> bool:
-        """Append what was kept; tell whether it is there: else the log must be read again."""
+        Raises:
+            _PutOffError: The tracking service is away, or the log must be read again.
+        """
         self._offset = tail.offset
         try:
-            while True:
-                async with self.limits.shippers:
-                    if await self._append(tail.data, tail.place):
-                        return True
-                await self._wait_for_tracking()
-        except _PutOffError:
-            return False
+            async with self.limits.shippers:
+                is_there = await self._append(tail.data, tail.place)
+        except (_LogClosedError, _LogLostError, _PutOffError):
+            self._drop_tail()
+            raise
+        if not is_there:
+            raise _PutOffError
+        self._drop_tail()
 
-    async def _follow(self) -> bytes:
-        """Read until the program has ended; return the note to close the log with."""
-        await self._rest(FOLLOW_AFTER)
-        while True:
-            over, before = self._has_ended(), self._offset
-            follows = not over and not self.limits.followers.locked()
-            try:
-                self._saw_end = await self._try_read(follow=follows, is_last=over)
-            except NotFound:
-                return _MISSING
-            except _PutOffError:
-                await self._wait_for_tracking()
-                continue
-            if over and self._saw_end:
-                return b""
-            self._failures = 0 if self._saw_end or self._offset > before else self._failures + 1
-            if over and self._failures >= GIVE_UP_READS:
-                return _NO_MORE if self._offset else _UNREADABLE
-            await self._pause(over=over, follows=follows)
+    def _drop_tail(self) -> None:
+        self.tail = None
+        self.end.let_go()  # appended, or to be read again
 
-    async def _pause(self, *, over: bool, follows: bool) -> None:
-        if over or not self._saw_end:
-            await asyncio.sleep(min(_PAUSE * 2 ** max(self._failures - 1, 0), _LONGEST))
-            return
+    async def _read_on(
+        self, *, follows: bool, is_last: bool, leave: Callable[[], None]
+    ) -> float | None:
+        """Read, and ship that; return when to go on, None if it is all but for a note."""
+        if not self.is_new:
+            await self._find_place()
+        before = self._offset
+        try:
+            saw_end = await self._try_read(follows=follows, is_last=is_last, leave=leave)
+        except NotFound:
+            self._note = _MISSING
+            return None
+        if is_last and saw_end:
+            return None
+        self._failures = 0 if saw_end or self._offset > before else self._failures + 1
+        if is_last and self._failures >= GIVE_UP_READS:
+            self._note = _NO_MORE if self._offset else _UNREADABLE
+            return None
+        if is_last or not saw_end:
+            return _pause(self._failures, longest=_LONGEST)
         # A stream ended, most likely because the program did: its status is on its way.
-        await self._rest(_STATUS_SECONDS if follows else self.limits.turn)
+        return _STATUS_SECONDS if follows else self.limits.turn
 
-    async def _rest(self, seconds: float) -> None:
-        """Wait, but no longer than for the end of the program: told, or looked for."""
-        while seconds > 0 and not self._has_ended():
-            look = min(self.limits.look, seconds)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(look):
-                    await self.end.is_known.wait()
-            seconds -= look
+    async def _close(self) -> None:
+        """Say at the end of the log if something may be missing."""
+        if self.call.cut and not self.call.pod:
+            self._note = _MISSING
+        if not self._note:
+            return
+        await self._find_place()
+        line_end = b"\n" if "@" in self._place else b""
+        if not await self._append(line_end + self._note, CUT):
+            raise _PutOffError
 
-    def _has_ended(self) -> bool:
-        return self.end.is_known.is_set() or self.is_over(self.call)
-
-    async def _try_read(self, *, follow: bool, is_last: bool) -> bool:
+    async def _try_read(self, *, follows: bool, is_last: bool, leave: Callable[[], None]) -> bool:
         """Read what there is; tell whether the stream came to its end."""
         try:
-            return await self._read(follow=follow, is_last=is_last)
+            return await self._read(follows=follows, is_last=is_last, leave=leave)
         except NotFound:
             raise
         except Unheard as exc:
@@ -190,37 +207,46 @@ class Follower:
             _log.debug("log stream broke: %s", exc, extra={"run": self.call.run})
             return False
 
-    async def _read(self, *, follow: bool, is_last: bool) -> bool:
+    async def _read(self, *, follows: bool, is_last: bool, leave: Callable[[], None]) -> bool:
         """Ship the log from where we are; tell whether that was all there was."""
-        lines, spool = Lines(self._place), Spool(self.limits.room)
-        reading = asyncio.create_task(self._fill(spool, lines, follow=follow))
+        self._lines = lines = Lines(self._place)
+        spool = Spool(self.limits.room)
+        filling = self._fill(spool, lines, follows=follows, leave=leave)
+        self._reading = reading = asyncio.create_task(filling)
         try:
             while await self._ship(spool, lines, is_last=is_last):
-                if self._waits and not follow and not reading.done():
+                if self._waits and not follows and not reading.done():
                     # Others have their turn: only what is read already waits for the service.
                     raise _PutOffError
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
             spool.close()
+            self._reading = self._lines = None
         return not lines.is_refused
 
-    async def _fill(self, spool: Spool, lines: Lines, *, follow: bool) -> None:
+    async def _fill(
+        self, spool: Spool, lines: Lines, *, follows: bool, leave: Callable[[], None]
+    ) -> None:
         """Read, in a place among the others that do; shipping needs none."""
         pod = (self.call.namespace, self.call.pod)
         try:
-            async with (
-                self.limits.followers if follow else self.limits.readers,
-                self.kube.log(*pod, container="main", since=lines.since, follow=follow) as stream,
-            ):
+            async with self.kube.log(
+                *pod, container="main", since=lines.since, follow=follows
+            ) as stream:
                 await spool.fill(stream, lines)
+        except asyncio.CancelledError:
+            await spool.end(ConnectionError("it was broken off"))
+            raise
         except Exception as exc:  # noqa: BLE001  # raised where the log is shipped
             await spool.end(exc)
+        finally:
+            leave()
 
     async def _ship(self, spool: Spool, lines: Lines, *, is_last: bool) -> bool:
         """Ship the next of what was read, or keep it; tell whether there was more."""
         await spool.ready()
-        if is_last and not lines.is_refused and await self._keep(spool.rest()):
+        if is_last and not lines.is_refused and self._keep(spool.rest()):
             return False
         async with self.limits.shippers:
             block = spool.take()
@@ -229,20 +255,15 @@ class Follower:
             if await self._append(*block):
                 return True
             spool.give_back()
-        await self._wait_for_tracking()
+        await asyncio.sleep(self._until_tracking())
         return True
 
-    async def _keep(self, rest: tuple[bytes, str] | None) -> bool:
-        """Keep the last of the log for the end of the Run, if that comes soon."""
+    def _keep(self, rest: tuple[bytes, str] | None) -> bool:
+        """Keep the last of the log for the end of the Run, if that may come soon."""
         if rest is None:
             return False
         data, place = rest
-        if not self.end.keep(Tail(self.call, self._offset, place, data)):
-            return False
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.limits.patience):
-                await self.end.is_decided.wait()
-        return self.end.confirm()
+        return self.end.keep(Tail(self.call, self._offset, place, data))
 
     async def _append(self, data: bytes, reached: str) -> bool:
         """Append; tell whether it was taken: else the tracking service is away.
@@ -285,18 +306,26 @@ class Follower:
             raise _PutOffError
         return is_there
 
-    async def _wait_for_tracking(self) -> None:
+    def _until_tracking(self) -> float:
+        """Return the seconds until the tracking service, or the API server, is asked again."""
         self._waits += 1
-        await asyncio.sleep(min(_PAUSE * 2 ** min(self._waits - 1, 9), _LONGEST_WAIT))
+        return _pause(self._waits, longest=_LONGEST_WAIT)
 
     async def _find_place(self) -> None:
-        while not self._is_placed:
-            try:
-                self._offset, self._place = await self.sink.log_offset(self.call.log)
-                self._is_placed = True
-            except NotFound:
-                self._is_placed = True
-            except Retry:
-                await self._wait_for_tracking()
+        if self._is_placed:
+            return
+        try:
+            self._offset, self._place = await self.sink.log_offset(self.call.log)
+        except NotFound:
+            pass
+        except Retry as exc:
+            raise _PutOffError from exc
+        self._is_placed = True
         if self._place == CUT:
             raise _LogClosedError("it has been closed")
+
+
+def _pause(failures: int, *, longest: float) -> float:
+    """Return the seconds after so many failures, which may be thousands."""
+    doubled: float = _PAUSE * 2 ** min(max(failures - 1, 0), 9)
+    return min(doubled, longest)

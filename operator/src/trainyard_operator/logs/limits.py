@@ -4,6 +4,7 @@
     followers          200   a stream, and a block of 192 KiB in memory
     readers             16   the same, for a moment: logs read in turns, or once at their end
     shippers             8   a segment of 2 MiB on its way to the tracking service
+    who waits          all   a kilobyte: neither a task nor a timer
     tails              all   8 MiB together, of 16 KiB at most: they go with the end of a Run
                              ≤ 65 MiB in memory together, and 512 MiB of segments on disk
 
@@ -22,8 +23,9 @@ POLL_SECONDS = 5.0
 POLLS_PER_SECOND = 50
 """Each costs the API server and a node some milliseconds; with many logs, turns come later."""
 LOOK_SECONDS = 0.5
-LOOKS_PER_SECOND = 500
-"""Each unpacks a pod, some 30 µs; with many logs, an end that nobody tells is seen later."""
+LOOKS = 250
+"""So many at once. Each unpacks a pod, some 30 µs; with many logs, an end that nobody tells is seen
+later."""
 ROOM_BYTES = 512 << 20
 PATIENCE_SECONDS = 15.0
 TAIL_BYTES = 8 << 20
@@ -45,11 +47,33 @@ class Room:
 
 
 @dataclass(slots=True)
-class Limits:
-    """The places that the logs of this process share."""
+class Places:
+    """Places of which as many are taken as there are: who finds none comes later."""
 
-    followers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FOLLOWERS))
-    readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READERS))
+    free: int
+
+    def take(self) -> bool:
+        """Take a place; tell whether there was one."""
+        if self.free <= 0:
+            return False
+        self.free -= 1
+        return True
+
+    def leave(self) -> None:
+        """Leave a place that was taken."""
+        self.free += 1
+
+
+@dataclass(slots=True)
+class Limits:
+    """The places that the logs of this process share.
+
+    Attributes:
+        logs: How many there are that are not complete.
+    """
+
+    followers: Places = field(default_factory=lambda: Places(FOLLOWERS))
+    readers: Places = field(default_factory=lambda: Places(READERS))
     shippers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SHIPPERS))
     room: Room = field(default_factory=Room)
     tails: Room = field(default_factory=lambda: Room(TAIL_BYTES))
@@ -67,8 +91,3 @@ class Limits:
         An operator that is busy tells of it late, and an append then makes it busier.
         """
         return max(PATIENCE_SECONDS, self.turn)
-
-    @property
-    def look(self) -> float:
-        """Return the seconds between two looks whether the program of a waiting log has ended."""
-        return max(LOOK_SECONDS, self.logs / LOOKS_PER_SECOND)

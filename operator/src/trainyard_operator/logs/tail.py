@@ -6,7 +6,6 @@ printed that is followed by another one is to be seen at once. A tail that the f
 take along is appended.
 """
 
-import asyncio
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,26 +37,15 @@ class End:
 
     Attributes:
         room: Bytes that are left for the tails of this process.
-        is_known: Set once the end of its attempt is, whatever its pod shows.
-        is_decided: Set once it is known whether a tail may wait for the end of its Run.
+        is_known: Whether the end of its attempt is, whatever its pod shows.
         takes_tail: No, once another attempt or another pod follows, or a tail was kept.
+        tail: What is kept of the log.
     """
 
     room: Room = field(default_factory=lambda: Room(0))
-    is_known: asyncio.Event = field(default_factory=asyncio.Event)
-    is_decided: asyncio.Event = field(default_factory=asyncio.Event)
+    is_known: bool = False
     takes_tail: bool = True
     tail: Tail | None = None
-
-    def tell(self) -> None:
-        """Have it known that the attempt has ended."""
-        self.is_known.set()
-        self.is_decided.set()
-
-    def refuse(self) -> None:
-        """Have the last of the log appended, not kept."""
-        self.takes_tail = False
-        self.is_decided.set()
 
     def keep(self, tail: Tail) -> bool:
         """Keep the last of a log for now, unless it is to be appended."""
@@ -69,10 +57,9 @@ class End:
 
     def confirm(self) -> bool:
         """Tell whether what is kept is to stay so, because its Run's end is asked for."""
-        if self.tail and self.takes_tail and self.is_known.is_set():
+        if self.takes_tail and self.is_known:
             self.takes_tail = False
             return True
-        self.let_go()
         return False
 
     def let_go(self) -> None:

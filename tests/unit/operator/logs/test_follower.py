@@ -2,16 +2,18 @@
 
 import asyncio
 import base64
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 from builders.logs import FakePodLog, FakeSink, SinkByLog, stamped
 from trainyard_operator.engine.errors import NotFound, Retry, Terminal, Unheard
 from trainyard_operator.logs import follower, limits
-from trainyard_operator.logs.follower import CUT, Follower
+from trainyard_operator.logs import keeper as keeping
+from trainyard_operator.logs.follower import CUT
 from trainyard_operator.logs.keeper import LogKeeper
-from trainyard_operator.logs.limits import Limits
+from trainyard_operator.logs.limits import Places
 from trainyard_operator.runs.effects import FollowLog
 
 CALL = FollowLog("team", "r", "f" * 32, 1, "r-a1-0-x", "uid")
@@ -19,10 +21,11 @@ CALL = FollowLog("team", "r", "f" * 32, 1, "r-a1-0-x", "uid")
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    for pause in ("_PAUSE", "FOLLOW_AFTER", "_STATUS_SECONDS"):
+    for pause in ("_PAUSE", "_STATUS_SECONDS"):
         monkeypatch.setattr(follower, pause, 0.0)
-    monkeypatch.setattr(limits, "POLL_SECONDS", 0.0)
-    monkeypatch.setattr(limits, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(keeping, "FOLLOW_AFTER", 0.0)
+    for pause in ("LOOK_SECONDS", "POLL_SECONDS", "PATIENCE_SECONDS"):
+        monkeypatch.setattr(limits, pause, 0.0)
 
 
 async def ship(pod: FakePodLog, sink: FakeSink, *, call: FollowLog = CALL) -> bytes:
@@ -265,8 +268,8 @@ async def test_without_a_place_among_the_followers_a_log_is_read_in_turns() -> N
     pod = FakePodLog([stamped("one")], [stamped("one", "two")], [stamped("two", "three", begin=1)])
     sink, told = FakeSink(), list[FollowLog]()
     keeper = LogKeeper(pod, sink, is_over=lambda _: len(pod.answers) <= 1, on_complete=told.append)  # type: ignore[arg-type]
-    keeper._limits.followers = asyncio.Semaphore(0)
-    keeper._limits.readers = asyncio.Semaphore(1)
+    keeper._limits.followers = Places(0)
+    keeper._limits.readers = Places(1)
     keeper.follow(CALL)
     async with asyncio.timeout(5):
         while not told:
@@ -277,59 +280,155 @@ async def test_without_a_place_among_the_followers_a_log_is_read_in_turns() -> N
 
 
 async def test_a_read_waits_for_its_turn_and_gets_it() -> None:
-    pods = [FakePodLog([stamped("one")]) for _ in range(5)]
-    limits, sink = Limits(readers=asyncio.Semaphore(1)), [FakeSink() for _ in pods]
-    followers = [
-        Follower(pod, held, CALL, limits, lambda _: True)  # type: ignore[arg-type]
-        for pod, held in zip(pods, sink, strict=True)
-    ]
+    pod, sink, told = FakePodLog(*[[stamped("one")]] * 5), SinkByLog(), list[FollowLog]()
+    keeper = LogKeeper(pod, sink, is_over=lambda _: True, on_complete=told.append)  # type: ignore[arg-type]
+    keeper._limits.readers = Places(1)
+    for index in range(5):
+        keeper.follow(replace(CALL, index=index, is_retried=True))
+    assert len(pod.followed) == 0
+    assert sum(log.task is not None for log in keeper._listed) == 1
     async with asyncio.timeout(5):
-        await asyncio.gather(*(each.run() for each in followers))
+        while len(told) < 5:
+            await asyncio.sleep(0)
 
-    assert [each.held for each in sink] == [b"one\n"] * 5
-    assert limits.logs == 0
+    assert [each.held for each in sink.sinks.values()] == [b"one\n"] * 5
+    assert keeper._limits.readers == Places(1)
 
 
-async def test_a_new_log_is_begun_without_asking_for_its_place() -> None:
+@pytest.mark.parametrize(("age", "asked"), [(0, 1), (keeping.YOUNG_SECONDS + 1, 0)])
+async def test_a_new_log_is_begun_without_asking_for_its_place(age: float, asked: int) -> None:
     pod, sink = FakePodLog([stamped("one")]), FakeSink()
-    await Follower(pod, sink, CALL, Limits(), lambda _: True, is_new=True).run()  # type: ignore[arg-type]
+    await ship_all(pod, sink, age=age)
 
-    assert (sink.held, sink.asked) == (b"one\n", 0)
+    assert (sink.held, sink.asked) == (b"one\n", asked)
 
 
 async def test_a_log_that_only_seemed_new_goes_on_where_it_ended() -> None:
     pod = FakePodLog([stamped("one", "two")], [stamped("one", "two")])
     sink = FakeSink(b"one\n", "2026-11-24T12:00:00.5Z")
-    await Follower(pod, sink, CALL, Limits(), lambda _: True, is_new=True).run()  # type: ignore[arg-type]
+    await ship_all(pod, sink, age=keeping.YOUNG_SECONDS + 1)
 
     assert sink.held == b"one\ntwo\n"
+
+
+async def ship_all(pod: FakePodLog, sink: FakeSink, *, age: float) -> None:
+    """Ship the log of an attempt that another one follows, by a process of such an age."""
+    keeper = LogKeeper(pod, sink, is_over=lambda _: True, on_complete=lambda _: None)  # type: ignore[arg-type]
+    keeper._first = asyncio.get_running_loop().time() - age
+    async with asyncio.timeout(5):
+        while not keeper.is_complete(replace(CALL, is_retried=True)):
+            await asyncio.sleep(0)
 
 
 async def test_where_many_logs_wait_one_looks_seldom_and_is_told_of_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(follower, "FOLLOW_AFTER", 60.0)
-    pod, sink, looks = FakePodLog([stamped("one")]), FakeSink(), list[FollowLog]()
+    monkeypatch.setattr(keeping, "FOLLOW_AFTER", 60.0)
+    pod, sink, looks, told = FakePodLog([stamped("one")]), SinkByLog(), list[int](), list[int]()
 
     def is_over(call: FollowLog) -> bool:
-        looks.append(call)
+        looks.append(call.index)
         return False
 
-    waits = Follower(pod, sink, CALL, Limits(logs=30_000), is_over)  # type: ignore[arg-type]
-    running = asyncio.create_task(waits.run())
+    def on_complete(call: FollowLog) -> None:
+        told.append(call.index)
+
+    keeper = LogKeeper(pod, sink, is_over=is_over, on_complete=on_complete)  # type: ignore[arg-type]
+    calls = [replace(CALL, index=index) for index in range(1000)]
+    for each in calls:
+        keeper.follow(each)
+    looks.clear()
+    for begin in range(0, 1000, limits.LOOKS):
+        keeper._look()
+        assert looks == list(range(begin, begin + limits.LOOKS))
+        looks.clear()
+    assert keeper._limits.turn == 16
+    assert all(log.task is None for log in keeper._listed)
+
+    async with asyncio.timeout(5):
+        while not keeper.is_complete(calls[7]):
+            await asyncio.sleep(0)
+    assert (told, pod.answers) == ([7], [])
+    await keeper.stop()
+
+
+async def test_a_pod_that_cannot_be_judged_holds_up_no_other_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeping, "FOLLOW_AFTER", 60.0)
+    pod, told, runs = FakePodLog([stamped("one")]), list[int](), True
+
+    def is_over(call: FollowLog) -> bool:
+        if not runs and call.index == 0:
+            raise ValueError("its time is none")
+        return not runs
+
+    def on_complete(call: FollowLog) -> None:
+        told.append(call.index)
+
+    keeper = LogKeeper(pod, SinkByLog(), is_over=is_over, on_complete=on_complete)  # type: ignore[arg-type]
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    for index in range(2):
+        keeper.follow(replace(CALL, index=index))
+    runs = False
+    async with asyncio.timeout(5):
+        while told != [1]:
+            await asyncio.sleep(0)
+    await keeper.stop()
+
+
+class Silent:
+    """The API server's log of one pod: followed, it never says that it has ended."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = list(pieces)
+        self.followed: list[bool] = []
+
+    @asynccontextmanager
+    async def log(self, *_: str, follow: bool, **__: str) -> AsyncIterator["Silent"]:
+        self.followed.append(follow)
+        if follow and not self.pieces:
+            await asyncio.Event().wait()  # not even a head
+        yield self
+
+    async def readany(self) -> bytes:
+        if self.followed[-1] and not self.pieces:
+            await asyncio.Event().wait()
+        return self.pieces.pop() if self.pieces else b""
+
+
+@pytest.mark.parametrize("pieces", [(), (stamped("one"),)])
+async def test_a_stream_that_stays_silent_after_the_programs_end_is_given_up(
+    pieces: Sequence[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "SILENT_SECONDS", 0.0)
+    pod, sink, has_ended, told = Silent(*pieces), FakeSink(), False, list[FollowLog]()
+    keeper = LogKeeper(pod, sink, is_over=lambda _: has_ended, on_complete=told.append)  # type: ignore[arg-type]
+    keeper.follow(CALL)
     for _ in range(100):
         await asyncio.sleep(0)
-    assert len(looks) == 1
-    waits.end.is_known.set()
+    assert pod.followed == [True]
+    has_ended = True
     async with asyncio.timeout(5):
-        await running
+        while not told:
+            await asyncio.sleep(0)
+
+    assert pod.followed == [True, False]
+    assert sink.held == (b"one\n" if pieces else b"")
+    assert keeper._limits.followers == Places(limits.FOLLOWERS)
+
+
+async def test_a_node_that_gives_no_log_for_days_is_asked_on() -> None:
+    refused = [Retry("APIServerUnavailable", "no kubelet")] * 1200
+    pod = FakePodLog(*refused, [stamped("one")])
+    sink, told = FakeSink(), list[FollowLog]()
+    keeper = LogKeeper(pod, sink, is_over=lambda _: len(pod.answers) <= 1, on_complete=told.append)  # type: ignore[arg-type]
+    keeper.follow(CALL)
+    async with asyncio.timeout(5):
+        while not told:
+            await asyncio.sleep(0)
 
     assert sink.held == b"one\n"
-
-
-@pytest.mark.parametrize(("logs", "look"), [(1, 0.5), (200, 0.5), (2_000, 4), (5_000, 10)])
-def test_all_logs_together_look_five_hundred_times_a_second(logs: int, look: float) -> None:
-    assert Limits(logs=logs).look == look
 
 
 async def test_a_nodes_refusal_becomes_a_note_of_ours() -> None:

@@ -10,7 +10,7 @@ from builders.stage import Stage
 from fakes import FakeKube
 from trainyard_operator.engine.errors import Conflict, NotFound, Retry, Unavailable
 from trainyard_operator.engine.performing import perform
-from trainyard_operator.logs import follower, limits
+from trainyard_operator.logs import follower, keeper, limits
 from trainyard_operator.logs.keeper import LogKeeper
 from trainyard_operator.logs.limits import Room
 from trainyard_operator.logs.spool import REST_BYTES
@@ -28,8 +28,9 @@ AWAY = Unavailable("TrackingUnavailable", "it does not answer")
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    for pause in ("_PAUSE", "FOLLOW_AFTER"):
-        monkeypatch.setattr(follower, pause, 0.0)
+    monkeypatch.setattr(follower, "_PAUSE", 0.0)
+    monkeypatch.setattr(keeper, "FOLLOW_AFTER", 0.0)
+    monkeypatch.setattr(limits, "LOOK_SECONDS", 0.0)
     # Whoever waits for this waits for more than a test may take.
     monkeypatch.setattr(limits, "PATIENCE_SECONDS", 60.0)
 
@@ -282,7 +283,7 @@ async def test_the_log_of_a_pod_that_takes_the_place_of_a_suspended_one_is_follo
 async def test_a_tail_that_waits_is_appended_before_the_log_of_a_pod_that_takes_its_place() -> None:
     life = Life(FakeService(), [stamped("one")], [stamped("two", begin=30)])
     life.logs.follow(CALL)
-    await life.until(lambda: life.logs._runs[RUN_ID][1, 0].ends["uid"].tail)
+    await life.until(lambda: life.logs._runs[RUN_ID][1, 0].logs[0].end.tail)
     life.logs.follow(replace(CALL, pod_uid="second"))
     await life.until(lambda: len(life.complete) == 2)
     await life.finish(replace(CALL, pod_uid="second"))
