@@ -121,9 +121,9 @@ async def listening(
             connection._transport.abort()
 
 
-async def exchanged(port: int, *pieces: bytes) -> bytes:
+async def exchanged(port: int, *pieces: bytes, host: str = "127.0.0.1") -> bytes:
     """Send pieces one by one, then read until the server closes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection(host, port)
     try:
         for piece in pieces:
             writer.write(piece)

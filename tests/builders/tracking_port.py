@@ -47,12 +47,12 @@ class Served:
 
 
 @contextmanager
-def served(config: uvicorn.Config) -> Iterator[Served]:
-    """Serve at a free port of this machine."""
+def served(config: uvicorn.Config, at: socket.socket | None = None) -> Iterator[Served]:
+    """Serve by a socket, or at a free port of 127.0.0.1."""
     server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with at or socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        made = Served(server, listening.getsockname(), thread)
+        made = Served(server, listening.getsockname()[:2], thread)
         thread.start()
         try:
             yield made

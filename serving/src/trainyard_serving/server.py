@@ -15,9 +15,10 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from trainyard_api import serving as names
+from trainyard_api.listening import everywhere
 
 from trainyard_serving import runtimes
 from trainyard_serving.dataplane import Dataplane, one_thread
@@ -35,6 +36,7 @@ LOG = logging.getLogger(__name__)
 _TOLD_CHARACTERS: Final = 1000  # Kubernetes keeps 4096 bytes, and cut JSON is none
 _OTHER_FILES: Final = 256  # the model's own, and connections beyond the limit, for probes
 _BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
+_EVERYWHERE: Final = "every address"
 
 
 class Server:
@@ -75,7 +77,7 @@ class Server:
             loop.add_signal_handler(number, self.stop)
         listener = await self._listening(loop)
         self.port = listener.sockets[0].getsockname()[1]
-        LOG.info("listening on %s:%d", self._settings.host, self.port)
+        LOG.info("listening on %s, port %d", self._settings.host or _EVERYWHERE, self.port)
         sweeper = asyncio.create_task(self._sweep())
         try:
             await self._until_stopped()
@@ -88,12 +90,15 @@ class Server:
     async def _listening(self, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
         host, port = self._settings.host, self._settings.port
         try:
+            where: dict[str, Any] = {"host": host, "port": port}
             return await loop.create_server(
-                lambda: Connection(self.shared), host, port, backlog=1024
+                lambda: Connection(self.shared),
+                backlog=1024,
+                **(where if host else {"sock": everywhere(port)}),
             )
         except OSError as exc:
             raise LoadError(
-                f"The server can't listen on {host or 'any address'}, port {port}: {told(exc)};"
+                f"The server can't listen on {host or _EVERYWHERE}, port {port}: {told(exc)};"
                 " choose another by --host and --port, or end what has it"
             ) from exc
 

@@ -34,7 +34,8 @@ class Settings:
     model_dir: Path | None = None
     """A folder that holds the model already; nothing is fetched then."""
     store: Path = Path(names.MODEL_DIRECTORY)
-    host: str = "0.0.0.0"  # noqa: S104  # a pod is reached from outside
+    host: str = ""
+    """Where it listens; at every address without one."""
     port: int = names.PORT
     drain_seconds: float = names.DRAIN_SECONDS
     termination_log: Path = Path("/dev/termination-log")
@@ -75,7 +76,7 @@ def settings_from(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         ca_file=given.ca_file,
         model_dir=given.model_dir,
         store=given.store,
-        host=given.host or ("127.0.0.1" if given.model_dir else "0.0.0.0"),  # noqa: S104  # a pod
+        host=given.host or ("127.0.0.1" if given.model_dir else ""),  # a pod is asked by others
         port=given.port,
         drain_seconds=given.drain_seconds,
         termination_log=Path(environment.get(TERMINATION_LOG_ENV, "/dev/termination-log")),

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from builders.addresses import EACH_FAMILY
 from builders.serving import asked, exchanged, get, post
 from trainyard_serving.errors import LoadError
 from trainyard_serving.protocols import mlflow
@@ -54,12 +55,27 @@ async def test_it_loads_answers_drains_and_ends(saved):
         await asyncio.open_connection("127.0.0.1", server.port)
 
 
-async def test_a_port_that_is_taken_ends_the_server_with_its_reason(saved):
+@EACH_FAMILY
+async def test_in_a_pod_it_answers_at_addresses_of_both_families(saved, host):
+    anywhere = settings_from(["--url", "http://tracking/m", "--digest", DIGEST], {}).host
+    server = local(saved, host=anywhere)
+    running = asyncio.create_task(server.run())
+    await until(lambda: server.port)
+
+    live = await exchanged(server.port, get("/v2/health/live"), host=host)
+    server.stop()
+    await asyncio.wait_for(running, 10)
+
+    assert live.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(("host", "said"), [("127.0.0.1", "127.0.0.1"), ("", "every address")])
+async def test_a_port_that_is_taken_ends_the_server_with_its_reason(saved, host, said):
     taken = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
     port = taken.sockets[0].getsockname()[1]
 
-    with pytest.raises(LoadError, match=f"can't listen on 127.0.0.1, port {port}: .*--port"):
-        await local(saved, port=port).run()
+    with pytest.raises(LoadError, match=f"can't listen on {said}, port {port}: .*--port"):
+        await local(saved, host=host, port=port).run()
     taken.close()
 
 

@@ -4,10 +4,12 @@ import contextlib
 import functools
 import logging
 import os
+import socket
 import sys
 
 import uvicorn
 from starlette.types import ASGIApp
+from trainyard_api.listening import everywhere
 
 from trainyard_tracking.certificate import Shown
 from trainyard_tracking.errors import BadSettings
@@ -69,8 +71,23 @@ def _serve(settings: Settings) -> None:
     service.indexes.start()
     service.statistics.start()
     Opening(objects.ensure_bucket, service.sweep).start()
+    server = uvicorn.Server(configured(service.app, settings))
     with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(configured(service.app, settings)).run()
+        server.run(sockets=[opened(settings)])
+
+
+def opened(settings: Settings) -> socket.socket:
+    """Return where the service listens.
+
+    Raises:
+        BadSettings: It can't listen there; names the setting.
+    """
+    try:
+        return everywhere(settings.port)
+    except OSError as exc:
+        raise BadSettings(
+            f"TRAINYARD_PORT is {settings.port}, where nothing can listen: {exc.strerror}"
+        ) from exc
 
 
 def configured(app: ASGIApp, settings: Settings) -> uvicorn.Config:
@@ -82,8 +99,6 @@ def configured(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     shown = Shown(settings.tls) if settings.tls else None
     config = uvicorn.Config(
         app,
-        host="0.0.0.0",  # noqa: S104  # a pod's port
-        port=settings.port,
         log_level=settings.log_level,
         access_log=settings.log_level == "debug",
         timeout_graceful_shutdown=_GRACE_SECONDS,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, ClassVar
 
+from trainyard_api.listening import written
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trainyard_tracking.peers import Waiting
@@ -50,7 +51,7 @@ class Heads:
 def address_of(transport: asyncio.BaseTransport) -> str:
     """Return from where a connection comes, without its port."""
     peer = transport.get_extra_info("peername")
-    return str(peer[0]) if peer else ""
+    return written(str(peer[0])) if peer else ""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -79,6 +80,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         super().connection_made(transport)
         self.address = address_of(transport)
+        if self.client:  # as lists of trusted proxies write it
+            self.client = self.address, self.client[1]
         self.heads.waiting.add(self)
         self._expect()
 

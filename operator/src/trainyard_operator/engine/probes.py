@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from trainyard_api.listening import everywhere
 
 
 def application(*, is_healthy: Callable[[], bool], is_ready: Callable[[], bool]) -> web.Application:
@@ -28,11 +29,11 @@ def application(*, is_healthy: Callable[[], bool], is_ready: Callable[[], bool])
     return app
 
 
-async def serve(app: web.Application, *, port: int, host: str = "0.0.0.0") -> web.AppRunner:  # noqa: S104  # a pod's only address
+async def serve(app: web.Application, *, port: int) -> web.AppRunner:
     """Serve until the runner is cleaned up."""
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
+    await web.SockSite(runner, everywhere(port)).start()
     return runner
 
 
