@@ -1,5 +1,6 @@
 """Who reaches whom, as rendered: the local cluster's network enforces no NetworkPolicy."""
 
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,20 @@ def test_a_run_reaches_the_internet_but_no_private_network_nor_the_metadata_addr
     assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", METADATA_ADDRESS} <= set(
         blocks[0]["except"]
     )
+
+
+def test_no_gateway_from_ipv6_leads_a_run_to_a_private_network() -> None:
+    of_ipv4, of_ipv6 = (
+        p["ipBlock"]["except"]
+        for p in destinations(policy("trainyard-runs", namespace="default"))
+        if "ipBlock" in p and "except" in p["ipBlock"]
+    )
+    blocked = list(map(IPv6Network, of_ipv6))
+    gateway = int(IPv6Address("64:ff9b::"))
+
+    for each in map(IPv4Network, of_ipv4):
+        behind = IPv6Network((gateway + int(each.network_address), 96 + each.prefixlen))
+        assert any(behind.subnet_of(block) for block in blocked), each
 
 
 def test_a_closed_run_reaches_the_tracking_service_dns_and_what_is_allowed() -> None:

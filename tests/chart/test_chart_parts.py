@@ -245,7 +245,9 @@ def test_a_role_of_the_service_account_needs_no_keys() -> None:
     account = named(objects, "ServiceAccount", "trainyard-tracking")
     assert "eks.amazonaws.com/role-arn" in account["metadata"]["annotations"]
     egress = named(objects, "NetworkPolicy", "trainyard-tracking")["spec"]["egress"]
-    assert {"ipBlock": {"cidr": "169.254.0.0/16"}} in [to for r in egress for to in r.get("to", [])]
+    reached = [to for rule in egress for to in rule.get("to", [])]
+    for agent in ("169.254.0.0/16", "fd00:ec2::/32"):  # of the node, for pods of either family
+        assert {"ipBlock": {"cidr": agent}} in reached
 
 
 def test_a_private_authority_of_the_store_is_mounted_where_the_service_reads_it() -> None:
