@@ -4,6 +4,7 @@ import pickle
 import shutil
 import warnings
 from pathlib import Path
+from typing import Any
 
 import mlflow.pyfunc
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 from builders.serving import columns
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LinearRegression
 from sklearn.multioutput import MultiOutputRegressor
@@ -20,7 +22,10 @@ from trainyard_serving import runtimes
 from trainyard_serving.batch import Batch
 from trainyard_serving.errors import LoadError
 from trainyard_serving.protocols import mlflow as protocol
+from trainyard_serving.runtimes.boosted import names_of
+from trainyard_serving.runtimes.pyfunc import PyfuncModel
 from trainyard_serving.runtimes.sklearn import SklearnModel, _takes_arrays
+from trainyard_serving.signature import Signature
 
 pytestmark = [
     # The runtime installs this filter itself; pytest removes it after each test.
@@ -109,6 +114,48 @@ def test_categories_beyond_the_integers_of_a_float_keep_their_type():
     model = SklearnModel(estimator, "predict", as_array=_takes_arrays(estimator, signature))
 
     assert np.allclose(model.predict(table(rows)), estimator.predict(rows))
+
+
+class ByPosition(BaseEstimator):
+    """Takes columns as they come, as LightGBM's models do, whose names it keeps in its own way."""
+
+    def fit(self, rows: pd.DataFrame, _: Any = None) -> "ByPosition":
+        self.names_ = [name.replace(" ", "_") for name in rows.columns]
+        return self
+
+    def predict(self, rows: pd.DataFrame) -> Any:
+        return rows.to_numpy() @ [1.0, 10.0, 100.0]
+
+    @property
+    def booster_(self) -> Any:
+        return self
+
+    def feature_name(self) -> list[str]:
+        return self.names_
+
+
+THREE = pd.DataFrame({"b": [1.0, 2.0], "a x": [3.0, 4.0], "c": [5.0, 6.0]})
+OTHERWISE = THREE[["c", "b", "a x"]]
+
+
+@pytest.mark.parametrize(
+    "inside", [lambda m: m, lambda m: Pipeline([("p", "passthrough"), ("m", m)])]
+)
+def test_columns_stand_as_in_training_whatever_their_order_in_a_request(inside):
+    estimator = inside(ByPosition()).fit(THREE)
+    served = SklearnModel(estimator, "predict", as_array=False)
+    as_function = PyfuncModel(estimator, Signature(), by_row=True, order=names_of(estimator))
+
+    for model in (served, as_function):
+        assert model.predict(table(OTHERWISE)).tolist() == estimator.predict(THREE).tolist()
+
+
+@pytest.mark.parametrize("names", [["b", "a x", "d"], ["b", "a x"], []])
+def test_columns_that_are_not_those_of_training_stay_as_they_came(names):
+    served = PyfuncModel(ByPosition(), Signature(), by_row=True, order=names)
+
+    expected = ByPosition().predict(OTHERWISE).tolist()
+    assert served.predict(table(OTHERWISE)).tolist() == expected
 
 
 def test_any_other_model_is_loaded_as_a_python_function(tmp_path):

@@ -1,4 +1,4 @@
-"""Which models inside an estimator get a request's columns as they are."""
+"""Which models inside an estimator get a request's columns as they are, and in which order."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -9,6 +9,9 @@ from trainyard_serving.runtimes.own_classes import LEAVES, held_by
 
 _FITTED: Final = ("best_estimator_", "estimator_", "estimators_", "calibrated_classifiers_")
 """What predicts in place of the `estimator` that a search, a vote or a calibration was given."""
+
+_NAMES: Final = ("feature_names_in_", "feature_name", "feature_names")
+"""What estimators, LightGBM's boosters and XGBoost's call the names of their columns."""
 
 
 def models_within(estimator: Any) -> Iterator[Any]:
@@ -31,6 +34,18 @@ def models_within(estimator: Any) -> Iterator[Any]:
             yield part
             held = _within(part)
         rest.extend(each for each in held if not isinstance(each, LEAVES))
+
+
+def names_of(model: Any) -> list[str]:
+    """Return the columns of the frame that a model was trained with; none if it tells none."""
+    for part in models_within(model):
+        for name in _NAMES:
+            told = attribute(part, name)
+            with suppress(Exception):
+                names = list(told() if callable(told) else told)
+                if names and all(isinstance(each, str) for each in names):
+                    return names
+    return []
 
 
 def attribute(part: Any, name: str) -> Any:

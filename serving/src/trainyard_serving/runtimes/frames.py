@@ -1,6 +1,6 @@
 """Data frames for models, whose columns have the types that the signature says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -25,6 +25,25 @@ def frame(batch: Batch, kinds: Mapping[Label, Kind]) -> Any:
 
     columns = {label: _column(a, kinds.get(label)) for label, a in batch.arrays.items()}
     return DataFrame(columns)
+
+
+def in_order(table: Any, names: Sequence[str]) -> Any:
+    """Return a data frame with its columns as they stood in training, if they are the same.
+
+    LightGBM takes them by position, whatever a request calls them.
+    """
+    if not names:
+        return table
+    found = {_underlined(label): label for label in table.columns}
+    known = [_underlined(name) for name in names]
+    if list(found) == known or len(found) < table.shape[1] or found.keys() != set(known):
+        return table
+    return table[[found[name] for name in known]]
+
+
+def _underlined(label: Label) -> str:
+    """Return a column's name as LightGBM keeps it."""
+    return str(label).replace(" ", "_")
 
 
 def _column(array: Array, kind: Kind | None) -> Any:

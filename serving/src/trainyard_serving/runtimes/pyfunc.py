@@ -1,6 +1,7 @@
 """Any model that MLflow can load as a Python function."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,8 +12,9 @@ from trainyard_serving.batch import Array, Batch
 from trainyard_serving.errors import LoadError
 from trainyard_serving.joining import refuse_other_count
 from trainyard_serving.kinds import ANY, BOOLEAN, INTEGER, Kind
+from trainyard_serving.runtimes.boosted import names_of
 from trainyard_serving.runtimes.categories import refuse_categories
-from trainyard_serving.runtimes.frames import frame, kinds_of
+from trainyard_serving.runtimes.frames import frame, in_order, kinds_of
 from trainyard_serving.signature import Signature
 
 _BY_ROW: Final = ("xgboost", "lightgbm", "catboost")
@@ -39,19 +41,24 @@ def load(folder: Path, mlmodel: dict[str, Any], signature: Signature) -> "Pyfunc
     # MLflow reads dates and bytes for type hints from JSON only where it is told so.
     os.environ.setdefault("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
     model = mlflow.pyfunc.load_model(str(folder))
+    order: list[str] = []
     if loader in _OF_BOOSTERS:
         refuse_categories(model.get_raw_model(), mlmodel)
-    if model.metadata.signature is not None and not _enforced_by_mlflow(signature):
+        order = names_of(model.get_raw_model())
+    if model.metadata.signature is not None and not _enforced_by_mlflow(signature, order):
         model.metadata.signature.inputs = None
-    return PyfuncModel(model, signature, by_row=_by_row(mlmodel))
+    return PyfuncModel(model, signature, by_row=_by_row(mlmodel), order=order)
 
 
-def _enforced_by_mlflow(signature: Signature) -> bool:
+def _enforced_by_mlflow(signature: Signature, order: Sequence[str]) -> bool:
     """Say whether MLflow may check the input again.
 
     It has no way for a missing integer or boolean, and of a frame whose types it did not find
-    out when it was saved it would keep the first column only.
+    out when it was saved it would keep the first column only. Columns that a model wants in an
+    `order` of its own it would put into the signature's.
     """
+    if order and signature.columns:
+        return False
     gaps = any(c.kind.nullable and c.kind.family in {INTEGER, BOOLEAN} for c in signature.columns)
     return signature.hinted or bool(signature.tensors) or (bool(signature.columns) and not gaps)
 
@@ -68,8 +75,11 @@ def _by_row(mlmodel: dict[str, Any]) -> bool:
 class PyfuncModel:
     """A Python function model, called with a data frame, an array, a dict of arrays, or a list."""
 
-    def __init__(self, model: Any, signature: Signature, *, by_row: bool) -> None:
+    def __init__(
+        self, model: Any, signature: Signature, *, by_row: bool, order: Sequence[str] = ()
+    ) -> None:
         self._model = model
+        self._order = order
         self._hinted = signature.hinted
         self._kinds = kinds_of(signature)
         self._tensors = {tensor.name: tensor.kind for tensor in signature.tensors}
@@ -93,7 +103,7 @@ class PyfuncModel:
         if self._hinted:
             return list(batch.arrays[""])
         if batch.tabular:
-            return frame(batch, self._kinds)
+            return in_order(frame(batch, self._kinds), self._order)
         arrays = {n: _as_declared(a, self._tensors.get(n)) for n, a in batch.arrays.items()}
         return arrays.get("", arrays)
 

@@ -18,8 +18,9 @@ from trainyard_serving.batch import Array, Batch, Label
 from trainyard_serving.errors import LoadError
 from trainyard_serving.joining import refuse_other_count
 from trainyard_serving.kinds import Kind
+from trainyard_serving.runtimes.boosted import names_of
 from trainyard_serving.runtimes.categories import refuse_categories
-from trainyard_serving.runtimes.frames import frame, kinds_of
+from trainyard_serving.runtimes.frames import frame, in_order, kinds_of
 from trainyard_serving.runtimes.own_classes import NEAREST, classes_of, parts_of
 from trainyard_serving.signature import Signature
 
@@ -135,6 +136,7 @@ class SklearnModel:
         self._call = getattr(estimator, function)
         self._as_array = as_array
         self._as_texts = _reads_texts(estimator)
+        self._order = [] if as_array else names_of(estimator)
         self._kinds = kinds or {}
         self._by_row = function in _BY_ROW
         self._lists_outputs = function in _LISTS_OUTPUTS
@@ -163,7 +165,7 @@ class SklearnModel:
             return np.column_stack(list(batch.arrays.values()))
         if all(array.ndim <= 1 for array in batch.arrays.values()):
             flat = {name: np.atleast_1d(array) for name, array in batch.arrays.items()}
-            return frame(Batch(flat, batch.rows), self._kinds)
+            return in_order(frame(Batch(flat, batch.rows), self._kinds), self._order)
         return _single(batch)
 
 
