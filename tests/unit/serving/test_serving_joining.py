@@ -10,7 +10,7 @@ from builders.serving import asked, columns, tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
-from sklearn.cluster import KMeans
+from sklearn.cluster import AffinityPropagation, Birch, KMeans, MeanShift
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import NMF, PCA
 from sklearn.dummy import DummyClassifier
@@ -26,13 +26,20 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.impute import KNNImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.manifold import Isomap, LocallyLinearEmbedding
 from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestNeighbors
+from sklearn.neighbors import (
+    KNeighborsClassifier,
+    KNeighborsRegressor,
+    NearestCentroid,
+    NearestNeighbors,
+)
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.semi_supervised import LabelSpreading
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from trainyard_serving.batch import Batch
@@ -152,6 +159,27 @@ async def test_where_neighbours_are_equally_far_a_row_gets_what_it_gets_alone(ca
 
     assert not model.row_independent
     assert all(map(same, alone, together))
+
+
+CORNERS = np.random.default_rng(0).integers(0, 2, (200, 20)) * 0.1
+NEAR = {
+    "labels spread": (LabelSpreading(kernel="knn", n_neighbors=3), "predict"),
+    "isomap": (Isomap(n_neighbors=4), "transform"),
+    "locally linear": (LocallyLinearEmbedding(n_neighbors=4), "transform"),
+    "affinity": (AffinityPropagation(random_state=0), "predict"),
+    "birch": (Birch(n_clusters=12, threshold=0.05), "predict"),
+    "mean shift": (MeanShift(bandwidth=0.05), "predict"),
+    "centroid": (NearestCentroid(), "predict"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", NEAR)
+def test_what_chooses_the_nearest_of_anything_is_not_joined(case):
+    estimator, function = NEAR[case]
+    estimator.fit(CORNERS, np.arange(200) // 8)
+
+    assert not SklearnModel(estimator, function, as_array=True).row_independent
 
 
 def test_a_method_that_does_not_answer_by_row_is_not_joined():

@@ -21,7 +21,8 @@ _LOOK_AT_ALL: Final = frozenset(
     {"NMF", "MiniBatchNMF", "BernoulliRBM", "SparsePCA", "MiniBatchSparsePCA"}
 )
 NEAREST: Final = frozenset(
-    {"KNNImputer", "LocalOutlierFactor"}
+    {"KNNImputer", "LocalOutlierFactor", "NearestCentroid", "NearestNeighbors"}
+    | {"AffinityPropagation", "Birch", "MeanShift"}
     | {f"KNeighbors{what}" for what in ("Classifier", "Regressor", "Transformer")}
     | {f"RadiusNeighbors{what}" for what in ("Classifier", "Regressor", "Transformer")}
 )
