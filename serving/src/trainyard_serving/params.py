@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any, Final
 
 from trainyard_serving.errors import BadInput
-from trainyard_serving.kinds import DATETIME, Kind, parsed_moment, typed
+from trainyard_serving.kinds import DATETIME, NUMBER, Kind, parsed_moment, typed
 from trainyard_serving.signature import Param, Signature
 
 _DATE_CHARACTERS: Final = 10  # 2026-11-24
@@ -48,6 +48,8 @@ def _native(values: list[Any], kind: Kind, *, field: str) -> list[Any]:
     if kind.family == DATETIME:
         return [_moment(text) for text in values]
     # A missing number is None in Python, where a column would have NaN.
+    if kind.family == NUMBER:  # a float of Python's has 64 bits, also where the model says float
+        return [None if value is None else float(value) for value in values]
     found = zip(values, checked_values.tolist(), strict=True)
     return [None if given is None else value for given, value in found]
 

@@ -187,6 +187,7 @@ MODELS: dict[str, tuple[Any, Any, list[dict[str, Any]]]] = {
                 "inputs": {"a": [1.5]},
                 "params": {"when": "2021-02-03T04:05:06", "k": 2, "l": [3, 4]},
             },
+            {"inputs": {"a": [1.5]}, "params": {"k": 0.1}},
             {"inputs": {"a": [1.5]}},
         ],
     ),
