@@ -182,12 +182,11 @@ MODELS: dict[str, tuple[Any, Any, list[dict[str, Any]]]] = {
         Shown,
         PARAMS,
         [
-            {"inputs": {"a": [1.5]}, "params": {"when": "2021-02-03"}},
+            {"inputs": {"a": [1.5]}, "params": {"when": "2021-02-03", "k": 0.1}},
             {
                 "inputs": {"a": [1.5]},
                 "params": {"when": "2021-02-03T04:05:06", "k": 2, "l": [3, 4]},
             },
-            {"inputs": {"a": [1.5]}, "params": {"k": 0.1}},
             {"inputs": {"a": [1.5]}},
         ],
     ),
@@ -232,6 +231,14 @@ def test_a_whole_frame_of_unknown_types_keeps_all_its_columns(tmp_path):
     assert ours(loaded, {RECORDS: [{"a": 1.5, "b": 1}]}) == [
         "[('a', 'float64', [1.5]), ('b', 'int64', [1])] None"
     ]
+
+
+def test_a_column_with_the_name_zero_is_kept_wherever_it_stands(tmp_path):
+    signature = inputs(ColSpec("double", 1), ColSpec("double", 0))  # MLflow hands over 1 alone
+    loaded = runtimes.load(saved(tmp_path / "model", Shown, signature))
+
+    (told,) = ours(loaded, {SPLIT: {"columns": [0, 1], "data": [[0.5, 1.5]]}})
+    assert told == "[(1, 'float64', [1.5]), (0, 'float64', [0.5])] None"
 
 
 def test_missing_integers_and_booleans_reach_a_python_function(tmp_path):

@@ -55,9 +55,11 @@ def _enforced_by_mlflow(signature: Signature, order: Sequence[str]) -> bool:
 
     It has no way for a missing integer or boolean, and of a frame whose types it did not find
     out when it was saved it would keep the first column only. Columns that a model wants in an
-    `order` of its own it would put into the signature's.
+    `order` of its own it would put into the signature's. A column with the name 0 it takes for one
+    without a name, and drops it for another.
     """
-    if order and signature.columns:
+    moved = any(c.key == 0 for c in signature.columns[1:])
+    if moved or (order and signature.columns):
         return False
     gaps = any(c.kind.nullable and c.kind.family in {INTEGER, BOOLEAN} for c in signature.columns)
     return signature.hinted or bool(signature.tensors) or (bool(signature.columns) and not gaps)
