@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import json
+import threading
 from dataclasses import dataclass, field
 
 
@@ -22,6 +23,8 @@ class Service:
     faults: list[str] = field(default_factory=list)
     ranges: list[str] = field(default_factory=list)
     changes: dict[str, bytes] = field(default_factory=dict)
+    largest: int = 0
+    silent: threading.Event = field(default_factory=threading.Event)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -72,6 +75,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self._is_barred():
             return
         fault = service.faults.pop(0) if service.faults else ""
+        if fault == "silent":
+            service.silent.set()
+            # Until whoever asked is gone.
+            self.rfile.read(1)
+            self.close_connection = True
+            return
+        if service.largest and len(body) > service.largest:
+            told = {"message": f"{len(body)} bytes are more than tracking.largestFile"}
+            self._answer(413, json.dumps(told).encode())
+            return
         if fault == "lost":
             service.partial.clear()
             fault = "away"

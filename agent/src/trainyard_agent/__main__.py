@@ -15,10 +15,12 @@ termination message: {"commit"}, {"digest", …} or {"reason", "message"}.
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from trainyard_api import authority
 
@@ -47,6 +49,20 @@ def _failed(exc: AgentError) -> int:
     termination.report({"reason": exc.reason, "message": exc.message})
     _say(f"{exc.reason}: {exc.message}")
     return exc.exit_code
+
+
+def _stop(number: int, _: object) -> NoReturn:
+    """End at once when the pod is to go: the first program of a container has to ask for that.
+
+    What the tracking service has of a file by now is kept there; the next attempt goes on with it.
+    """
+    message = "it was told to stop before it was done: its pod is deleted, or leaves its node"
+    with suppress(OSError):
+        termination.report({"reason": "Stopped", "message": message})
+    with suppress(OSError):
+        # Not by print, which the signal may have come in the middle of.
+        os.write(1, f"Stopped: {message}\n".encode())
+    os._exit(128 + number)
 
 
 def _fetch_archive(options: argparse.Namespace) -> dict[str, Any]:
@@ -156,4 +172,8 @@ def _add_namespace(command: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGTERM, _stop)
+    _code = main()
+    sys.stdout.flush()
+    # Not by sys.exit, which would wait for the uploads beside one that was refused.
+    os._exit(_code)

@@ -83,6 +83,8 @@ TOO_LONG = Outcome(
     Fault.FINAL,
 )
 
+# Reasons of the agent (trainyard_agent/{errors,__main__}.py) that say nothing of the code.
+_NOT_THE_USERS = frozenset({"TrackingUnavailable", "Stopped"})
 _START_FAILURES = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
 _NOT_IN_IMAGE = "spec.command[0] is not in the image (is it spelled right, and in $PATH?)"
 # What the runtime says of the program itself → the fix; whatever else it says is the node's.
@@ -193,7 +195,7 @@ def _of_source(pod: Object, ended: Mapping[str, Any]) -> Outcome:
     told = reported(ended)
     tail = tail_of(ended.get("message"))
     said = told.get("message") or (tail[-1] if tail else "no more is known")
-    ours = told.get("reason") == "TrackingUnavailable"
+    ours = told.get("reason") in _NOT_THE_USERS
     fault = Fault.INFRASTRUCTURE if ours else Fault.USER
     failed = Outcome("SourceFailed", f"The code could not be fetched: {said}", fault)
     return replace(

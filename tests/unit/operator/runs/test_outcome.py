@@ -217,6 +217,11 @@ ENDS = {
         "SourceFailed",
         Fault.INFRASTRUCTURE,
     ),
+    "code whose fetching was told to stop": (
+        pod(phase="Failed", source=ended(143, message='{"reason": "Stopped", "message": "gone"}')),
+        "SourceFailed",
+        Fault.INFRASTRUCTURE,
+    ),
     "code that cannot be copied": (
         pod(source=ended(1, message="cp: no space\n")),
         "SourceFailed",
