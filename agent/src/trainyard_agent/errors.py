@@ -2,7 +2,7 @@
 
 AgentError(reason, message)
 ├── SourceError      the code or model asked for is not there or is unusable: user's to fix
-├── RefusedError     the Model's rules refuse the format: final
+├── RefusedError     the Model's rules refuse the format, or the tracking service the files: final
 └── TransportError   the tracking service could not be reached in time: time's to fix
 """
 
@@ -27,7 +27,7 @@ class SourceError(AgentError):
 
 
 class RefusedError(AgentError):
-    """The model's format is not one that its Model allows."""
+    """The files are refused as they are: another attempt would end the same."""
 
     reason = "FormatNotAllowed"
     exit_code = 3

@@ -17,13 +17,15 @@ from trainyard_api import transfer
 from trainyard_api.slices import Window, content_range, send
 from trainyard_api.transfer import Away, Client, Corrupt, Refused, patiently
 
-from trainyard_agent.errors import SourceError, TransportError
+from trainyard_agent.errors import RefusedError, SourceError, TransportError
 
 CHUNK = 1 << 20
 _MOST_JSON = 64 << 20
 _ANSWER_SECONDS = 300.0
 """How long a PUT may be without an answer: the object store puts a large file together."""
 _TOLD_EVERY_SECONDS = 10.0
+_FINAL = {413: "TooLarge", 422: "ContentRefused"}
+"""What is said of the content itself, so that a repeat would be told the same."""
 _T = TypeVar("_T")
 
 
@@ -250,4 +252,7 @@ def _translated(exc: Refused) -> Exception:
         return TransportError(str(exc), reason="TokenRefused")
     if exc.status == 404:
         return SourceError(str(exc), reason="SourceMissing")
+    if exc.status in _FINAL:
+        said = f"the tracking service refused it ({exc.status}): {exc.told}"
+        return RefusedError(said, reason=_FINAL[exc.status])
     return TransportError(str(exc), reason="TrackingRefused")

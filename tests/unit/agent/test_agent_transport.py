@@ -9,7 +9,7 @@ import pytest
 from builders.agent_service import Service
 from trainyard_agent import __main__ as agent
 from trainyard_agent import source, termination
-from trainyard_agent.errors import AgentError, SourceError, TransportError
+from trainyard_agent.errors import AgentError, RefusedError, SourceError, TransportError
 from trainyard_agent.publish import canonical_manifest, publish
 from trainyard_agent.transport import Tracking
 from trainyard_api import slices
@@ -86,7 +86,9 @@ def test_a_service_that_stays_away_ends_the_patience(said: list[str], tmp_path: 
         pytest.param(404, "SourceMissing", id="what is not there is missing"),
         pytest.param(401, "TokenRefused", id="a bad token is refused"),
         pytest.param(403, "TokenRefused", id="another's things are refused"),
-        pytest.param(422, "TrackingRefused", id="a bad request is told"),
+        pytest.param(400, "TrackingRefused", id="a bad request is told"),
+        pytest.param(413, "TooLarge", id="what is too large stays so"),
+        pytest.param(422, "ContentRefused", id="what it says of the content stays true"),
     ],
 )
 def test_an_answer_that_no_wait_mends_is_not_retried(
@@ -196,6 +198,27 @@ class TestPublishing:
             publish(tracking, model, fields=self.FIELDS, say=lambda line: None)
 
         assert caught.value.reason == "UnsafePath"
+
+    def test_a_file_that_is_too_large_is_named_while_others_are_under_way(
+        self, service: Service, tracking: Tracking, tmp_path: Path
+    ) -> None:
+        model = self.model(tmp_path / "model")
+        (model / "weights").write_bytes(bytes(100))
+        service.largest = 50
+
+        with pytest.raises(RefusedError, match=r"^weights: .*\(413\): .*largestFile") as caught:
+            publish(tracking, model, fields=self.FIELDS, say=lambda line: None)
+
+        assert caught.value.reason == "TooLarge"
+
+    def test_a_list_of_files_that_is_refused_is_named(
+        self, service: Service, tracking: Tracking, tmp_path: Path
+    ) -> None:
+        model = self.model(tmp_path / "model")
+        service.largest = 50
+
+        with pytest.raises(RefusedError, match=r"^the list of its 2 files: "):
+            publish(tracking, model, fields=self.FIELDS, say=lambda line: None)
 
     def test_an_empty_model_is_none(self, tracking: Tracking, tmp_path: Path) -> None:
         with pytest.raises(SourceError) as caught:

@@ -38,6 +38,8 @@ _REASONS = {
     "SourceFailed": SOURCE_MISSING,
     "UnsafePath": SOURCE_MISSING,
 }
+# What the tracking service says of the files themselves (trainyard_agent/transport.py).
+_REFUSALS = frozenset({"TooLarge", "ContentRefused"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +163,14 @@ def _failed(
     text = str(told.get("message") or terminated.get("message") or "").strip()
     reason = _REASONS.get(str(told.get("reason", "")), PUBLISH_FAILED)
     why = text.splitlines()[-1] if text else f"exit code {terminated.get('exitCode')}"
+    is_refused = told.get("reason") in _REFUSALS
+    if is_refused:
+        why = f"{why}; once that is mended, change spec.retry"
     # What fetch does not find may only be late; what convert says of the files stays true.
-    is_final = reason == FORMAT_NOT_ALLOWED or (
-        container != "fetch" and reason in {SOURCE_MISSING, SOURCE_INCOMPLETE}
+    is_final = (
+        is_refused
+        or reason == FORMAT_NOT_ALLOWED
+        or (container != "fetch" and reason in {SOURCE_MISSING, SOURCE_INCOMPLETE})
     )
     return Attempt(number, ended, results, reason, f"{container}: {why}", is_final=is_final)
 

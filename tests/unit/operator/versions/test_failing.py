@@ -28,6 +28,25 @@ def test_a_format_that_is_not_allowed_is_final_at_once() -> None:
     assert [e.type for e in told.events] == ["Warning"]
 
 
+@pytest.mark.parametrize("reason", ["TooLarge", "ContentRefused"])
+def test_what_the_tracking_service_says_of_the_files_is_final_until_it_is_mended(
+    reason: str,
+) -> None:
+    resource = version()
+    said = {"reason": reason, "message": "weights: more than tracking.largestFile"}
+    seen = attempt(resource, main=[ended("publish", 3, said)])
+
+    told = plan(resource, observed(seen))
+    again = plan(version(status=told.status, retry=1), observed(seen))
+
+    assert told.status["phase"] == "Rejected"
+    assert condition(told)["reason"] == "PublishFailed"
+    assert condition(told)["message"] == (
+        "publish: weights: more than tracking.largestFile; once that is mended, change spec.retry"
+    )
+    assert again.create[-1]["metadata"]["name"] == "digits-1-publish-2"
+
+
 def test_what_was_rejected_stays_so() -> None:
     rejected = {"phase": "Rejected"}
 
