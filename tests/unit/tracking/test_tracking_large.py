@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,18 @@ async def test_slices_that_nobody_goes_on_with_are_aborted(
 
     assert uploads.offset("left") == 0
     assert len(objects.uploads) == 1
+
+
+async def test_slices_are_kept_until_the_next_attempt_has_fetched_its_model(
+    uploads: Uploads, objects: FileObjects
+) -> None:
+    data, digest = content("slow", PART)
+    await uploads.take_slice("slow", chunks(data), Slice(0, PART, 2 * PART), digest=digest)
+    uploads._kept["slow"].at -= timedelta(hours=20).total_seconds()
+
+    await uploads.take_slice("other", chunks(data), Slice(0, PART, 2 * PART), digest=digest)
+
+    assert uploads.offset("slow") == PART
 
 
 async def test_an_upload_that_no_note_can_be_taken_of_is_aborted(

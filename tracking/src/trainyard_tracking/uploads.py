@@ -1,8 +1,8 @@
 """Files on their way in: hashed while they are sent on in parts, never on a disk, never whole.
 
 A file takes three parts of memory: one that is read, one that is cut, one that is sent. It comes in
-one request, or in slices of several: of those what is sent on and hashed so far is kept for an
-hour, so that a client which was cut off goes on where it was. A file that is all here and has its
+one request, or in slices of several: of those what is sent on and hashed so far is kept for a
+day, so that a client which was cut off goes on where it was. A file that is all here and has its
 digest is kept until it is put together, whatever fails at that, a kill of the service included:
 nobody sends it again. What else a kill left behind is known by a note and aborted.
 """
@@ -33,7 +33,8 @@ from trainyard_tracking.objects import Objects
 from trainyard_tracking.unfinished import Unfinished, noted
 
 _log = logging.getLogger(__name__)
-_KEPT_SECONDS = 3600.0
+_KEPT_SECONDS = 24 * 3600.0
+"""As long as publishing may take: the next attempt fetches all of the model before it goes on."""
 _MOST_KEPT = 256
 _MOST_OF_ONE = 32
 """Uploads kept of one owner: of more, the owner's own oldest go."""
