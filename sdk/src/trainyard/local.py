@@ -9,9 +9,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,15 +72,43 @@ def prepare(
 
 def execute(run: LocalRun) -> int:
     """Run it to its end with this terminal's own input and output; return its exit code."""
-    with subprocess.Popen(  # noqa: S603  # the user's own command, on the user's own machine
-        run.command, cwd=run.folder, env={**os.environ, **run.environment}
-    ) as process:
+    with (
+        subprocess.Popen(  # noqa: S603  # the user's own command, on the user's own machine
+            run.command, cwd=run.folder, env={**os.environ, **run.environment}
+        ) as process,
+        _termination_to(process),
+    ):
         while True:
             try:
                 return process.wait()
             except KeyboardInterrupt:
-                # The terminal sent it to the program too: let it end in its own way.
-                continue
+                # A terminal sends it to the program too: let it end in its own way.
+                if not _is_of_a_terminal():
+                    process.send_signal(signal.SIGINT)
+
+
+@contextmanager
+def _termination_to(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Have the program, and not this one alone, end when this one is told to (SIGTERM)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _is_of_a_terminal() -> bool:
+    """Tell whether a terminal is what sends us Ctrl-C, and so to all of our process group."""
+    if sys.platform == "win32":
+        return True
+    try:
+        with Path("/dev/tty").open() as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:
+        return False
 
 
 def _variable(parameter: str) -> str:

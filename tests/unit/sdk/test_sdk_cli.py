@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from builders.sdk import USER, FakeCluster, condition, finished, model_object, run_object
 from trainyard.cli import app
+from trainyard.cli.terminal import LiveLog
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
@@ -317,3 +318,15 @@ def test_without_a_kubeconfig_the_way_out_is_named(
 
     assert done.exit_code == 1
     assert "--local" in done.stderr
+
+
+def test_a_terminal_that_draws_nothing_is_told_in_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    sink = LiveLog()
+    sink.state("waiting for a node")
+    sink.close()
+
+    assert capsys.readouterr().err == "· waiting for a node\n"

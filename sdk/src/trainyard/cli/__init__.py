@@ -23,6 +23,7 @@ from trainyard.cli import (
     status,
 )
 from trainyard.cli.options import close_clients
+from trainyard.cli.stopping import orderly
 from trainyard.cli.terminal import show_error
 from trainyard.errors import TrainyardError
 
@@ -32,7 +33,8 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with orderly():
+                return super().invoke(ctx)
         except TrainyardError as exc:
             show_error(exc)
             raise typer.Exit(1) from exc

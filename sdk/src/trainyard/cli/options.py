@@ -1,6 +1,7 @@
 """Options that commands share."""
 
 from contextlib import ExitStack
+from contextvars import ContextVar
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,12 +15,11 @@ from trainyard.cli.completion import (
 )
 
 if TYPE_CHECKING:
-    from trainyard_api.meta import Resource
-
     from trainyard.client import Client
 
 
 _to_close = ExitStack()
+_context = ContextVar("trainyard_context", default="")
 
 
 class Form(StrEnum):
@@ -36,14 +36,17 @@ def client_for(namespace: str, context: str, *, patience: float | None = None) -
     from trainyard.client import Client  # noqa: PLC0415  # not for --help
 
     client = Client(namespace=namespace or None, context=context or None, patience=patience)
+    _context.set(context)
     _to_close.callback(client.close)
     return client
 
 
-def elsewhere(resource: "Resource") -> str:
-    """Return the option that a command about it needs in a namespace of its own."""
-    namespace = resource.metadata.namespace
-    return f" -n {namespace}" if namespace != "default" else ""
+def elsewhere(client: "Client", namespace: str = "") -> str:
+    """Return the options by which another command finds what this one is about."""
+    where = namespace or client.namespace
+    is_usual = where == client.kube.access.namespace == "default"
+    context = f" --context {_context.get()}" if _context.get() else ""
+    return ("" if is_usual else f" -n {where}") + context
 
 
 def close_clients() -> None:

@@ -5,10 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainyard.cli.completion import complete_stage, complete_version
-from trainyard.cli.options import Context, ModelName, Namespace, client_for
+from trainyard.cli.options import Context, ModelName, Namespace, client_for, elsewhere
+from trainyard.cli.stopping import telling
 from trainyard.cli.terminal import note
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from trainyard.client import Client
     from trainyard.promotion import Outcome
 
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the verdict.", min=1)]
@@ -50,10 +54,11 @@ def promote(
     from trainyard import promotion  # noqa: PLC0415  # not for --help
 
     client = client_for(namespace, context)
-    answer = promotion.promote(
-        model, version, stage=stage, force=force, timeout=timeout, client=client
-    )
-    _say(model, stage, answer)
+    with _stopped(client, model, stage):
+        answer = promotion.promote(
+            model, version, stage=stage, force=force, timeout=timeout, client=client
+        )
+    _say(client, model, stage, answer)
 
 
 def rollback(
@@ -74,7 +79,9 @@ def rollback(
     from trainyard import promotion  # noqa: PLC0415  # not for --help
 
     client = client_for(namespace, context)
-    _say(model, stage, promotion.rollback(model, stage=stage, timeout=timeout, client=client))
+    with _stopped(client, model, stage):
+        answer = promotion.rollback(model, stage=stage, timeout=timeout, client=client)
+    _say(client, model, stage, answer)
 
 
 def demote(
@@ -102,7 +109,8 @@ def demote(
     from trainyard import promotion  # noqa: PLC0415  # not for --help
 
     client = client_for(namespace, context)
-    answer = promotion.demote(model, stage=stage, timeout=timeout, client=client)
+    with _stopped(client, model, stage):
+        answer = promotion.demote(model, stage=stage, timeout=timeout, client=client)
     if answer.held:
         note(f"{stage} of {model} is set to nothing, and holds version {answer.held} by itself")
         return
@@ -111,9 +119,17 @@ def demote(
         note(f"Deployment {follower} follows it and goes on serving what it serves")
 
 
-def _say(model: str, stage: str, answer: "Outcome") -> None:
+def _stopped(client: "Client", model: str, stage: str) -> "AbstractContextManager[None]":
+    return telling(
+        f"Stopped: what was asked for {stage} of {model} may be stored, and is judged without you.",
+        f"  look at it     trainyard describe model {model}{elsewhere(client)}",
+    )
+
+
+def _say(client: "Client", model: str, stage: str, answer: "Outcome") -> None:
+    where = elsewhere(client)
     print(f"{stage} of {model} holds version {answer.held}")
     for follower in answer.followers:
-        note(f"Deployment {follower} follows: trainyard get deployment {follower}")
+        note(f"Deployment {follower} follows: trainyard get deployment {follower}{where}")
     if not answer.followers:
-        note(f"No Deployment follows it. To serve it: trainyard serve {model}@{stage}")
+        note(f"No Deployment follows it. To serve it: trainyard serve {model}@{stage}{where}")

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from trainyard.cli.completion import complete_model, complete_run
-from trainyard.cli.options import Context, Namespace, client_for
+from trainyard.cli.options import Context, Namespace, client_for, elsewhere
+from trainyard.cli.stopping import telling
 from trainyard.cli.terminal import note
 
 
@@ -42,6 +43,9 @@ def register(
     """
     from trainyard.registering import register as make  # noqa: PLC0415  # not for --help
 
-    made = make(run, model, artifact=artifact, client=client_for(namespace, context))
+    client = client_for(namespace, context)
+    versions = f"trainyard versions {model}{elsewhere(client)}"
+    with telling(f"Stopped: whether it was registered shows {versions}"):
+        made = make(run, model, artifact=artifact, client=client)
     print(made.metadata.name)
-    note(f"Registered as version {made.spec.version} of {model}: trainyard versions {model}")
+    note(f"Registered as version {made.spec.version} of {model}: {versions}")

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import typer
 
 from trainyard.cli import run_options
 from trainyard.cli.options import Context, Namespace, Parameters, client_for, elsewhere
+from trainyard.cli.stopping import telling
 from trainyard.cli.terminal import LiveLog, note, progress
 
 if TYPE_CHECKING:
@@ -94,14 +96,22 @@ def _run_here(
     began = time.monotonic()
     code = execute(prepared)
     took = f"{time.monotonic() - began:.1f} s"
+    if code < 0:
+        note(f"Ended by {_signal(-code)} after {took}", style="red")
+        return 128 - code
     if code:
         note(f"Failed with exit code {code} after {took}", style="red")
-        return code if 0 < code < 256 else 128 - code if code < 0 else 1
+        return code if code < 256 else 1
     note(f"Succeeded in {took}", style="green")
     if "MLFLOW_TRACKING_URI" not in os.environ:
         uri = _relative(prepared.tracking_uri)
         note(f"See the results: mlflow ui --backend-store-uri {uri}")
     return 0
+
+
+def _signal(number: int) -> str:
+    known = {each.value: each.name for each in signal.Signals}
+    return known.get(number, f"signal {number}")
 
 
 def _relative(uri: str) -> str:
@@ -138,44 +148,46 @@ def _submit(
         upload,
     )
 
-    rehearse(client, options, folder)
-    archive = pack(folder, include=include)
-    for remark in remarks(archive):
-        note(remark, style="yellow" if archive.skipped or archive.is_large else "dim")
-    with archive.content, progress("Uploading", archive.size) as sent:
-        fresh = upload(client, archive, sent=sent)
+    with telling("Stopped: no Run was created."):
+        rehearse(client, options, folder)
+        archive = pack(folder, include=include)
+        for remark in remarks(archive):
+            note(remark, style="yellow" if archive.skipped or archive.is_large else "dim")
+        with archive.content, progress("Uploading", archive.size) as sent:
+            fresh = upload(client, archive, sent=sent)
     size = human_size(archive.size)
     note(f"{'Uploaded' if fresh else 'Already there:'} {archive.files} files, {size}", style="dim")
-    created = create(client, archive_run(options, archive.digest, prefix=name_prefix(folder)))
+    made = archive_run(options, archive.digest, prefix=name_prefix(folder))
+    with telling(
+        "Stopped while the Run was created: it may be there.",
+        f"  look for it    trainyard get runs{elsewhere(client)}",
+    ):
+        created = create(client, made)
     note(f"Created Run {created.metadata.name} in namespace {created.metadata.namespace}")
     return created, archive.ignored
 
 
 def follow_to_end(client: "Client", run: "Run", left: Sequence[str] = ()) -> int:
-    """Follow *run*, sum it up, and return its exit code; Ctrl-C detaches with 130."""
+    """Follow *run*, sum it up, and return its exit code; Ctrl-C detaches."""
     from trainyard import running  # noqa: PLC0415  # not for --help
     from trainyard.errors import Unreachable  # noqa: PLC0415
     from trainyard.following import exit_code  # noqa: PLC0415
 
     sink = LiveLog()
-    name, where = run.metadata.name, elsewhere(run)
+    name, where = run.metadata.name, elsewhere(client, run.metadata.namespace)
+    detached = telling(
+        f"Detached: {name} goes on.",
+        f"  return to it   trainyard logs -f {name}{where}",
+        f"  stop it        trainyard cancel {name}{where}",
+    )
     try:
-        finished = running.follow(run, sink=sink, client=client)
-    except KeyboardInterrupt:
-        sink.close()
-        sink.end_line()
-        note(f"\nDetached: {name} goes on.", style="bold")
-        note(f"  return to it   trainyard logs -f {name}{where}")
-        note(f"  stop it        trainyard cancel {name}{where}")
-        return 130
+        with detached, sink:
+            finished = running.follow(run, sink=sink, client=client)
     except Unreachable as exc:
         raise Unreachable(
             exc.message, fix=f"{name} goes on. Return to it: trainyard logs -f {name}{where}"
         ) from exc
-    finally:
-        sink.close()
-    sink.end_line()
-    sum_up(finished)
+    sum_up(finished, where)
     if missed := running.missed(finished, left):
         note(
             f"Its last words name what .gitignore left behind: {', '.join(missed)}.\n"
@@ -186,8 +198,8 @@ def follow_to_end(client: "Client", run: "Run", left: Sequence[str] = ()) -> int
     return exit_code(finished) or (1 if running.unregistered(finished) else 0)
 
 
-def sum_up(run: "Run") -> None:
-    """Say in a line or two how *run* ended, and what made it so."""
+def sum_up(run: "Run", where: str = "") -> None:
+    """Say in a line or two how *run* ended, and what made it so; *where*: options to find it."""
     from trainyard.running import unregistered  # noqa: PLC0415  # not for --help
     from trainyard.settling import judge  # noqa: PLC0415
 
@@ -202,9 +214,9 @@ def sum_up(run: "Run") -> None:
     if not verdict.good:
         note(f"{verdict.reason}: {verdict.message}")
     if status.run_id:
-        note(f"  look at it     trainyard ui {run.metadata.name}{elsewhere(run)}", style="dim")
+        note(f"  look at it     trainyard ui {run.metadata.name}{where}", style="dim")
     if (why := unregistered(run)) and run.spec.register_ is not None:
         model = run.spec.register_.model
         note(f"Not registered as {model}: {why}", style="red")
         if "trainyard register" not in why:
-            note(f"  → trainyard register {run.metadata.name} --as {model}")
+            note(f"  → trainyard register {run.metadata.name} --as {model}{where}")

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainyard.cli.completion import complete_served
+from trainyard.cli.completion import complete_deployment, complete_served
 from trainyard.cli.options import Context, Namespace, client_for, elsewhere
+from trainyard.cli.stopping import telling
 from trainyard.cli.terminal import note
 
 if TYPE_CHECKING:
@@ -23,7 +24,12 @@ def serve(
     ],
     *,
     name: Annotated[
-        str, typer.Option(help="Name of the Deployment; default: the Model's.", show_default=False)
+        str,
+        typer.Option(
+            help="Name of the Deployment; default: the Model's.",
+            autocompletion=complete_deployment,
+            show_default=False,
+        ),
     ] = "",
     replicas: Annotated[
         int | None,
@@ -46,28 +52,27 @@ def serve(
     from trainyard import serving  # noqa: PLC0415  # not for --help
 
     client = client_for(namespace, context)
-    made = serving.serve(model, name=name, replicas=replicas, wait=False, client=client)
+    where = elsewhere(client)
+    with telling(
+        "Stopped while the Deployment was written: it may be there.",
+        f"  look for it  trainyard get deployments{where}",
+    ):
+        made = serving.serve(model, name=name, replicas=replicas, wait=False, client=client)
     changed = "Changed" if made.metadata.generation > 1 else "Created"
     called = made.metadata.name
     note(f"{changed} Deployment {called} in namespace {made.metadata.namespace}")
     if detach:
         print(called)
         return
-    try:
+    with telling(
+        f"Detached: Deployment {called} goes on.",
+        f"  look at it   trainyard describe deployment {called}{where}",
+        f"  remove it    trainyard delete deployment {called}{where}",
+    ):
         done = serving.until_it_serves(client, made, timeout=timeout, seen=_Teller())
-    except KeyboardInterrupt:
-        _tell_that_it_goes_on(made)
-        raise typer.Exit(130) from None
     version = done.status.stable.version if done.status.stable else "?"
     print(f"{called} serves version {version} of {done.spec.model.name}: {done.status.endpoint}")
-    note(f"Ask it: trainyard predict {called} --data '[[...]]'")
-
-
-def _tell_that_it_goes_on(made: "Deployment") -> None:
-    named = f"{made.metadata.name}{elsewhere(made)}"
-    note(f"\nDetached: Deployment {made.metadata.name} goes on.", style="bold")
-    note(f"  look at it   trainyard describe deployment {named}")
-    note(f"  remove it    trainyard delete deployment {named}")
+    note(f"Ask it: trainyard predict {called} --data '[[...]]'{where}")
 
 
 class _Teller:

@@ -42,12 +42,12 @@ def doctor(namespace: Namespace = "", context: Context = "") -> None:
 
     good, bad, unknown = ("✓", "✗", "·") if can_draw() else ("ok", "NO", "-")
     signs = {True: (good, "green"), False: (bad, "bold red"), None: (unknown, "yellow")}
-    out = console()
+    out, to = console(), "→" if can_draw() else "->"
     try:
         client = client_for(namespace, context, patience=0)
     except TrainyardError as exc:
         out.print(bad, style="bold red", end=" ")
-        out.print(f"kubeconfig: {exc.message}\n    → {exc.fix}", markup=False)
+        out.print(f"kubeconfig: {exc.message}\n    {to} {exc.fix}", markup=False)
         raise typer.Exit(1) from exc
     broken = 0
     for finding in diagnose(client):
@@ -56,7 +56,7 @@ def doctor(namespace: Namespace = "", context: Context = "") -> None:
         out.print(sign, style=style, end=" ")
         out.print(f"{finding.name}: {finding.detail}", markup=False)
         if finding.fix:
-            out.print(f"    → {finding.fix}", markup=False)
+            out.print(f"    {to} {finding.fix}", markup=False)
     if broken:
         raise typer.Exit(1)
 

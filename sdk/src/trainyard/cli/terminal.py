@@ -7,9 +7,9 @@ and errors go to standard error, so that output can be piped.
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from trainyard import tables
 from trainyard.errors import TrainyardError
@@ -20,16 +20,22 @@ if TYPE_CHECKING:
 
 def console() -> "Console":
     """Return the console of standard output."""
-    from rich.console import Console  # noqa: PLC0415  # not for --help
-
-    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+    return _console(sys.stdout, soft_wrap=not sys.stdout.isatty())
 
 
 def messages() -> "Console":
     """Return the console of standard error."""
+    return _console(sys.stderr, soft_wrap=True)
+
+
+def _console(file: TextIO, *, soft_wrap: bool) -> "Console":
     from rich.console import Console  # noqa: PLC0415  # not for --help
 
-    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # stopping.py knows how to end of it
+
+    return Piped(file=file, highlight=False, soft_wrap=soft_wrap)
 
 
 def note(text: str, *, style: str = "") -> None:
@@ -125,6 +131,15 @@ class LiveLog:
         self._status: Any = None
         self._in_line = False
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the spinner away and begin a new line, whatever ended the following."""
+        self.close()
+        with suppress(BrokenPipeError):
+            self.end_line()
+
     def write(self, data: bytes) -> None:
         """Print a piece of the log as it is."""
         self.close()
@@ -137,11 +152,12 @@ class LiveLog:
             return
         self._told = text
         self.end_line()
-        if not sys.stderr.isatty():
+        out = messages()
+        if not sys.stderr.isatty() or out.is_dumb_terminal:
             note(f"· {text}")
             return
         if self._status is None:
-            self._status = messages().status(_plain(text))
+            self._status = out.status(_plain(text))
             self._status.start()
         self._status.update(_plain(text))
 
