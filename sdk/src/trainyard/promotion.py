@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from trainyard_api.conditions import RefusalReason
 from trainyard_api.deployment import Deployment
 from trainyard_api.model import Model, Promotion, StageStatus
 from trainyard_api.model_version import ModelVersion
@@ -267,9 +268,16 @@ def _refused(model: str, stage: str, version: int, answer: Outcome) -> Rejected:
         if answer.held
         else f"trainyard demote {model} --from {stage}"
     )
+    waits = answer.refused.startswith(f"{RefusalReason.VERSION_NOT_PUBLISHED}:")
+    then = (
+        f"; it takes the version by itself once it is published, which `trainyard describe version"
+        f" {model}-{version}` shows"
+        if waits
+        else ""
+    )
     return Rejected(
         f"{stage} of {model} refuses version {version}: {answer.refused.rstrip('.')}",
-        fix=f"{stage} goes on holding {holds}. To take the wish back: {back}",
+        fix=f"{stage} goes on holding {holds}{then}. To take the wish back: {back}",
     )
 
 

@@ -58,6 +58,30 @@ def test_a_stage_that_is_demoted_holds_nothing(kubeconfig: Path, filled: FakeClu
     assert "is set to no version" in again.stderr
 
 
+def test_a_version_that_is_still_being_published_is_said_to_be_taken_afterwards(
+    kubeconfig: Path, cluster: FakeCluster
+) -> None:
+    put = cluster.put
+
+    def judged(plural: str, body: dict[str, Any], event: str = "MODIFIED") -> dict[str, Any]:
+        number = body["metadata"].get("generation", 1)
+        if plural == "models" and number > 1:
+            told = condition("Ready", "False", "VersionNotPublished", "2 is not published yet")
+            seen = {**told, "observedGeneration": number}
+            body = {**body, "status": {"observedGeneration": number, "conditions": [seen]}}
+        return put(plural, body, event)
+
+    cluster.put = judged  # type: ignore[method-assign]  # the operator, at once
+    spec = {"model": "digits", "version": 2, "source": {"uri": "runs:/abc/model"}}
+    cluster.put("models", model_object("digits"))
+    cluster.put("modelversions", {"metadata": {"name": "digits-2"}, "spec": spec})
+    done = call("promote", "digits", "2", "--to", "production")
+
+    assert done.exit_code == 1
+    assert "takes the version by itself once it is published" in done.stderr
+    assert "trainyard describe version digits-2" in done.stderr
+
+
 def test_predict_shows_the_model_servers_own_words(kubeconfig: Path, cluster: FakeCluster) -> None:
     def refuse(handler: Any) -> bool:
         handler.give({"error": "inputs has 3 columns, the model takes 64"}, 400)
