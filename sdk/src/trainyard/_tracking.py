@@ -69,7 +69,7 @@ class Tokens:
             self._spec["audiences"] = [CLAIM_AUDIENCE]
         self._lock = threading.Lock()
         self._made = ""
-        self._renew_at = 0.0
+        self._good_until = (0.0, 0.0)
 
     def current(self) -> str:
         """Return a token that is good for some minutes at least."""
@@ -77,9 +77,11 @@ class Tokens:
         if own:
             return own
         with self._lock:
-            if time.monotonic() >= self._renew_at:
+            if any(now >= end for now, end in zip(_clocks(), self._good_until, strict=True)):
+                wall, steady = _clocks()
                 self._made = self._request()
-                self._renew_at = time.monotonic() + _TOKEN_SECONDS - _RENEW_BEFORE
+                good = _TOKEN_SECONDS - _RENEW_BEFORE
+                self._good_until = (wall + good, steady + good)
             return self._made
 
     def _request(self) -> str:
@@ -97,6 +99,11 @@ class Tokens:
             },
         )
         return str(answer["status"]["token"])
+
+
+def _clocks() -> tuple[float, float]:
+    """Return the time by two clocks: one may be set, the other stands still in a laptop's sleep."""
+    return time.time(), time.monotonic()
 
 
 class Tracking:

@@ -18,6 +18,7 @@ from builders.sdk import (
     run_object,
     write_kubeconfig,
 )
+from trainyard import _tracking
 from trainyard._tracking import Tracking
 from trainyard.client import Client
 from trainyard.submission import build_run
@@ -164,6 +165,29 @@ def test_without_a_token_the_chart_account_lends_one(
 
     assert cluster.requests[-1][2][AUTHORIZATION_HEADER] == "Bearer token-of-trainyard-user"
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "later",
+    [pytest.param((3600, 0), id="a laptop slept"), pytest.param((0, 3600), id="a clock was set")],
+)
+def test_a_token_is_made_anew_when_either_clock_says_that_it_ends(
+    server: str,
+    cluster: FakeCluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    later: tuple[float, float],
+) -> None:
+    path = write_kubeconfig(tmp_path / "certificate", server, token="")
+    monkeypatch.setattr(_tracking, "_clocks", lambda: (1.0, 1.0))
+    with Client(kubeconfig=str(path)) as client:
+        client.tracking.healthy()
+        client.tracking.healthy()
+        asked = len(cluster.token_requests)
+        monkeypatch.setattr(_tracking, "_clocks", lambda: later)
+        client.tracking.healthy()
+
+    assert (asked, len(cluster.token_requests)) == (1, 2)
 
 
 @pytest.mark.parametrize(
