@@ -31,6 +31,9 @@ def filled(kubeconfig: Path, cluster: FakeCluster) -> FakeCluster:
     cluster.put("runs", run_object("deep"))
     cluster.put("runs", run_object("shallow"))
     cluster.put("models", model_object("digits", aliases={"champion": 2, "production": 1}))
+    cluster.put("experiments", {"metadata": {"name": "wine"}, "spec": {}})
+    served = {"model": {"name": "digits", "version": 1}}
+    cluster.put("modeldeployments", {"metadata": {"name": "canary"}, "spec": served})
     for model, number in (("digits", 1), ("digits", 10), ("digits", 2), ("other", 7)):
         cluster.put("modelversions", version(model, number))
     return cluster
@@ -50,9 +53,13 @@ def filled(kubeconfig: Path, cluster: FakeCluster) -> FakeCluster:
         (("rollback", "digits", "--stage", "p"), ["production"]),
         (("serve", "digits@p"), ["digits@production"]),
         (("promote", "nothing", "1", "--to", ""), []),
-        (("ui", ""), ["deep", "digits", "shallow"]),
+        (("ui", ""), ["deep", "digits", "shallow", "wine"]),
         (("ui", "run/d"), ["run/deep"]),
         (("status", "-n", ""), [NAMESPACE]),
+        (("run", ".", "--register", "d"), ["digits"]),
+        (("run", ".", "--register", "digits:"), []),
+        (("compare", "-e", "w"), ["wine"]),
+        (("serve", "digits@production", "--name", ""), ["canary"]),
     ],
 )
 def test_tab_offers_what_there_is(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from trainyard.cli.completion import complete_run
+from trainyard.cli.completion import complete_experiment, complete_run
 from trainyard.cli.options import Context, Form, Namespace, Output, client_for
 from trainyard.cli.terminal import note, show_data, show_table
 
@@ -19,7 +19,13 @@ Names = Annotated[
     ),
 ]
 Experiment = Annotated[
-    str, typer.Option("-e", "--experiment", help="All runs of this MLflow experiment.")
+    str,
+    typer.Option(
+        "-e",
+        "--experiment",
+        help="All runs of this MLflow experiment.",
+        autocompletion=complete_experiment,
+    ),
 ]
 Last = Annotated[int, typer.Option(help="With -e: how many of the newest.", min=1)]
 Plot = Annotated[

@@ -23,6 +23,16 @@ def complete_model(ctx: typer.Context, incomplete: str) -> list[str]:
     return _offer(ctx, incomplete, lambda client: _names(client, "models"))
 
 
+def complete_registered(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the Models of the namespace, until an artifact's name follows."""
+    return [] if ":" in incomplete else complete_model(ctx, incomplete)
+
+
+def complete_experiment(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the Experiments of the namespace."""
+    return _offer(ctx, incomplete, lambda client: _names(client, "experiments"))
+
+
 def complete_deployment(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the Deployments of the namespace."""
     return _offer(ctx, incomplete, lambda client: _names(client, "mdep"))

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from trainyard.cli.completion import complete_experiment, complete_registered
+
 _WHERE = "Where it runs"
 _AFTER = "What happens then"
 
@@ -28,7 +30,12 @@ Environment = Annotated[
 ]
 Timeout = Annotated[str, typer.Option(help="Longest time of an attempt, such as 1h30m.")]
 Retry = Annotated[int, typer.Option(help="More attempts if the program fails.", min=0)]
-Experiment = Annotated[str, typer.Option("-e", "--experiment", help="MLflow experiment.")]
+Experiment = Annotated[
+    str,
+    typer.Option(
+        "-e", "--experiment", help="MLflow experiment.", autocompletion=complete_experiment
+    ),
+]
 FreshName = Annotated[str, typer.Option(help="Name of the Run; default: a fresh one.")]
 
 Local = Annotated[
@@ -51,6 +58,7 @@ Register = Annotated[
         metavar="MODEL[:ARTIFACT]",
         help="Register the result; ARTIFACT names it where several are logged.",
         rich_help_panel=_AFTER,
+        autocompletion=complete_registered,
     ),
 ]
 Detach = Annotated[
