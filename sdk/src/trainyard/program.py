@@ -1,6 +1,7 @@
 """Find out what to run in a folder, and what that needs; reads files, starts nothing."""
 
 import ast
+import shlex
 import sys
 from pathlib import Path
 
@@ -38,7 +39,9 @@ def command_for(folder: Path, given: list[str]) -> list[str]:
     example = scripts[0] if scripts else "train.py"
     raise InvalidInput(
         f"{folder} has no train.py or main.py: {found}",
-        fix=f"Say what to run after two dashes: trainyard run {folder} -- python {example}",
+        # The options that were given, --local above all, are to be given again.
+        fix="Say what to run after two dashes:"
+        f" trainyard run … {shlex.quote(str(folder))} -- python {shlex.quote(example)}",
     )
 
 

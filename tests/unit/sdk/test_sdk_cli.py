@@ -330,3 +330,14 @@ def test_a_terminal_that_draws_nothing_is_told_in_lines(
     sink.close()
 
     assert capsys.readouterr().err == "· waiting for a node\n"
+
+
+def test_where_the_results_are_can_be_typed_as_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    told = call("run", "--local", str(job(tmp_path / "my job"))).stderr
+
+    assert "mlflow ui --backend-store-uri 'sqlite:///my job/mlflow.db'\n" in told

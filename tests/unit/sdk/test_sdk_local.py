@@ -93,8 +93,10 @@ def test_the_command(
 
 
 def test_a_folder_without_a_usual_script_lists_what_it_has(tmp_path: Path) -> None:
-    (tmp_path / "fit.py").write_text("")
+    folder = tmp_path / "my job"
+    folder.mkdir()
+    (folder / "fit.py").write_text("")
 
     with pytest.raises(InvalidInput, match=r"it holds fit\.py") as error:
-        command_for(tmp_path, [])
-    assert "-- python fit.py" in error.value.fix
+        command_for(folder, [])
+    assert error.value.fix.endswith(f"trainyard run … '{folder}' -- python fit.py")

@@ -104,7 +104,7 @@ def _run_here(
         return code if code < 256 else 1
     note(f"Succeeded in {took}", style="green")
     if "MLFLOW_TRACKING_URI" not in os.environ:
-        uri = _relative(prepared.tracking_uri)
+        uri = shlex.quote(_relative(prepared.tracking_uri))
         note(f"See the results: mlflow ui --backend-store-uri {uri}")
     return 0
 
