@@ -10,7 +10,7 @@ import os
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ _NO_CLUSTER = (
 class Access:
     """Where the API server is and how to be let in.
 
-    `token` returns a fresh bearer token each time, or "" for client certificates.
+    `token` returns a fresh bearer token each time, or "" for client certificates; `is_chosen`
+    tells whether the context was named, and is not just the current one.
     """
 
     server: str
@@ -50,6 +51,7 @@ class Access:
     token: Callable[[], str]
     proxy: str | None = None
     server_name: str | None = None
+    is_chosen: bool = False
 
 
 class Kube:
@@ -313,7 +315,7 @@ def _from_kubeconfig(context: str | None, kubeconfig: str) -> Access:
         persist_config=False,
     )
     namespace = chosen["context"].get("namespace") or "default"
-    return _access(settings, chosen["name"], namespace)
+    return replace(_access(settings, chosen["name"], namespace), is_chosen=bool(context))
 
 
 def _in_cluster() -> Access:

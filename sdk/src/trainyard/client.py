@@ -86,6 +86,13 @@ class Client:
             return self
         return Client(kube=self.kube, namespace=namespace)
 
+    def command_options(self, namespace: str = "") -> str:
+        """Return the options by which the command finds what this client does, or a namespace."""
+        access, where = self.kube.access, namespace or self.namespace
+        is_usual = where == access.namespace == "default"
+        context = f" --context {access.context}" if access.is_chosen else ""
+        return ("" if is_usual else f" -n {where}") + context
+
     def __enter__(self) -> Self:
         return self
 
@@ -245,7 +252,8 @@ class Client:
         verdict = judge(latest, condition)
         raise TimedOut(
             f"{label} is not there after {timeout:g} s: {verdict.reason}, {verdict.message}",
-            fix=f"`trainyard describe {kind.definition.singular} {name}` shows where it stands",
+            fix=f"`trainyard describe {kind.definition.singular} {name}"
+            f"{self.command_options(where)}` shows where it stands",
         )
 
     def patch(

@@ -203,7 +203,8 @@ def rollback(
     if status is None or status.previous is None:
         raise InvalidInput(
             f"No version held {stage} of {model} before",
-            fix=f"Choose one: `trainyard versions {model}`, then `trainyard promote`",
+            fix=f"Choose one: `trainyard versions {model}{client.command_options()}`, then"
+            " `trainyard promote`",
         )
     return _moved(client, found, stage, status.previous, timeout=timeout)
 
@@ -256,22 +257,22 @@ def _moved(
             seen(latest)
         if (answer := outcome(latest, stage, version, generation=generation)) is not None:
             if answer.refused:
-                raise _refused(name, stage, version, answer)
+                raise _refused(name, stage, version, answer, client.command_options())
             return Outcome(answer.held, followers=followers(client, name, stage))
     raise _unjudged(f"the move of {stage} to version {version}", timeout)
 
 
-def _refused(model: str, stage: str, version: int, answer: Outcome) -> Rejected:
+def _refused(model: str, stage: str, version: int, answer: Outcome, where: str) -> Rejected:
     holds = f"version {answer.held}" if answer.held else "nothing"
     back = (
-        f"trainyard promote {model} {answer.held} --to {stage}"
+        f"trainyard promote {model} {answer.held} --to {stage}{where}"
         if answer.held
-        else f"trainyard demote {model} --from {stage}"
+        else f"trainyard demote {model} --from {stage}{where}"
     )
     waits = answer.refused.startswith(f"{RefusalReason.VERSION_NOT_PUBLISHED}:")
     then = (
         f"; it takes the version by itself once it is published, which `trainyard describe version"
-        f" {model}-{version}` shows"
+        f" {model}-{version}{where}` shows"
         if waits
         else ""
     )
@@ -306,7 +307,8 @@ def _check_version(client: Client, name: str, version: int) -> None:
         )
         raise NotFound(
             f"Model {name} has no version {version}",
-            fix=f"It has {', '.join(map(str, there)) or 'none'}: `trainyard versions {name}`",
+            fix=f"It has {', '.join(map(str, there)) or 'none'}: `trainyard versions"
+            f" {name}{client.command_options()}`",
             status=404,
         ) from exc
 

@@ -84,7 +84,7 @@ def _source(client: Client, run: str, artifact: str) -> Object:
     if found.status.completion_time is None or not found.status.run_id:
         raise InvalidInput(
             f"Run {run} has not finished: {found.status.phase or 'Pending'}",
-            fix=f"Wait for it: trainyard logs -f {run}",
+            fix=f"Wait for it: trainyard logs -f {run}{client.command_options()}",
         )
     path = logged_model(_models(client, found.status.run_id), run, artifact)
     return {"run": {"name": run, "artifactPath": path}}

@@ -76,7 +76,7 @@ def until_it_serves(
     if not verdict.good:
         raise Rejected(
             f"Deployment {name} does not serve: {verdict.reason}: {verdict.message.rstrip('.')}",
-            fix=f"More: trainyard describe deployment {name}",
+            fix=f"More: trainyard describe deployment {name}{client.command_options()}",
         )
     return done
 

@@ -75,11 +75,12 @@ def test_a_version_that_is_still_being_published_is_said_to_be_taken_afterwards(
     spec = {"model": "digits", "version": 2, "source": {"uri": "runs:/abc/model"}}
     cluster.put("models", model_object("digits"))
     cluster.put("modelversions", {"metadata": {"name": "digits-2"}, "spec": spec})
-    done = call("promote", "digits", "2", "--to", "production")
+    done = call("promote", "digits", "2", "--to", "production", "--context", "test")
 
     assert done.exit_code == 1
     assert "takes the version by itself once it is published" in done.stderr
-    assert "trainyard describe version digits-2" in done.stderr
+    assert "trainyard describe version digits-2 -n dev --context test" in done.stderr
+    assert "trainyard demote digits --from production -n dev --context test\n" in done.stderr
 
 
 def test_predict_shows_the_model_servers_own_words(kubeconfig: Path, cluster: FakeCluster) -> None:

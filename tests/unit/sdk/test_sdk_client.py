@@ -217,6 +217,27 @@ def test_a_file_that_is_no_kubeconfig_is_named(tmp_path: Path, text: bytes) -> N
         Client(kubeconfig=str(file))
 
 
+@pytest.mark.parametrize(
+    ("usual", "asked", "options"),
+    [
+        pytest.param("default", "", "", id="where everybody is"),
+        pytest.param("default", "vision", " -n vision", id="another namespace"),
+        pytest.param("vision", "", " -n vision", id="that of the context, which may be changed"),
+        pytest.param("vision", "default", " -n default", id="not that of the context"),
+    ],
+)
+def test_what_to_type_next_leads_to_the_same_namespace(
+    kubeconfig: Path, usual: str, asked: str, options: str
+) -> None:
+    kubeconfig.write_text(kubeconfig.read_text().replace("namespace: dev", f"namespace: {usual}"))
+
+    here = Client(kubeconfig=str(kubeconfig), namespace=asked or None)
+    there = Client(kubeconfig=str(kubeconfig), namespace=asked or None, context="test")
+
+    assert here.command_options() == options
+    assert there.command_options() == f"{options} --context test"
+
+
 def test_an_unknown_context_names_those_that_there_are(kubeconfig: Path) -> None:
     with pytest.raises(ty.InvalidInput, match="there are test"):
         Client(context="prod", kubeconfig=str(kubeconfig))

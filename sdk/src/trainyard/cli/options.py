@@ -1,7 +1,6 @@
 """Options that commands share."""
 
 from contextlib import ExitStack
-from contextvars import ContextVar
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 
 _to_close = ExitStack()
-_context = ContextVar("trainyard_context", default="")
 
 
 class Form(StrEnum):
@@ -36,17 +34,8 @@ def client_for(namespace: str, context: str, *, patience: float | None = None) -
     from trainyard.client import Client  # noqa: PLC0415  # not for --help
 
     client = Client(namespace=namespace or None, context=context or None, patience=patience)
-    _context.set(context)
     _to_close.callback(client.close)
     return client
-
-
-def elsewhere(client: "Client", namespace: str = "") -> str:
-    """Return the options by which another command finds what this one is about."""
-    where = namespace or client.namespace
-    is_usual = where == client.kube.access.namespace == "default"
-    context = f" --context {_context.get()}" if _context.get() else ""
-    return ("" if is_usual else f" -n {where}") + context
 
 
 def close_clients() -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainyard.cli.completion import complete_stage, complete_version
-from trainyard.cli.options import Context, ModelName, Namespace, client_for, elsewhere
+from trainyard.cli.options import Context, ModelName, Namespace, client_for
 from trainyard.cli.stopping import telling
 from trainyard.cli.terminal import note
 
@@ -122,12 +122,12 @@ def demote(
 def _stopped(client: "Client", model: str, stage: str) -> "AbstractContextManager[None]":
     return telling(
         f"Stopped: what was asked for {stage} of {model} may be stored, and is judged without you.",
-        f"  look at it     trainyard describe model {model}{elsewhere(client)}",
+        f"  look at it     trainyard describe model {model}{client.command_options()}",
     )
 
 
 def _say(client: "Client", model: str, stage: str, answer: "Outcome") -> None:
-    where = elsewhere(client)
+    where = client.command_options()
     print(f"{stage} of {model} holds version {answer.held}")
     for follower in answer.followers:
         note(f"Deployment {follower} follows: trainyard get deployment {follower}{where}")

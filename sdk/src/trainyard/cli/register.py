@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from trainyard.cli.completion import complete_model, complete_run
-from trainyard.cli.options import Context, Namespace, client_for, elsewhere
+from trainyard.cli.options import Context, Namespace, client_for
 from trainyard.cli.stopping import telling
 from trainyard.cli.terminal import note
 
@@ -44,7 +44,7 @@ def register(
     from trainyard.registering import register as make  # noqa: PLC0415  # not for --help
 
     client = client_for(namespace, context)
-    versions = f"trainyard versions {model}{elsewhere(client)}"
+    versions = f"trainyard versions {model}{client.command_options()}"
     with telling(f"Stopped: whether it was registered shows {versions}"):
         made = make(run, model, artifact=artifact, client=client)
     print(made.metadata.name)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from trainyard.cli import run_options
-from trainyard.cli.options import Context, Namespace, Parameters, client_for, elsewhere
+from trainyard.cli.options import Context, Namespace, Parameters, client_for
 from trainyard.cli.stopping import telling
 from trainyard.cli.terminal import LiveLog, note, progress
 
@@ -160,7 +160,7 @@ def _submit(
     made = archive_run(options, archive.digest, prefix=name_prefix(folder))
     with telling(
         "Stopped while the Run was created: it may be there.",
-        f"  look for it    trainyard get runs{elsewhere(client)}",
+        f"  look for it    trainyard get runs{client.command_options()}",
     ):
         created = create(client, made)
     note(f"Created Run {created.metadata.name} in namespace {created.metadata.namespace}")
@@ -174,7 +174,7 @@ def follow_to_end(client: "Client", run: "Run", left: Sequence[str] = ()) -> int
     from trainyard.following import exit_code  # noqa: PLC0415
 
     sink = LiveLog()
-    name, where = run.metadata.name, elsewhere(client, run.metadata.namespace)
+    name, where = run.metadata.name, client.command_options(run.metadata.namespace)
     detached = telling(
         f"Detached: {name} goes on.",
         f"  return to it   trainyard logs -f {name}{where}",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainyard.cli.completion import complete_deployment, complete_served
-from trainyard.cli.options import Context, Namespace, client_for, elsewhere
+from trainyard.cli.options import Context, Namespace, client_for
 from trainyard.cli.stopping import telling
 from trainyard.cli.terminal import note
 
@@ -52,7 +52,7 @@ def serve(
     from trainyard import serving  # noqa: PLC0415  # not for --help
 
     client = client_for(namespace, context)
-    where = elsewhere(client)
+    where = client.command_options()
     with telling(
         "Stopped while the Deployment was written: it may be there.",
         f"  look for it  trainyard get deployments{where}",
