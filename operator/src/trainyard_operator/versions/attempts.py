@@ -191,13 +191,17 @@ def _is_stale(job: Object, pod: Object | None, *, now: datetime) -> bool:
 
     A Job that is suspended keeps its place in somebody's queue, and its time begins after that.
     """
-    meta, started = job["metadata"], (job.get("status") or {}).get("startTime")
+    meta, status = job["metadata"], job.get("status") or {}
     if "deletionTimestamp" in meta or (job.get("spec") or {}).get("suspend"):
+        return False
+    if pod is None and status.get("active"):
+        # It may be at work: it lost its label, or is just gone.
         return False
     fetch: Mapping[str, Any] = next((s for s in _statuses(pod) if s["name"] == FETCH), {})
     if "waiting" not in (fetch.get("state") or {"waiting": {}}):
         return False
-    since = pod["metadata"]["creationTimestamp"] if pod else started or meta["creationTimestamp"]
+    made = status.get("startTime") or meta["creationTimestamp"]
+    since = pod["metadata"]["creationTimestamp"] if pod else made
     return now - conditions.parse_time(since) >= _STALE
 
 

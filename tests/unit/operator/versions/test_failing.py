@@ -237,6 +237,13 @@ def test_a_container_of_a_policy_that_fails_ends_an_attempt_with_its_pod(
     assert bool(told.create) is started
 
 
+def test_a_job_with_a_pod_that_is_not_seen_is_left_to_it() -> None:
+    resource = version()
+    job, _ = attempt(resource, active=1)
+
+    assert plan(resource, observed(jobs=(job,)), now=LATER).delete == ()
+
+
 def test_tries_are_counted_after_the_jobs_of_the_first_are_gone() -> None:
     resource = version()
 
