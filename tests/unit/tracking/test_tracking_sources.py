@@ -6,6 +6,7 @@ import pytest
 from builders.tracking import bearer, token
 from builders.tracking_registry import ROOT
 from builders.tracking_side import Side
+from trainyard_tracking.watching import Cache
 
 _NAMES = itertools.count(1)
 NAME = "fit-again"
@@ -123,3 +124,45 @@ def test_a_copy_of_a_version_keeps_its_run(world, registry, yard):
     assert yard.source(source={"uri": f"models:/{registry.name}/1"}).json()["runID"] == (
         yard.first.run_id
     )
+
+
+@pytest.fixture(params=["its source", "its annotation"])
+def odd(request, world):
+    """A version of somebody's, applied with kubectl, whose source only looks like a URI."""
+    uri = "mlflow-artifacts://[x"
+    is_said = request.param == "its annotation"
+    meta = {"name": "odd-1", "namespace": "other", "uid": "uid"}
+    meta["annotations"] = {"trainyard.dev/mlflow-source": uri} if is_said else {}
+    source = {"uri": "s3://b/x" if is_said else uri}
+    path = f"{ROOT.replace('/team', '/other')}/modelversions/odd-1"
+    spec = {"model": "odd", "version": 1, "source": source}
+    world.kube.write(path, {"metadata": meta, "spec": spec, "status": {}})
+    yield meta
+    world.kube.objects.pop(path)
+
+
+def test_one_odd_source_costs_no_other_namespace_its_registry(world, registry, odd):
+    world.sync()
+
+    registry.add()
+    found = registry.call("GET", "model-versions/search", filter=f"name = '{registry.name}'")
+    assert len(found.json()["model_versions"]) == 1
+
+
+def test_a_source_that_is_no_uri_is_the_versions_fault(yard):
+    answer = yard.source(source={"uri": "mlflow-artifacts://[x"})
+
+    assert answer.status_code == 422
+    assert "is no URI" in answer.json()["message"]
+
+
+def test_a_resource_whose_keys_cant_be_told_costs_no_other_one_its_own():
+    def keys(one):
+        return (one["spec"]["key"],)
+
+    cache = Cache("things", keys=keys)
+    told = {"metadata": {"namespace": "a", "name": "told"}, "spec": {"key": "k"}}
+    cache.replace([{"metadata": {"namespace": "a", "name": "odd"}, "spec": {}}, told], 1)
+
+    assert cache.by("a", "k") == [told]
+    assert cache.get("a", "odd") is not None

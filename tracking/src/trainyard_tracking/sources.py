@@ -116,7 +116,10 @@ class Sources:
         return str(held or uid.replace("-", ""))
 
     def _of_uri(self, namespace: str, uri: str, depth: int) -> Source:
-        parts = urlsplit(uri)
+        try:
+            parts = urlsplit(uri)
+        except ValueError as exc:
+            raise Unprocessable(f"Source {uri} is no URI: {exc}") from exc
         first, _, rest = parts.path.strip("/").partition("/")
         if parts.scheme == "runs":
             return _logged(namespace, first, rest)

@@ -125,9 +125,17 @@ class Cache:
         return self._objects.get(key[0], {}).get(key[1])
 
     def _prepared(self, resource: Object) -> tuple[Object, tuple[str, ...]]:
-        """Give what is kept of a resource, and its keys: if that fails nothing was changed yet."""
+        """Give what is kept of a resource, and its keys: if that fails nothing was changed yet.
+
+        What somebody wrote into one resource costs its own keys at most, never all the others.
+        """
         kept = self.simplify(resource)
-        return kept, tuple(self.keys(kept))
+        try:
+            words = tuple(self.keys(kept))
+        except Exception as exc:  # noqa: BLE001  # whatever it is, it is of this one
+            _log.warning("%s %s has no keys: %r", self.plural, "/".join(_key(resource)), exc)
+            words = ()
+        return kept, words
 
     def _keep(self, key: Key, resource: Object, words: tuple[str, ...]) -> None:
         namespace, name = key

@@ -125,7 +125,11 @@ def _folder(source: str) -> list[str]:
     """Split the place of a source in the store, without the workspace; empty if it is in none."""
     if not source.startswith("mlflow-artifacts:"):
         return []
-    folder = urlsplit(source).path.strip("/").split("/")
+    try:
+        folder = urlsplit(source).path.strip("/").split("/")
+    except ValueError:
+        # The schema lets through what only looks like a URI, and an annotation may be anything.
+        return []
     return folder[2:] if folder[:1] == ["workspaces"] else folder
 
 
