@@ -9,7 +9,7 @@ import pytest
 from kube_api import Api
 from kube_apiserver import Server
 from mlflow.exceptions import MlflowException
-from trainyard_tracking.auth.middleware import CALLER
+from trainyard_tracking.auth.caller import CALLER
 from trainyard_tracking.identity import Person
 from trainyard_tracking.kube import Cluster, HttpKube, KubeError, Object
 from trainyard_tracking.registry.annotations import Origin

@@ -13,7 +13,7 @@ from mlflow.server.handlers import _get_model_registry_store
 from mlflow.store.model_registry import sqlalchemy_store
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.workspace_context import ServerWorkspaceContext
-from trainyard_tracking.auth.middleware import CALLER
+from trainyard_tracking.auth.caller import CALLER
 from trainyard_tracking.identity import Person
 
 DIFFERENCES = Path(__file__).parents[3] / "docs/reference/registry.md"

@@ -14,7 +14,7 @@ from builders.tracking import (
     person_token,
 )
 from trainyard_tracking import visible as seeing
-from trainyard_tracking.auth.middleware import CALLER, SHOWN
+from trainyard_tracking.auth.caller import CALLER, SHOWN
 from trainyard_tracking.errors import Busy, Unavailable
 from trainyard_tracking.reviews import KEPT_SECONDS, REFUSALS, Allowance, Permission, Reviews
 from trainyard_tracking.visible import _SPREAD, KEPT_SECONDS_EACH, OF_ALL, OF_ONE, Visible

@@ -16,7 +16,7 @@ from mlflow.store.workspace.abstract_store import AbstractStore
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 from trainyard_api.contract import RUNS
 
-from trainyard_tracking.auth.middleware import CALLER, SHOWN
+from trainyard_tracking.auth.caller import CALLER, SHOWN
 from trainyard_tracking.errors import Busy, NotFound
 from trainyard_tracking.identity import Person
 from trainyard_tracking.registry import failures

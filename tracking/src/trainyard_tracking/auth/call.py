@@ -1,6 +1,6 @@
 """One request as the rules see it: what was asked, and what to change before MLflow sees it.
 
-Pure: reading the wire and writing it again is the middleware's work.
+Pure: reading the wire and writing it again is in wire.py.
 """
 
 import json

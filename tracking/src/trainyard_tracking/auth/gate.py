@@ -1,6 +1,6 @@
 """Decides about one request: who asks, whether the rule lets them, what must change.
 
-Synchronous and free of the wire; the middleware calls it in a thread because it may ask the
+Synchronous and free of the wire; the door calls it in a thread because it may ask the
 database or the API server.
 """
 

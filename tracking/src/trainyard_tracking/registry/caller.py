@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trainyard_tracking.auth.middleware import CALLER
+from trainyard_tracking.auth.caller import CALLER
 from trainyard_tracking.identity import Person, RunIdentity
 from trainyard_tracking.registry import failures
 

@@ -18,7 +18,7 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 
 from trainyard_tracking.answers import telling
-from trainyard_tracking.auth.middleware import CALLER
+from trainyard_tracking.auth.caller import CALLER
 from trainyard_tracking.deadlines import bound
 from trainyard_tracking.identity import Person
 from trainyard_tracking.registry.failures import only_for_us
