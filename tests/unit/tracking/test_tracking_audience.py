@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import jwt
 import pytest
 from builders.tracking import API_SERVER, OPERATOR, FakeKube, bearer, person_token
+from trainyard_tracking import tokens
 from trainyard_tracking.errors import Unauthenticated
 from trainyard_tracking.reviews import Reviews
 
@@ -96,3 +98,10 @@ def test_the_operator_comes_with_a_token_for_the_tracking_service_alone(world: A
 
     assert world.client.get(path, headers=own).status_code == 200
     assert world.client.get(path, headers=bearer(OPERATOR)).status_code == 200
+
+
+@pytest.mark.parametrize("said", [5, True, {"a": 1}, None, [[]]])
+def test_an_audience_that_is_none_is_no_fault_of_the_service(said: Any) -> None:
+    token = jwt.encode({"sub": "ada", "aud": said}, "k" * 32, algorithm="HS256")
+
+    assert OURS not in tokens.audiences(token)

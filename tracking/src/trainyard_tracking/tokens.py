@@ -60,7 +60,10 @@ def is_ours(token: str) -> bool:
 def audiences(token: str) -> tuple[str, ...]:
     """Say whom a token is for, by its own words; nothing if it does not say so."""
     said = _unverified(token).get("aud")
-    return (said,) if isinstance(said, str) else tuple(map(str, said or ()))
+    if isinstance(said, str):
+        return (said,)
+    # Whoever sends it wrote it.
+    return tuple(map(str, said)) if isinstance(said, list) else ()
 
 
 def _unverified(token: str) -> dict[str, Any]:
