@@ -1,37 +1,16 @@
 """Every route of the composed application has a rule, and what has none is refused."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from builders.tracking import OPERATOR, SCIENTIST, STRANGER, VIEWER, bearer
+from builders.tracking_walk import private_routes, routes
 from trainyard_tracking.auth.rules import Access, row
 
 OPEN = {"/health", "/api/trainyard/v1/health", "/api/trainyard/v1/ready", "/metrics"}
 # Of MLflow 3.18 on, so that rules for them may be of no route.
 NEWER = {"/api/3.0/mlflow/skills", "/api/3.0/mlflow/issues/schedule/state"}
-
-
-def routes(world) -> Iterator[tuple[str, str]]:
-    from mlflow.server import app as flask_app  # noqa: PLC0415  # reads its environment
-
-    for included in world.service.mlflow.router.routes:
-        for route in getattr(included, "effective_route_contexts", list)():
-            path = getattr(route, "path", None) or route.starlette_route.path
-            yield from ((method, path) for method in route.methods)
-    for rule in flask_app.url_map.iter_rules():
-        yield from ((method, rule.rule) for method in rule.methods - {"OPTIONS"})
-
-
-def private_routes(world) -> Iterator[tuple[str, str]]:
-    from trainyard_tracking.api.app import _routes  # noqa: PLC0415  # after the environment
-
-    methods = ("GET", "HEAD", "PUT", "POST", "PATCH")
-    for route in _routes():
-        # An endpoint that is a class answers the methods that it defines.
-        defined = {m for m in methods if hasattr(route.endpoint, m.lower())}
-        yield from ((method, route.path) for method in route.methods or defined)
 
 
 def shape(path: str) -> str:

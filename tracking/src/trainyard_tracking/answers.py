@@ -11,38 +11,51 @@ from typing import Any
 
 from flask import Flask, Response
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
+from mlflow.protos.databricks_pb2 import (
+    INVALID_PARAMETER_VALUE,
+    INVALID_STATE,
+    TEMPORARILY_UNAVAILABLE,
+    ErrorCode,
+)
+from mlflow.server.handlers import catch_mlflow_exception
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
-from sqlparse.exceptions import SQLParseError
+from werkzeug.exceptions import HTTPException
 
-from trainyard_tracking.deadlines import LIMIT, is_long_pattern, was_ended
-from trainyard_tracking.errors import NoDatabase, Refused, TooBroad, Unavailable
+from trainyard_tracking.deadlines import LIMIT, is_long_pattern, is_too_much, was_ended
+from trainyard_tracking.errors import Conflict, NoDatabase, Refused, TooBroad, Unavailable
+from trainyard_tracking.faults import BAD_INPUT, of_caller
 
-_BAD_INPUT = (RecursionError, SQLParseError)
+_FAULT = 500
+_STATE = ErrorCode.Name(INVALID_STATE)
 _log = logging.getLogger(__name__)
 
 
 def answer_clearly(app: Flask) -> None:
     """Make MLflow's Flask tell bad input and a busy service from faults of its own."""
-    for kind in _BAD_INPUT:
-        app.register_error_handler(kind, _bad_input)
+    _let_out(app)
+    for kind in (*BAD_INPUT, SQLAlchemyError):
+        app.register_error_handler(kind, _raised)
     app.register_error_handler(Refused, _refused)
-    app.register_error_handler(SQLAlchemyError, _of_database)
-    # Some of its handlers let pass what they should answer.
     app.register_error_handler(MlflowException, _failed)
     app.after_request(_when_again)
 
 
+def _let_out(app: Flask) -> None:
+    """Let errors out of MLflow's handlers, which else answer them as they come: a 500 for most."""
+    catching = catch_mlflow_exception(_failed).__code__
+    views: dict[str, Any] = app.view_functions
+    for name, view in views.items():
+        if getattr(view, "__code__", None) is catching:
+            views[name] = view.__wrapped__
+
+
 def told(exc: MlflowException) -> MlflowException:
     """Give the error that says whose fault it was, by what a store ran into."""
-    cause = exc.__cause__
-    if isinstance(cause, _BAD_INPUT):
-        return MlflowException(_words(cause), INVALID_PARAMETER_VALUE)
     if (gone := without_database(exc)) is not None:
         code = INVALID_PARAMETER_VALUE if isinstance(gone, TooBroad) else TEMPORARILY_UNAVAILABLE
         return MlflowException(str(gone), code)
-    return exc
+    return of_caller(exc) or exc
 
 
 def without_database(exc: BaseException) -> NoDatabase | TooBroad | None:
@@ -58,6 +71,8 @@ def without_database(exc: BaseException) -> NoDatabase | TooBroad | None:
         return _too_slow()
     if isinstance(cause, DBAPIError) and is_long_pattern(cause.orig):
         return TooBroad("The filter compares with too long a text: shorten what LIKE stands before")
+    if isinstance(cause, DBAPIError) and is_too_much(cause.orig):
+        return TooBroad("This names more than the database takes at once: ask for less at a time")
     is_gone = isinstance(cause, DBAPIError) and cause.connection_invalidated
     if is_gone or isinstance(cause, (InterfaceError, OperationalError)):
         _log.warning("the database: %s", cause)
@@ -94,10 +109,14 @@ def telling(make: Any) -> Any:
     return session
 
 
-def _of_database(exc: SQLAlchemyError) -> Response:
-    if (gone := without_database(exc)) is None:
-        raise exc
-    return _refused(gone)
+def _raised(exc: Exception) -> Any:
+    if isinstance(exc, HTTPException):
+        return exc
+    if (gone := without_database(exc)) is not None:
+        return _refused(gone)
+    if (found := of_caller(exc)) is not None:
+        return _answer(found)
+    raise exc
 
 
 def _refused(exc: Refused) -> Response:
@@ -106,17 +125,16 @@ def _refused(exc: Refused) -> Response:
 
 
 def _failed(exc: MlflowException) -> Response:
-    text = exc.serialize_as_json()
-    return Response(text, exc.get_http_status_code(), mimetype="application/json")
+    return _answer(told(exc))
 
 
-def _bad_input(exc: Exception) -> Response:
-    content = {"error_code": "INVALID_PARAMETER_VALUE", "message": _words(exc)}
-    return Response(json.dumps(content), 400, mimetype="application/json")
-
-
-def _words(exc: BaseException) -> str:
-    return f"The request can't be read, it is nested too deep or too long ({type(exc).__name__})"
+def _answer(exc: MlflowException) -> Response:
+    # MLflow has 500 for it, which clients repeat.
+    is_state = exc.error_code == _STATE
+    status = Conflict.status if is_state else exc.get_http_status_code()
+    if status >= _FAULT:
+        _log.error("MLflow: %s", exc.message, exc_info=status == _FAULT)
+    return Response(exc.serialize_as_json(), status, mimetype="application/json")
 
 
 def _when_again(answer: Any) -> Any:

@@ -33,6 +33,14 @@ It compares a text in one step, which nothing interrupts and which takes as long
 multiplied. The door lets half of it pass; MLflow puts names of attributes around that.
 """
 _TOO_LONG = "pattern too complex"
+# Of one statement: SQLite's words, and those of PostgreSQL's driver; PostgreSQL has a class.
+_TOO_MUCH = (
+    "too many SQL variables",
+    "Expression tree is too large",
+    "string or blob too big",
+    "number of parameters must be",
+)
+_LIMITS = "54"
 """SQLite's words for a longer one."""
 _CANCELED = "57014"
 """PostgreSQL's word for a query that was ended."""
@@ -78,6 +86,12 @@ def was_ended(error: object) -> bool:
 def is_long_pattern(error: object) -> bool:
     """Tell whether a driver's error says that LIKE was asked for a pattern that is too long."""
     return isinstance(error, sqlite3.Error) and _TOO_LONG in str(error)
+
+
+def is_too_much(error: object) -> bool:
+    """Tell whether a driver's error says that a statement names too much, or is nested too deep."""
+    is_of_limits = str(getattr(error, "sqlstate", None) or "").startswith(_LIMITS)
+    return is_of_limits or any(words in str(error) for words in _TOO_MUCH)
 
 
 @dataclass(slots=True)

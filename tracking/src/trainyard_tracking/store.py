@@ -9,7 +9,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from mlflow.entities import ExperimentTag, LifecycleStage, ViewType
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import (
+    MlflowException,
+    MlflowTraceDataException,
+    MlflowTracingException,
+)
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST
 from mlflow.store.db.db_types import SQLITE
 from mlflow.store.tracking import MAX_TRACE_LINKS_PER_REQUEST
@@ -134,6 +138,20 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
                 INVALID_PARAMETER_VALUE,
             )
         return super().start_trace(trace_info)
+
+    def _get_spans_with_trace_info(self, trace_info: Any, *args: Any, **more: Any) -> Any:
+        """Give the spans of a trace; 400 if they are files, which MLflow reads by another route."""
+        try:
+            return super()._get_spans_with_trace_info(trace_info, *args, **more)
+        except MlflowTraceDataException:
+            raise
+        except MlflowTracingException as exc:
+            # Of the same kind: MLflow's route for files is told by it where they are.
+            raise MlflowTracingException(
+                f"The spans of trace_id {trace_info.trace_id} are a file: read them with GET"
+                f" /api/3.0/mlflow/get-trace-artifact?request_id={trace_info.trace_id}",
+                INVALID_PARAMETER_VALUE,
+            ) from exc
 
     def log_spans(self, location: str, spans: Any, tracking_uri: Any = None) -> Any:
         """Log spans, whose tags for their trace don't say where its files are."""

@@ -151,6 +151,7 @@ async def audit(request: Request) -> Response:
     try:
         line = json.loads(content)
         model, time = str(line["model"]), str(line["time"])
+        (model + time).encode()
     except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise Refused("An audit line is a JSON object with at least model and time") from exc
     if "/" in model + time or len(model + time) > _LONGEST_NAMES:

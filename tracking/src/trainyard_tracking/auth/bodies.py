@@ -43,6 +43,8 @@ def read_into(call: Call, match: Match, who: Identity) -> object:
     check_body(sent)
     if match.template == GRAPHQL and not isinstance(sent, dict):
         raise Refused("A question in GraphQL is a JSON object with query")
+    if sent is not None and not isinstance(sent, dict):
+        raise Refused("The body must be a JSON object, with the fields of the request")
     call.body = _body(call.raw, sent, who)
     return sent
 

@@ -25,6 +25,8 @@ _DEEPEST = 60
 """Nested lists and objects; the messages of MLflow have ten."""
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _LIKE = re.compile(r"\bi?like\s*('[^']*'?|\"[^\"]*\"?)|'[^']*'|\"[^\"]*\"|`[^`]*`", re.IGNORECASE)
+# One of the two numbers by which JSON may write one letter: alone it is none.
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 _RLIKE = re.compile(r"\brlike\b", re.IGNORECASE)
 
 
@@ -59,16 +61,32 @@ def parsed(raw: bytes) -> Any:
     """Decode JSON of whoever sent it; None if it is none, which MLflow tells better.
 
     Raises:
-        Refused: it is nested too deep.
+        Refused: it is nested too deep, or has half of a letter, which no database takes.
     """
     try:
         found = json.loads(raw) if raw.strip() else None
         # Clients of long ago send JSON in JSON, and MLflow takes it.
-        return json.loads(found) if isinstance(found, str) else found
+        found = json.loads(found) if isinstance(found, str) else found
+        if _HALF.search(raw):
+            _check_letters(found)
     except ValueError:
         return None
     except RecursionError:
         raise _too_deep() from None
+    return found
+
+
+def _check_letters(found: Any) -> None:
+    fields = found.items() if isinstance(found, dict) else [("The body", found)]
+    for name, value in fields:
+        try:
+            json.dumps([name, value], ensure_ascii=False).encode()
+        except UnicodeEncodeError as exc:
+            half = f"\\u{ord(exc.object[exc.start]):04x}"
+            raise Refused(
+                f"{name!a} has {half}, half of a letter: send Unicode text, without what"
+                " could not be decoded"
+            ) from None
 
 
 def _check(fields: Iterable[tuple[str, Any]]) -> None:

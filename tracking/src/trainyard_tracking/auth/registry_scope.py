@@ -6,7 +6,7 @@ from trainyard_tracking.auth.artifact_scope import require_own_path
 from trainyard_tracking.auth.call import Call, Reply
 from trainyard_tracking.auth.ownership import Ownership
 from trainyard_tracking.auth.run_scope import require_model, require_run
-from trainyard_tracking.errors import Forbidden
+from trainyard_tracking.errors import Forbidden, Refused
 from trainyard_tracking.identity import RunIdentity
 
 Answer = Reply | None
@@ -46,7 +46,10 @@ def plain_alias(call: Call, who: RunIdentity, own: Ownership) -> Answer:
 
 
 def _require_source(source: str, who: RunIdentity, own: Ownership) -> None:
-    parts = urlsplit(source)
+    try:
+        parts = urlsplit(source)
+    except ValueError as exc:
+        raise Refused(f"source {source!r} is no URI: {exc}") from exc
     segments = parts.path.strip("/").split("/")
     if parts.netloc or parts.query or parts.fragment:
         raise Forbidden(f"Source {source} can't be told to be that of Run {who.name}")

@@ -84,4 +84,4 @@ def _cleaned(found: Any) -> Any:
 
 
 def _is_place(key: Any, value: Any) -> bool:
-    return key in PLACES and (key, value) != _HARMLESS
+    return isinstance(key, str) and key in PLACES and (key, value) != _HARMLESS

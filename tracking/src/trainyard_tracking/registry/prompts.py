@@ -11,9 +11,18 @@ from functools import wraps
 from typing import Any
 
 from mlflow.exceptions import MlflowException
-from mlflow.prompt.constants import IS_PROMPT_TAG_KEY
+from mlflow.prompt.constants import (
+    _PROMPT_SOURCE_PLACEHOLDERS,
+    _STORE_PROMPT_SOURCE_PLACEHOLDER,
+    IS_PROMPT_TAG_KEY,
+)
 from mlflow.prompt.registry_utils import has_prompt_tag
-from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.protos.databricks_pb2 import (
+    INVALID_PARAMETER_VALUE,
+    PERMISSION_DENIED,
+    RESOURCE_DOES_NOT_EXIST,
+    ErrorCode,
+)
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 
@@ -26,6 +35,25 @@ from trainyard_tracking.registry.failures import only_for_us
 _NOT_FOUND = ErrorCode.Name(RESOURCE_DOES_NOT_EXIST)
 
 
+class _PromptStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow is untyped
+    """MLflow's own registry store, of which prompts are left."""
+
+    def create_model_version(
+        self, name: str, source: str, *args: Any, model_id: str | None = None, **more: Any
+    ) -> Any:
+        """Make a version of a prompt, which is a text and comes of no model.
+
+        MLflow would look for the model by a client, in whatever store that finds from here.
+        """
+        if source not in _PROMPT_SOURCE_PLACEHOLDERS or model_id:
+            raise MlflowException(
+                f"{name} is a prompt, whose versions come of no model: send the source"
+                f" {_STORE_PROMPT_SOURCE_PLACEHOLDER!r} without model_id, and the text as a tag",
+                INVALID_PARAMETER_VALUE,
+            )
+        return super().create_model_version(name, source, *args, **more)
+
+
 @dataclass(slots=True)
 class Prompts:
     """The prompts of all namespaces; the namespace is the request's."""
@@ -35,7 +63,7 @@ class Prompts:
 
     def open(self) -> None:
         """Open MLflow's own registry store, once the database is migrated."""
-        store = WorkspaceAwareSqlAlchemyStore(self.database_url)
+        store = _PromptStore(self.database_url)
         bound(store.engine)
         store.ManagedSessionMaker = telling(store.ManagedSessionMaker)
         self._store = store
