@@ -192,5 +192,11 @@ def test_requests_at_once_are_bounded_and_given_back():
 def test_metadata_of_an_assessment_is_bounded():
     check_body({"assessment": {"metadata": {"k": "x" * 60_000}}})
 
-    with pytest.raises(Refused, match=r"assessment\.metadata has"):
-        check_body({"assessment": {"metadata": {"k": "x" * 70_000}}})
+    large = {"metadata": {"k": "x" * 70_000}}
+    for body in (
+        {"assessment": large},
+        {"trace": {"trace_info": {"assessments": [{}, large]}}},
+        {"trace": {"traceInfo": {"assessments": [large]}}},
+    ):
+        with pytest.raises(Refused, match=r"assessment\.metadata has"):
+            check_body(body)

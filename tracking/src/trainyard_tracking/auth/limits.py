@@ -51,7 +51,8 @@ def check_body(found: Any) -> None:
     if not isinstance(found, dict):
         return
     _check(found.items())
-    _check_assessment(found.get("assessment"))
+    for one in _assessments(found):
+        _check_assessment(one)
     for name, value in found.items():
         if snake(str(name)) == "order_by":
             _check_orders(value if isinstance(value, list) else [value])
@@ -122,6 +123,22 @@ def _check_orders(orders: list[Any]) -> None:
         raise Refused(f"order_by has {len(orders)} entries; {_ORDERS} are the most")
     if any(len(str(one)) > _ORDER for one in orders):
         raise Refused(f"An entry of order_by may have {_ORDER} characters")
+
+
+def _assessments(found: dict[str, Any]) -> Iterable[Any]:
+    """Give what a request assesses: alone, or with the trace that it makes."""
+    info = _inner(_inner(found, "trace"), "trace_info")
+    said = _field(info, "assessments")
+    return [found.get("assessment"), *(said if isinstance(said, list) else ())]
+
+
+def _inner(found: dict[str, Any], name: str) -> dict[str, Any]:
+    value = _field(found, name)
+    return value if isinstance(value, dict) else {}
+
+
+def _field(found: dict[str, Any], name: str) -> Any:
+    return next((value for given, value in found.items() if snake(str(given)) == name), None)
 
 
 def _check_assessment(found: Any) -> None:
