@@ -118,6 +118,35 @@ def test_half_of_a_letter_says_which_field_has_it(mine):
         assert "'value' has \\ud800" in answer.json()["message"]
 
 
+def test_a_key_of_a_tag_that_is_no_text_is_the_callers_fault(mine):
+    info = {"trace_id": "tr-list", "tags": [{"key": ["a"], "value": "b"}]}
+
+    answer = mine.post(f"{V3}/traces", {"trace": {"trace_info": info}})
+
+    assert told(answer) == (400, INVALID)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"metrics": [{"key": "b", "value": "abc", "timestamp": 1, "step": 0}]}, "value"),
+        ({"params": [{"key": "lr", "value": 0.1}]}, "value"),
+        ({"tags": [{"key": "t", "value": {}}]}, "value"),
+        ({"tags": [None]}, "tags"),
+    ],
+)
+def test_of_a_request_that_cant_be_read_whole_nothing_is_kept(mine, wrong, field):
+    right = {"metrics": [{"key": "a", "value": 1, "timestamp": 1, "step": 0}]}
+
+    answer = mine.post(f"{V2}/runs/log-batch", {"run_id": mine.run_id, **right, **wrong})
+
+    assert told(answer) == (400, INVALID)
+    assert field in answer.json()["message"]
+    data = mine.get(f"{V2}/runs/get?run_id={mine.run_id}").json()["run"]["data"]
+    assert "metrics" not in data
+    assert "params" not in data
+
+
 def test_what_a_state_forbids_is_no_fault_of_the_service(world):
     made = world.client.post(
         f"{V2}/experiments/create", json={"name": f"gone {next(IDS)}"}, headers=TEAM

@@ -52,6 +52,7 @@ from trainyard_tracking.lanes import Lanes, Queued, put
 from trainyard_tracking.ledger import Ledger
 from trainyard_tracking.leftovers import Leftovers
 from trainyard_tracking.logs import Logs
+from trainyard_tracking.messages import read_whole
 from trainyard_tracking.metrics import Measured
 from trainyard_tracking.mlflow_env import ARTIFACTS_SCHEME, REGISTRY_URI, WORKSPACES_URI
 from trainyard_tracking.objects import Objects
@@ -164,6 +165,7 @@ def _mlflow(lanes: Lanes) -> FastAPI:
     flask.app = Queued(flask.app, lanes)
     app.add_exception_handler(Refused, refused)
     answer_clearly(flask_app)
+    read_whole()
     return app
 
 
