@@ -113,9 +113,12 @@ def test_parameters_that_no_database_takes_as_they_are_do_not_keep_a_run_from_it
         '{"model": "m", "time": ' + str(HUGE) + "0" * 300 + "}",
         "[" * 100_000,
         '{"model": "a/b"}',
+        '{"model": "..", "time": "1"}',
+        '{"model": "a\\u0000", "time": "1"}',
+        '{"model": "\\ud800", "time": "1"}',
         "7",
     ],
-    ids=["a long time", "nested", "slashes", "no object"],
+    ids=["a long time", "nested", "slashes", "a folder", "a NUL", "half a letter", "no object"],
 )
 def test_an_audit_line_that_is_none_is_the_callers_fault(world: Any, line: str) -> None:
     answer = world.client.post(f"{API}/audit", content=line, headers=OP)

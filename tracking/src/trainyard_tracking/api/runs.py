@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from trainyard_api.paths import is_plain
 
 from trainyard_tracking import recording
 from trainyard_tracking.api.bodies import RUN_ID, FinishBody, RunBody, checked, read, whole
@@ -151,11 +152,13 @@ async def audit(request: Request) -> Response:
     try:
         line = json.loads(content)
         model, time = str(line["model"]), str(line["time"])
-        (model + time).encode()
     except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise Refused("An audit line is a JSON object with at least model and time") from exc
-    if "/" in model + time or len(model + time) > _LONGEST_NAMES:
-        raise Refused(f"model and time of an audit line: no slashes, {_LONGEST_NAMES} characters")
+    if len(model + time) > _LONGEST_NAMES or not all(_is_name(one) for one in (model, time)):
+        raise Refused(
+            "model and time of an audit line have no slashes and no control characters, and"
+            f" {_LONGEST_NAMES} characters together"
+        )
     content = json.dumps(line, sort_keys=True).encode() + b"\n"
     mark = hashlib.sha256(content).hexdigest()[:16]
     key = f"audit/{request.path_params['namespace']}/{model}/{time}-{mark}.json"
@@ -163,3 +166,8 @@ async def audit(request: Request) -> Response:
     objects = request.app.state.services.objects
     await in_thread(request, lambda: objects.write(key, content, new=True))
     return JSONResponse({"key": key})
+
+
+def _is_name(text: str) -> bool:
+    """Tell whether a text can be the name of a file."""
+    return is_plain(text) and "/" not in text
