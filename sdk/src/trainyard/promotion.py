@@ -29,6 +29,11 @@ class Outcome:
     refused: str = ""
     followers: tuple[str, ...] = ()
 
+    @property
+    def is_unpublished(self) -> bool:
+        """Tell whether the stage takes the version by itself, once it is published."""
+        return self.refused.startswith(f"{RefusalReason.VERSION_NOT_PUBLISHED}:")
+
 
 def alias_patch(
     model: Model, alias: str, version: int | None, *, user: str, force: bool = False
@@ -158,18 +163,23 @@ def promote(
     force: bool = False,
     timeout: float = 60,
     seen: Callable[[Model], None] | None = None,
+    waits: Callable[[str], None] | None = None,
     client: Client | None = None,
 ) -> Outcome:
     """Move *stage* of *model* to *version*, through its gates, and wait until it holds it.
+
+    A version that is still being published is waited for.
 
     Args:
         stage: a stage or any alias.
         force: whatever the metrics; the history will say so.
         seen: called with each state of the Model on the way.
+        waits: called with what is waited for, once it is known.
 
     Raises:
         NotFound: there is no such Model or version.
-        Rejected: a gate refuses it; the message has the figures.
+        Rejected: a gate refuses it; the message has the figures. Or it is not published within
+            *timeout* seconds.
         Conflict: somebody else moved the stage at the same time.
         Forbidden, Refused: the caller may not promote.
         TimedOut: the operator did not answer within *timeout* seconds.
@@ -181,7 +191,9 @@ def promote(
     found = client.get(Model, model)
     check_stage(found, stage)
     _check_version(client, model, version)
-    return _moved(client, found, stage, version, force=force, timeout=timeout, seen=seen)
+    return _moved(
+        client, found, stage, version, force=force, timeout=timeout, seen=seen, waits=waits
+    )
 
 
 def rollback(
@@ -248,17 +260,27 @@ def _moved(
     timeout: float,
     force: bool = False,
     seen: Callable[[Model], None] | None = None,
+    waits: Callable[[str], None] | None = None,
 ) -> Outcome:
     name = model.metadata.name
     written = _write(client, model, stage, version, force=force)
-    generation = written.metadata.generation
+    generation, unpublished = written.metadata.generation, None
     for _, latest in client.watch(Model, name, timeout=timeout):
         if seen is not None:
             seen(latest)
-        if (answer := outcome(latest, stage, version, generation=generation)) is not None:
-            if answer.refused:
-                raise _refused(name, stage, version, answer, client.command_options())
+        answer = outcome(latest, stage, version, generation=generation)
+        if answer is None:
+            continue
+        if answer.is_unpublished:
+            if waits is not None and unpublished is None:
+                waits(answer.refused)
+            unpublished = answer
+        elif answer.refused:
+            raise _refused(name, stage, version, answer, client.command_options())
+        else:
             return Outcome(answer.held, followers=followers(client, name, stage))
+    if unpublished is not None:
+        raise _refused(name, stage, version, unpublished, client.command_options())
     raise _unjudged(f"the move of {stage} to version {version}", timeout)
 
 
@@ -269,11 +291,10 @@ def _refused(model: str, stage: str, version: int, answer: Outcome, where: str) 
         if answer.held
         else f"trainyard demote {model} --from {stage}{where}"
     )
-    waits = answer.refused.startswith(f"{RefusalReason.VERSION_NOT_PUBLISHED}:")
     then = (
         f"; it takes the version by itself once it is published, which `trainyard describe version"
         f" {model}-{version}{where}` shows"
-        if waits
+        if answer.is_unpublished
         else ""
     )
     return Rejected(

@@ -1,6 +1,7 @@
 """The command line about results and models: compare, promote, predict, status."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,36 @@ def test_a_stage_that_is_demoted_holds_nothing(kubeconfig: Path, filled: FakeClu
     assert "is set to no version" in again.stderr
 
 
+PROMOTE = ("promote", "digits", "2", "--to", "production")
+
+
+def test_a_version_that_is_still_being_published_is_waited_for(
+    kubeconfig: Path, cluster: FakeCluster
+) -> None:
+    put = cluster.put
+
+    def judged(plural: str, body: dict[str, Any], event: str = "MODIFIED") -> dict[str, Any]:
+        number = body["metadata"].get("generation", 1)
+        if plural != "models" or number == 1:
+            return put(plural, body, event)
+        told = condition("Ready", "False", "VersionNotPublished", "2 is not published yet")
+        conditions = [{**told, "observedGeneration": number}]
+        put(plural, {**body, "status": {"observedGeneration": number, "conditions": conditions}})
+        holds = {"observedGeneration": number, "aliases": {"production": 2}}
+        threading.Timer(0.3, lambda: put(plural, {**body, "status": holds})).start()
+        return body
+
+    cluster.put = judged  # type: ignore[method-assign]  # the operator, at once
+    spec = {"model": "digits", "version": 2, "source": {"uri": "runs:/abc/model"}}
+    cluster.put("models", model_object("digits"))
+    cluster.put("modelversions", {"metadata": {"name": "digits-2"}, "spec": spec})
+    done = call(*PROMOTE)
+
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "production of digits holds version 2\n"
+    assert done.stderr.startswith("Waiting for version 2 of digits: VersionNotPublished")
+
+
 def test_a_version_that_is_still_being_published_is_said_to_be_taken_afterwards(
     kubeconfig: Path, cluster: FakeCluster
 ) -> None:
@@ -75,9 +106,10 @@ def test_a_version_that_is_still_being_published_is_said_to_be_taken_afterwards(
     spec = {"model": "digits", "version": 2, "source": {"uri": "runs:/abc/model"}}
     cluster.put("models", model_object("digits"))
     cluster.put("modelversions", {"metadata": {"name": "digits-2"}, "spec": spec})
-    done = call("promote", "digits", "2", "--to", "production", "--context", "test")
+    done = call(*PROMOTE, "--context", "test", "--timeout", "1")
 
     assert done.exit_code == 1
+    assert "Waiting for version 2 of digits: VersionNotPublished" in done.stderr
     assert "takes the version by itself once it is published" in done.stderr
     assert "trainyard describe version digits-2 -n dev --context test" in done.stderr
     assert "trainyard demote digits --from production -n dev --context test\n" in done.stderr

@@ -42,8 +42,9 @@ def promote(
 ) -> None:
     """Promote a version to a stage, through its gates, and say what holds now.
 
-    Refused: the reason is printed and the exit code is 1. Deployments that
-    follow the stage roll to the new version by themselves.
+    A version that is still being published is waited for. Refused: the reason is
+    printed and the exit code is 1. Deployments that follow the stage roll to the
+    new version by themselves.
 
     \b
     Examples:
@@ -56,7 +57,13 @@ def promote(
     client = client_for(namespace, context)
     with _stopped(client, model, stage):
         answer = promotion.promote(
-            model, version, stage=stage, force=force, timeout=timeout, client=client
+            model,
+            version,
+            stage=stage,
+            force=force,
+            timeout=timeout,
+            waits=lambda why: note(f"Waiting for version {version} of {model}: {why}"),
+            client=client,
         )
     _say(client, model, stage, answer)
 
