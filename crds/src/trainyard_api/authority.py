@@ -4,6 +4,7 @@ Standard library only. The chart mounts it for the operator, which puts a copy i
 each token; TRAINYARD_CA_FILE says where it is. Without one, the machine's own authorities decide.
 """
 
+import re
 import ssl
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from trainyard_api.contract import CA_FILE_ENV
 _MOST_BYTES = 1 << 20
 # What OpenSSL says of an answer that is no TLS, before 3.2 and since.
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
+# What it says where VERIFY_X509_STRICT is set, of what openssl's own commands leave out.
+_INFORMAL = re.compile(
+    "key usage|key identifier|basic constraints|alt name|path length", re.IGNORECASE
+)
 
 
 def read(path: str | Path) -> str:
@@ -60,8 +65,18 @@ def advice(exc: BaseException | object, where: str = "", *, url: str) -> str:
         return " (does it speak plain http? see tracking.tls.enabled of the chart)"
     if not isinstance(exc, ssl.SSLCertVerificationError):
         return ""
-    if where:
+    return f" ({_mend(str(getattr(exc, 'verify_message', '')), where)})"
+
+
+def _mend(said: str, where: str) -> str:
+    if _INFORMAL.search(said.lower()):
         return (
-            f" (its certificate is not one of {CA_FILE_ENV}, {where}: is that the authority now?)"
+            f"{said}: Python since 3.13, and so MLflow in Runs, takes certificates only as RFC 5280"
+            " has them, the authority's with keyUsage keyCertSign, both with key identifiers: have"
+            " them made anew"
         )
-    return f" (set {CA_FILE_ENV} to the file of the authority that signed its certificate)"
+    if "mismatch" in said:
+        return f"{said}: the certificate must name the service as it is called here"
+    if where:
+        return f"its certificate is not one of {CA_FILE_ENV}, {where}: is that the authority now?"
+    return f"set {CA_FILE_ENV} to the file of the authority that signed its certificate"

@@ -1,5 +1,6 @@
 """Who is trusted by TLS between the parts, and what is said of who is not."""
 
+import ssl
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -72,6 +73,25 @@ def test_an_authority_that_is_renewed_holds_for_the_next_request(
     file.write_bytes(signed.file.read_bytes())
 
     assert client.get(url, most=9) == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("said", "advised"),
+    [
+        ("CA cert does not include key usage extension", "keyUsage keyCertSign"),
+        ("Missing Authority Key Identifier", "RFC 5280"),
+        ("Hostname mismatch, certificate is not valid for 'a'.", "must name the service"),
+        ("unable to get local issuer certificate", "/ca.crt: is that the authority now"),
+    ],
+)
+def test_what_is_wrong_with_a_certificate_is_said_with_its_mend(said: str, advised: str) -> None:
+    refused = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    refused.reason, refused.verify_message = "CERTIFICATE_VERIFY_FAILED", said
+
+    told = authority.advice(refused, "/ca.crt", url="https://tracking")
+
+    assert advised in told
+    assert said in told or "local issuer" in said
 
 
 @pytest.mark.parametrize("content", [None, "", "no certificate", "é"])
