@@ -69,7 +69,7 @@ def advice(exc: BaseException | object, where: str = "", *, url: str) -> str:
 
 
 def _mend(said: str, where: str) -> str:
-    if _INFORMAL.search(said.lower()):
+    if _INFORMAL.search(said):
         return (
             f"{said}: Python since 3.13, and so MLflow in Runs, takes certificates only as RFC 5280"
             " has them, the authority's with keyUsage keyCertSign, both with key identifiers: have"

@@ -12,14 +12,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainyard_api.contract import PARAMETER_ENV_PREFIX
 
+from trainyard._signals import on_termination
 from trainyard.errors import InvalidInput
 from trainyard.parameters import Parameter, as_arguments, as_text
 from trainyard.program import distributions, modules_needed, script_of
@@ -76,7 +75,8 @@ def execute(run: LocalRun) -> int:
         subprocess.Popen(  # noqa: S603  # the user's own command, on the user's own machine
             run.command, cwd=run.folder, env={**os.environ, **run.environment}
         ) as process,
-        _termination_to(process),
+        # The program ends, and not this one alone.
+        on_termination(lambda number, _: process.send_signal(number)),
     ):
         while True:
             try:
@@ -85,19 +85,6 @@ def execute(run: LocalRun) -> int:
                 # A terminal sends it to the program too: let it end in its own way.
                 if not _is_of_a_terminal():
                     process.send_signal(signal.SIGINT)
-
-
-@contextmanager
-def _termination_to(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Have the program, and not this one alone, end when this one is told to (SIGTERM)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _is_of_a_terminal() -> bool:

@@ -62,9 +62,8 @@ def test_a_stage_that_is_demoted_holds_nothing(kubeconfig: Path, filled: FakeClu
 PROMOTE = ("promote", "digits", "2", "--to", "production")
 
 
-def test_a_version_that_is_still_being_published_is_waited_for(
-    kubeconfig: Path, cluster: FakeCluster
-) -> None:
+def being_published(cluster: FakeCluster, *, for_seconds: float | None) -> None:
+    """Have an operator judge a move to version 2 at once, and let it be published after a while."""
     put = cluster.put
 
     def judged(plural: str, body: dict[str, Any], event: str = "MODIFIED") -> dict[str, Any]:
@@ -73,15 +72,22 @@ def test_a_version_that_is_still_being_published_is_waited_for(
             return put(plural, body, event)
         told = condition("Ready", "False", "VersionNotPublished", "2 is not published yet")
         conditions = [{**told, "observedGeneration": number}]
-        put(plural, {**body, "status": {"observedGeneration": number, "conditions": conditions}})
+        waits = {**body, "status": {"observedGeneration": number, "conditions": conditions}}
         holds = {"observedGeneration": number, "aliases": {"production": 2}}
-        threading.Timer(0.3, lambda: put(plural, {**body, "status": holds})).start()
-        return body
+        if for_seconds is not None:
+            threading.Timer(for_seconds, lambda: put(plural, {**body, "status": holds})).start()
+        return put(plural, waits, event)
 
-    cluster.put = judged  # type: ignore[method-assign]  # the operator, at once
+    cluster.put = judged  # type: ignore[method-assign]
     spec = {"model": "digits", "version": 2, "source": {"uri": "runs:/abc/model"}}
     cluster.put("models", model_object("digits"))
     cluster.put("modelversions", {"metadata": {"name": "digits-2"}, "spec": spec})
+
+
+def test_a_version_that_is_still_being_published_is_waited_for(
+    kubeconfig: Path, cluster: FakeCluster
+) -> None:
+    being_published(cluster, for_seconds=0.3)
     done = call(*PROMOTE)
 
     assert done.exit_code == 0, done.stderr
@@ -92,20 +98,7 @@ def test_a_version_that_is_still_being_published_is_waited_for(
 def test_a_version_that_is_still_being_published_is_said_to_be_taken_afterwards(
     kubeconfig: Path, cluster: FakeCluster
 ) -> None:
-    put = cluster.put
-
-    def judged(plural: str, body: dict[str, Any], event: str = "MODIFIED") -> dict[str, Any]:
-        number = body["metadata"].get("generation", 1)
-        if plural == "models" and number > 1:
-            told = condition("Ready", "False", "VersionNotPublished", "2 is not published yet")
-            seen = {**told, "observedGeneration": number}
-            body = {**body, "status": {"observedGeneration": number, "conditions": [seen]}}
-        return put(plural, body, event)
-
-    cluster.put = judged  # type: ignore[method-assign]  # the operator, at once
-    spec = {"model": "digits", "version": 2, "source": {"uri": "runs:/abc/model"}}
-    cluster.put("models", model_object("digits"))
-    cluster.put("modelversions", {"metadata": {"name": "digits-2"}, "spec": spec})
+    being_published(cluster, for_seconds=None)
     done = call(*PROMOTE, "--context", "test", "--timeout", "1")
 
     assert done.exit_code == 1

@@ -12,6 +12,8 @@ from trainyard.cli.terminal import note
 if TYPE_CHECKING:
     from trainyard_api.deployment import Deployment
 
+    from trainyard.client import Client
+
 
 def serve(
     model: Annotated[
@@ -64,6 +66,13 @@ def serve(
     if detach:
         print(called)
         return
+    _until_it_serves(client, made, timeout=timeout)
+
+
+def _until_it_serves(client: "Client", made: "Deployment", *, timeout: float) -> None:
+    from trainyard import serving  # noqa: PLC0415  # not for --help
+
+    called, where = made.metadata.name, client.command_options()
     with telling(
         f"Detached: Deployment {called} goes on.",
         f"  look at it   trainyard describe deployment {called}{where}",

@@ -8,13 +8,13 @@ import errno
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 import typer
 
+from trainyard._signals import on_termination
 from trainyard.cli.terminal import note
 from trainyard.errors import TrainyardError
 
@@ -33,7 +33,7 @@ def orderly() -> Iterator[None]:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error has it
     try:
-        with _listening():
+        with on_termination(_terminate):
             try:
                 yield
             finally:
@@ -62,18 +62,6 @@ def telling(*lines: str) -> Iterator[None]:
         for line in lines[1:]:
             note(line)
         raise
-
-
-@contextmanager
-def _listening() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _terminate(*_: object) -> NoReturn:
