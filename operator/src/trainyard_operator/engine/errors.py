@@ -6,7 +6,8 @@
     │   ├── Unavailable     a service does not answer, or is in no state to: told once it lasts
     │   │   ├── Unheard     nothing answers, or is too busy to look at what it is asked
     │   │   └── Expired     a version of a collection that the server has forgotten: list anew
-    │   └── NameTaken       another's object has the name that a child needs
+    │   ├── NameTaken       another's object has the name that a child needs
+    │   └── NotYet          what is needed is on its way, and wakes the resource when it is there
     ├── Conflict            the object changed (or is another by now) since it was read
     ├── NotFound            there is no such object
     └── LeaseLost           another replica leads: this process must end at once
@@ -59,6 +60,10 @@ class Expired(Unavailable):
 
 class NameTaken(Retry):
     """Another's object has the name that a child needs."""
+
+
+class NotYet(Retry):
+    """What is needed is on its way, and wakes the resource when it is there: that is no news."""
 
 
 class Conflict(OperatorError):

@@ -3,7 +3,7 @@
 Plain frozen data. Nothing here decides, and nothing here performs: kinds make Plans,
 reconcile.py carries them out in this order and stops at the first failure:
 
-    effects ─▶ create ─▶ apply ─▶ delete ─▶ one status patch ─▶ events
+    effects ─▶ create ─▶ apply ─▶ delete ─▶ (then) ─▶ one status patch ─▶ events
 """
 
 from collections.abc import Mapping
@@ -102,6 +102,8 @@ class Plan:
             the write need not wake its own resource.
         condition: The condition type that turns False when a write of the step's own objects
             fails; empty for the kind's own main condition.
+        then: The step after this one, taken before the status is written if it takes no time, so
+            that one write tells of both; else the status tells of this one alone.
     """
 
     status: Object
@@ -113,3 +115,4 @@ class Plan:
     recheck_after: timedelta | None = None
     is_steady: bool = False
     condition: str = ""
+    then: "Plan | None" = None

@@ -8,6 +8,7 @@ completes. Expected failures become conditions here, and nowhere else:
                     that says why; never what the plan promised, never an end undone
 """
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
@@ -18,7 +19,14 @@ from typing import Any, Protocol
 import orjson
 
 from trainyard_operator.engine import conditions, objects
-from trainyard_operator.engine.errors import Conflict, NotFound, Retry, Terminal, Unavailable
+from trainyard_operator.engine.errors import (
+    Conflict,
+    NotFound,
+    NotYet,
+    Retry,
+    Terminal,
+    Unavailable,
+)
 from trainyard_operator.engine.kind import Kind
 from trainyard_operator.engine.performing import Answer, perform
 from trainyard_operator.engine.plan import Event, Object, Plan, Ref
@@ -28,6 +36,10 @@ from trainyard_operator.settings import Settings
 TOLD_AFTER = timedelta(seconds=10)
 """A service that fails for less is no news: to tell it would be one write more for a server that
 has too many."""
+TOGETHER = timedelta(seconds=2)
+"""So long at most the step after one that is done may take to be told of in the same write."""
+NEAR = timedelta(seconds=5)
+"""So long it is tried again, while what it needs is on its way: the last lines of a log."""
 _APPLIED = 20_000
 _log = logging.getLogger(__name__)
 
@@ -99,6 +111,8 @@ class Reconciler:
             step = _Step(resource.get("status") or {}, exc, kind.condition)
         else:
             step = await self._do(kind, resource, plan)
+            if plan.then is not None and step.error is None:
+                step = await self._go_on(kind, key, resource, step, plan.then)
         if step.error is None:
             self._failing.pop(key, None)
         return await self._report(kind, key, resource, step)
@@ -125,6 +139,21 @@ class Reconciler:
             recheck_after=plan.recheck_after,
             is_steady=plan.is_steady,
         )
+
+    async def _go_on(
+        self, kind: Kind[Any], key: Key, resource: Object, done: "_Step", plan: Plan
+    ) -> "_Step":
+        """Take the step after one that is done, if that takes no time: one write tells of both."""
+        since = self._failing.setdefault(key, self.now())
+        try:
+            async with asyncio.timeout(TOGETHER.total_seconds()):
+                step = await self._do(kind, {**resource, "status": done.status}, plan)
+        except TimeoutError:
+            return done
+        if step.error is None:
+            return replace(step, events=(*done.events, *step.events))
+        is_near = isinstance(step.error, NotYet) and self.now() - since < NEAR
+        return replace(step, status=resource.get("status") or {}) if is_near else done
 
     async def _write(self, plan: Plan) -> None:
         # A token before the pods that mount it.
@@ -181,6 +210,8 @@ class Reconciler:
         """Tell whether an error belongs into the status: not what passes in a moment."""
         if step.condition == kind.condition and kind.is_settled(before):
             _log.info("%s", step.error, extra={"kind": key.resource, "object": key.name})
+            return False
+        if isinstance(step.error, NotYet):
             return False
         if not isinstance(step.error, Unavailable):
             return True

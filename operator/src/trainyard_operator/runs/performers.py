@@ -9,7 +9,14 @@ from datetime import timedelta
 from trainyard_api.names import next_version
 
 from trainyard_operator import names
-from trainyard_operator.engine.errors import Conflict, NameTaken, NotFound, Retry, Terminal
+from trainyard_operator.engine.errors import (
+    Conflict,
+    NameTaken,
+    NotFound,
+    NotYet,
+    Retry,
+    Terminal,
+)
 from trainyard_operator.engine.objects import API_VERSION
 from trainyard_operator.engine.performing import Answer, Performers
 from trainyard_operator.engine.world import World
@@ -52,8 +59,7 @@ async def _finish_run(call: effects.FinishRun, tools: Tools, _: Mapping[str, Ans
     # All are asked for, not only up to the first that is missing: asking has them read.
     complete = [tools.logs.is_complete(log) for log in call.logs]
     if not all(complete):
-        # The same words as before, so that waiting for the last lines writes no status.
-        raise Retry(*RECORDING, after=timedelta(seconds=1))
+        raise NotYet(*RECORDING, after=timedelta(seconds=1))
     body = {
         "status": call.outcome,
         "endTime": call.end_time,
@@ -66,7 +72,7 @@ async def _finish_run(call: effects.FinishRun, tools: Tools, _: Mapping[str, Ans
         if not tools.logs.append_tails(call.run_id):
             raise
         # The log ends elsewhere, or the service is an older one, which takes no tails.
-        raise Retry(*RECORDING, after=timedelta(seconds=1)) from exc
+        raise NotYet(*RECORDING, after=timedelta(seconds=1)) from exc
     except Retry:
         # However long this fails, the last lines are where all others are.
         tools.logs.append_tails(call.run_id)

@@ -4,11 +4,12 @@
                                                                             │
                      children deleted (TTL) ◀── Recorded ◀── FinishRun, CreateVersion
 
-Finished comes from the pod alone and is written at once; recording follows in a step of its
-own, so that a tracking service that is down delays no outcome. Every child is known by UID: a
-Run of the same name as a deleted one never takes over what that one left.
+Finished comes from the pod alone; recording is a step of its own, which one write tells of
+together with the end if it takes no time, so that a tracking service that is down delays no
+outcome. Every child is known by UID: a Run of the same name as a deleted one never takes over what
+that one left.
 
-A clean Run costs six writes: Secret, Job, Running, Finished, Recorded, one Event.
+A clean Run costs four writes: Secret, Job, Running, Finished with Recorded.
 
     starting.py   until it runs          ending.py     once an attempt has ended
     stopping.py   cancel, suspend, time  clean_up.py   once the Run has
@@ -69,7 +70,19 @@ def _next(run: Object, observed: Observed, *, now: datetime, settings: Settings)
     if outcome.fault is Fault.QUEUE:
         # A suspended Job would make another pod once its queue lets it.
         return decide(run, status, attempt, reason=outcome.reason, message=outcome.message)
-    return end(run, attempt, outcome, now=now)
+    ended = end(run, attempt, outcome, now=now)
+    return _recorded_too(run, ended, observed, now=now, settings=settings)
+
+
+def _recorded_too(
+    run: Object, ended: Plan, observed: Observed, *, now: datetime, settings: Settings
+) -> Plan:
+    """Have the end told of together with its recording, unless more is to be done for either."""
+    over = {**run, "status": ended.status}
+    is_more = ended.delete or run_status.is_registering(over)
+    if is_more or not run_status.is_finished(ended.status):
+        return ended
+    return replace(ended, then=after_the_end(over, observed, now=now, settings=settings))
 
 
 def _go_on(run: Object, observed: Observed, *, now: datetime, settings: Settings) -> Plan:
