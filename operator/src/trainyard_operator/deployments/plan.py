@@ -246,13 +246,24 @@ def _delete(
         # Of an operator that gave it the Deployment's plain name.
         if budget["metadata"]["name"] != names.disruption_budget(resource):
             yield Ref.of(budget)
+    spared = _just_rejected(resource, decided)
     for child in observed.children:
         target = children.served(child)
-        if target is None or target.digest not in decided.remove:
+        if target is None or target.digest not in decided.remove or target.digest == spared:
             continue
         yield Ref.of(child)
         secret = children.serving_secret(resource, target.digest, settings=settings)
         yield from tokens.refs(secret, (child,))
+
+
+def _just_rejected(resource: Object, decided: Rollout) -> str:
+    """Return the digest whose rejection the status does not tell yet.
+
+    Its child goes at the next look: gone without a word in the status, it would be tried again.
+    """
+    rejected = decided.rejected
+    told = _rejected((resource.get("status") or {}).get("rejected"))
+    return rejected.digest if rejected and rejected != told else ""
 
 
 def _status(resource: Object, observed: Observed, decided: Rollout) -> Object:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from trainyard_api import serving as contract
+from trainyard_api.conditions import ServingReason
 
 from trainyard_operator.deployments.rollout import Failure
 from trainyard_operator.engine import quota
@@ -139,12 +140,12 @@ def _crash(ended: Mapping[str, Any], state: Mapping[str, Any], *, restarts: int)
         return Failure("OutOfMemory", message, restarts)
     told = reported(ended)
     if told.get("message"):
-        reason = str(told.get("reason") or "LoadFailed")
         text = str(told["message"])[:_TEXT]
         if _is_waiting(ended):
             # It is being tried again while it runs: then its time counts anew, not its restarts.
-            return Failure(reason, text, waits="running" not in state)
-        return Failure(reason, text, restarts)
+            return Failure(contract.SOURCE_UNAVAILABLE, text, waits="running" not in state)
+        # Whatever reason it gives: a model can write here as well, and a reason is one of ours.
+        return Failure(ServingReason.LOAD_FAILED, text, restarts)
     last = _last_lines(str(ended.get("message") or ""))
     message = f"the server ended with exit code {ended.get('exitCode')}: {last}"
     return Failure("ServerCrashed", message, restarts)

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 from builders import given
 from builders.deployments import (
@@ -50,9 +51,30 @@ def test_too_many_reject_the_digest() -> None:
         "message": "no model.pkl",
         "retry": 7,
     }
-    assert [r.kind for r in told.delete] == ["Deployment", "Secret"]
     assert "Rejected" in [e.reason for e in told.events]
     assert told.status["phase"] == "Degraded"
+
+
+def test_what_is_rejected_goes_once_the_status_says_so() -> None:
+    first = crashed(3)
+    resource = given.model_deployment(status=first.status)
+    then = plan(resource, child(resource, 1, ready=1), child(resource, 2), follows=version(2))
+
+    # Gone before, it would be made anew should the status not get through.
+    assert first.delete == ()
+    assert [r.kind for r in then.delete] == ["Deployment", "Secret"]
+
+
+@pytest.mark.parametrize(
+    "reason", ["x" * 200, "no word of ours", ""], ids=["too long", "a sentence", "none"]
+)
+def test_a_reason_that_the_model_gives_itself_is_none_of_ours(reason: str) -> None:
+    resource = given.model_deployment()
+    said = orjson.dumps({"reason": reason, "message": "no"}).decode()
+    told = plan(resource, child(resource, 2), follows=version(2), pods=(crashing(2, 3, said),))
+
+    assert told.status["rejected"]["reason"] == "LoadFailed"
+    assert condition(told, "Progressing")["reason"] == "LoadFailed"
 
 
 def test_rejected_it_is_not_started_until_retry_changes() -> None:
