@@ -5,6 +5,8 @@ tracking service: what it has not taken waits on disk, within the room that all 
 """
 
 import asyncio
+import errno
+import os
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,6 +32,11 @@ class Stream(Protocol):
     async def readany(self) -> bytes: ...
 
 
+def _file_on_disk() -> IO[bytes]:
+    # Unbuffered: what finds no room is told when it is written.
+    return TemporaryFile(buffering=0)
+
+
 @dataclass(slots=True)
 class Segment:
     """Blocks on disk that are shipped together."""
@@ -38,17 +45,19 @@ class Segment:
     size: int = 0
     is_closed: bool = False
     """Was on its way once: an append whose answer was lost is known again by its place."""
-    _file: IO[bytes] = field(default_factory=TemporaryFile)
+    _file: IO[bytes] = field(default_factory=_file_on_disk)
 
     def add(self, block: bytes | bytearray, place: str) -> None:
-        self._file.write(block)
+        if self._file.write(block) < len(block):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.size += len(block)
         self.place = place
 
     def read(self) -> bytes:
         self.is_closed = True
         self._file.seek(0)
-        return self._file.read()
+        # No more than was added: a write that a full disk cut short may have left some.
+        return self._file.read(self.size)
 
     def close(self) -> None:
         self._file.close()
@@ -157,10 +166,13 @@ class Spool:
 
     def _set_block_aside(self) -> None:
         last = self._segments[-1] if self._segments else None
-        if not last or last.is_closed or last.size + len(self._block) > SEGMENT_BYTES:
-            self._segments.append(Segment())
-        block, self._block = self._block, bytearray()
-        self._set_aside(self._segments[-1], block, self._place)
+        fits = last and not last.is_closed and last.size + len(self._block) <= SEGMENT_BYTES
+        segment = last if last and fits else Segment()
+        self._set_aside(segment, self._block, self._place)
+        # Not before: without room on disk it is shipped from memory.
+        self._block = bytearray()
+        if segment is not last:
+            self._segments.append(segment)
 
     def _set_aside(self, segment: Segment, block: bytes | bytearray, place: str) -> None:
         segment.add(block, place)

@@ -1,6 +1,8 @@
 """Reading goes on while shipping waits; nothing is lost between them."""
 
 import asyncio
+import io
+from typing import Any
 
 import pytest
 from builders.logs import Stream
@@ -147,3 +149,37 @@ async def test_what_is_still_read_is_not_kept_back() -> None:
     await spooled._put(b"1234\n", "2026-11-24T12:00:00.5Z")
 
     assert spooled.rest() is None
+
+
+class Disk(io.BytesIO):
+    """A file on a disk that has room for so many bytes."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self._room = room
+
+    def write(self, data: Any) -> int:
+        written = super().write(data[: max(self._room, 0)])
+        self._room -= written
+        return written
+
+
+@pytest.mark.parametrize("room", [0, 5, 10, 15, 25])
+async def test_of_a_full_disk_what_was_read_is_shipped_once(
+    monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    monkeypatch.setattr(spool, "TemporaryFile", lambda **_: Disk(room))
+    left = Room(1000)
+    spooled = Spool(left)
+    await spooled.fill(Stream(STAMP, *[b"0123456789"] * 5), Lines())
+
+    taken = [spooled.take() or (b"", "") for _ in range(2 if room >= 10 else 1)]
+    with pytest.raises(OSError, match="No space left"):
+        spooled.take()
+    spooled.close()
+
+    whole = b"".join(data for data, _ in taken)
+    assert whole == b"0123456789" * (room // 10 + 1)
+    # From where it ends the log is read again.
+    assert taken[-1][1] == f"2026-11-24T12:00:00.5Z@{len(whole)}"
+    assert left.left == 1000
