@@ -14,7 +14,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from trainyard_operator.engine.errors import Conflict, LeaseLost, NotFound, OperatorError, told
+from trainyard_operator.engine.errors import (
+    Conflict,
+    LeaseLost,
+    NotFound,
+    OperatorError,
+    Unavailable,
+    told,
+)
 from trainyard_operator.engine.kube import Kube
 from trainyard_operator.engine.plan import Object, Ref
 
@@ -102,14 +109,15 @@ class Lease:
         if found is None:
             if self._is_held_yet():
                 return False
-            self._held = await self._kube.post(self._described({}, transitions=0))
+            self._held = self._checked(await self._kube.post(self._described({}, transitions=0)))
             return True
         if not self._is_free(found):
             return False
         spec = found.get("spec") or {}
         ours = spec.get("holderIdentity") == self._identity
         transitions = int(spec.get("leaseTransitions") or 0) + (0 if ours else 1)
-        self._held = await self._kube.replace(self._described(found, transitions=transitions))
+        wanted = self._described(found, transitions=transitions)
+        self._held = self._checked(await self._kube.replace(wanted))
         return True
 
     async def keep(self) -> None:
@@ -157,20 +165,34 @@ class Lease:
     async def _renew(self) -> None:
         try:
             held = self._described(self._held, transitions=None)
-            self._held = await self._kube.replace(held)
+            self._held = self._checked(await self._kube.replace(held))
         except Conflict as exc:
             # A write of ours whose answer was lost also conflicts: look before giving up, and
             # renew what is there: when it was written is not known.
             await self._look(exc)
             held = self._described(self._held, transitions=None)
-            self._held = await self._kube.replace(held)
+            self._held = self._checked(await self._kube.replace(held))
         except NotFound:
             # Somebody deleted it: who makes it anew leads, and that is whoever leads.
-            self._held = await self._kube.post(self._described({}, transitions=0))
+            self._held = self._checked(await self._kube.post(self._described({}, transitions=0)))
+
+    def _checked(self, answer: Object) -> Object:
+        """Return the lease that a write was answered with.
+
+        Raises:
+            Unavailable: It is none of ours: a proxy's words, after which nothing is renewed.
+        """
+        if not self._is_ours(answer):
+            said = "a write of the lease was answered with something else"
+            raise Unavailable("APIServerUnavailable", said)
+        return answer
+
+    def _is_ours(self, found: Object) -> bool:
+        return bool((found.get("spec") or {}).get("holderIdentity") == self._identity)
 
     async def _look(self, exc: Conflict) -> None:
         found = await self._kube.read(self._ref)
-        if not found or (found.get("spec") or {}).get("holderIdentity") != self._identity:
+        if not found or not self._is_ours(found):
             raise LeaseLost("LeaseLost", "another replica holds the lease") from exc
         self._held = found
 

@@ -224,3 +224,32 @@ async def test_a_lease_is_released_though_a_renewal_was_cut_short() -> None:
     await first.release()
 
     assert await lease(leases, "b", clock).try_acquire()
+
+
+async def test_an_answer_that_is_no_lease_renews_nothing(monkeypatch: Any) -> None:
+    monkeypatch.setattr("trainyard_operator.engine.lease.EVERY", 0)
+    leases, clock = FakeLeases(), [0.0]
+    first = lease(leases, "a", clock)
+    await first.try_acquire()
+
+    async def garbage(_: Object) -> Object:
+        clock[0] += 4
+        return {"status": "ok"}
+
+    monkeypatch.setattr(leases, "replace", garbage)
+    async with asyncio.timeout(5):
+        with pytest.raises(LeaseLost):
+            await first.keep()
+
+
+async def test_an_answer_that_is_no_lease_takes_none(monkeypatch: Any) -> None:
+    leases, clock = FakeLeases(), [0.0]
+    first = lease(leases, "a", clock)
+
+    async def garbage(_: Object) -> Object:
+        return {}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(leases, "post", garbage)
+        assert not await first.try_acquire()
+    assert await first.try_acquire()
