@@ -110,10 +110,11 @@ class Informer:
         """Watch for ever, from the last list on."""
         pause = _FIRST_PAUSE
         while True:
-            began, version = time.monotonic(), self._version
+            began, version = float("inf"), self._version
             try:
                 if not version:
                     await self.load(only_deletions=only_deletions)
+                began = time.monotonic()  # however long the list took: it is no watch that works
                 await self._watch(only_deletions=only_deletions)
             except (OperatorError, LookupError, TypeError, ValueError) as exc:  # a proxy's nonsense
                 _log.warning("watching %s: %s", self._resource, told(exc))

@@ -194,6 +194,26 @@ async def test_a_server_in_no_state_to_watch_is_not_asked_all_the_time() -> None
     assert served.asked == ["list", "watch 1"]
 
 
+async def test_a_list_that_takes_long_is_no_watch_that_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(informer, "_SHORT", 0.02)
+
+    class Slow(Served):
+        async def pages(self, *names: str, **params: str) -> AsyncIterator[Page]:
+            await asyncio.sleep(0.03)
+            async for page in super().pages(*names, **params):
+                yield page
+
+    refused = Terminal("InvalidSpec", "no watch")
+    served: Any = Slow([Page(n, []) for n in range(1, 99)], [refused] * 99)
+    following = asyncio.create_task(Informer(served, shell(), JOBS, jitter=lambda: 0.0).follow())
+    await asyncio.sleep(0.3)
+    following.cancel()
+
+    assert served.asked == ["list", "watch 1"]
+
+
 async def test_a_watch_that_is_cut_again_and_again_goes_on_at_once_if_it_tells_something() -> None:
     cut = [event("ADDED", job("a", 20))], [event("ADDED", job("b", 21))], [bookmark(22)]
     asked_of = await followed(Served([Page(10, [])], cut), shell(), until=5)
