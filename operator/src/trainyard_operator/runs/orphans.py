@@ -24,7 +24,10 @@ async def kill_orphans(
 ) -> None:
     """Finish the MLflow runs whose Run is gone."""
     for namespace in tuple(namespaces) or await _all_namespaces(kube):
-        records = await tracking.active_runs(namespace)
+        try:
+            records = await tracking.active_runs(namespace)
+        except NotFound:
+            continue  # it was deleted meanwhile; the next ones have their turn
         for run_id in _orphaned(cache, namespace, {str(each["runID"]) for each in records}):
             if not logs.is_following(run_id):
                 await _kill(tracking, logs, namespace, run_id)

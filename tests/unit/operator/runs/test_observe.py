@@ -208,6 +208,24 @@ class FakeSpool:
         return {}
 
 
+class Walked(FakeSpool):
+    """Namespaces, of which one has just gone."""
+
+    async def active_runs(self, namespace: str) -> list[Object]:
+        if namespace == "gone":
+            raise NotFound("NotFound", "no such namespace")
+        return await super().active_runs(namespace)
+
+
+async def test_a_namespace_that_goes_keeps_no_other_from_being_swept() -> None:
+    scene = Scene()
+    spool: Any = Walked("orphan")
+    kube: Any = scene.kube
+    await kill_orphans(scene.world.cache, kube, spool, FakeLogs(), ["gone", "team"])
+
+    assert spool.killed == ["orphan"]
+
+
 async def test_the_sweep_kills_records_whose_run_and_log_are_gone_and_no_other() -> None:
     scene = Scene()
     shell = Shell({RUNS: RUN}, scene.world)
