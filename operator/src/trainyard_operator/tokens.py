@@ -110,7 +110,9 @@ def may_be_missing(pod: Object, *, now: datetime) -> bool:
         for field in ("initContainerStatuses", "containerStatuses")
         for container in status.get(field) or ()
     ]
-    is_long = now - parse_time(placed["lastTransitionTime"]) >= MOUNTING
+    since = placed.get("lastTransitionTime")
+    # Whoever puts pods on nodes need not tell when.
+    is_long = not since or now - parse_time(since) >= MOUNTING
     return is_long and bool(states) and all(state in _MOUNTING_STATES for state in states)
 
 

@@ -1,5 +1,6 @@
 """From one version to the next, without a moment in which nothing answers."""
 
+import pytest
 from builders import given
 from builders.deployments import applied, child, condition, plan, pod, served, version
 from trainyard_operator import names
@@ -22,11 +23,12 @@ def test_the_first_version_gets_service_budget_token_and_child() -> None:
     assert told.status["endpoint"] == "http://digits.team.svc"
 
 
-def test_a_token_that_somebody_deleted_is_made_again() -> None:
+@pytest.mark.parametrize("placed", ["2026-11-24T11:00:00Z", None], ids=["long ago", "untold"])
+def test_a_token_that_somebody_deleted_is_made_again(placed: str | None) -> None:
     resource = given.model_deployment(status={"stable": served(1)})
     container = given.container_status("server", waiting={"reason": "ContainerCreating"})
-    placed = given.condition("PodScheduled", lastTransitionTime="2026-11-24T11:00:00Z")
-    waits = pod(1, conditions=[placed], containerStatuses=[container])
+    scheduled = given.condition("PodScheduled", lastTransitionTime=placed)
+    waits = pod(1, conditions=[scheduled], containerStatuses=[container])
 
     settled = plan(resource, child(resource, 1, ready=1), follows=version(1))
     told = plan(resource, child(resource, 1), follows=version(1), pods=(waits,))
