@@ -121,7 +121,7 @@ def test_the_token_of_a_child_goes_with_it() -> None:
     child, name = old_child(resource)
     told = serve(resource, 2, child, deployments.child(resource, 2, ready=1))
 
-    assert [each.name for each in told.delete] == [child["metadata"]["name"], name]
+    assert [each.name for each in told.delete] == [name, child["metadata"]["name"]]
 
 
 def test_the_lost_token_of_a_child_that_waits_for_its_turn_is_made_again() -> None:

@@ -251,9 +251,10 @@ def _delete(
         target = children.served(child)
         if target is None or target.digest not in decided.remove or target.digest == spared:
             continue
-        yield Ref.of(child)
         secret = children.serving_secret(resource, target.digest, settings=settings)
         yield from tokens.refs(secret, (child,))
+        # Last: while it is there, a removal that was cut short begins again.
+        yield Ref.of(child)
 
 
 def _just_rejected(resource: Object, decided: Rollout) -> str:

@@ -62,7 +62,7 @@ def test_what_is_rejected_goes_once_the_status_says_so() -> None:
 
     # Gone before, it would be made anew should the status not get through.
     assert first.delete == ()
-    assert [r.kind for r in then.delete] == ["Deployment", "Secret"]
+    assert [r.kind for r in then.delete] == ["Secret", "Deployment"]
 
 
 @pytest.mark.parametrize(

@@ -92,9 +92,9 @@ def test_the_old_one_goes_with_its_token_once_the_new_one_is_ready() -> None:
         follows=version(2),
     )
 
-    assert [r.kind for r in told.delete] == ["Deployment", "Secret"]
-    assert told.delete[0].name == "digits-11111111"
-    assert told.delete[1].owner == resource["metadata"]["uid"]
+    assert [r.kind for r in told.delete] == ["Secret", "Deployment"]
+    assert told.delete[1].name == "digits-11111111"
+    assert told.delete[0].owner == resource["metadata"]["uid"]
     assert told.status["stable"] == served(2)
 
 
