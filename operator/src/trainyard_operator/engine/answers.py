@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import orjson
 
+from trainyard_operator.engine import objects
 from trainyard_operator.engine.errors import (
     Conflict,
     Expired,
@@ -45,7 +46,7 @@ def error_of(code: int, body: bytes, headers: Mapping[str, str]) -> OperatorErro
     """Return the operator's error for an answer of the API server."""
     status = json_object(body)
     message, reason = _told(status, body)
-    if status is None and code in _ITS_OWN:
+    if (status or {}).get("kind") != "Status" and code in _ITS_OWN:
         return Unavailable("APIServerUnavailable", f"{code}, not by the API server: {message}")
     refusal = _refusal(code, message, reason)
     if refusal is not None:
@@ -114,6 +115,19 @@ def _told(status: Object | None, body: bytes) -> tuple[str, str]:
     if status is None:
         return body[:500].decode(errors="replace"), ""
     return str(status.get("message", "")), str(status.get("reason", ""))
+
+
+def written_object(answer: Object) -> Object:
+    """Return the object that a write was answered with.
+
+    Raises:
+        Unavailable: It is none: whether it was written is not known.
+    """
+    kind = str(answer.get("apiVersion")), str(answer.get("kind"))
+    if kind not in objects.PLURALS or not isinstance(answer.get("metadata"), dict):
+        said = f"a write was answered with something else than an object: {str(answer)[:100]}"
+        raise Unavailable("APIServerUnavailable", said)
+    return answer
 
 
 def json_object(body: bytes, read: Reader = orjson.loads) -> Object | None:

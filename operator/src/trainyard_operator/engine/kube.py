@@ -32,7 +32,7 @@ import orjson
 
 from trainyard_operator.engine import objects
 from trainyard_operator.engine.access import Access
-from trainyard_operator.engine.answers import event_of, parsed
+from trainyard_operator.engine.answers import event_of, parsed, written_object
 from trainyard_operator.engine.clock import ServerClock
 from trainyard_operator.engine.errors import Conflict, NotFound, Terminal, Unavailable
 from trainyard_operator.engine.exchange import Exchange, Request, Streams
@@ -390,7 +390,7 @@ class Kube:
         return left
 
     def _written(self, written: Object, *, is_steady: bool = False) -> Object:
-        self.on_written(written, is_steady=is_steady)
+        self.on_written(written_object(written), is_steady=is_steady)
         return written
 
 

@@ -31,7 +31,7 @@ class Server:
 
     async def lease(self, request: web.Request) -> web.Response:
         if request.method == "GET":
-            return web.json_response({"message": "none"}, status=404)
+            return web.json_response({"kind": "Status", "message": "none"}, status=404)
         self.renewals += 1
         body = await request.json()
         body["metadata"]["resourceVersion"] = str(next(self.versions))

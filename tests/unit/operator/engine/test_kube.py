@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
+import orjson
 import pytest
 from trainyard_operator.engine import objects
-from trainyard_operator.engine.answers import error_of, event_of, parsed
+from trainyard_operator.engine.answers import error_of, event_of, parsed, written_object
 from trainyard_operator.engine.errors import (
     Conflict,
     Expired,
@@ -16,6 +17,7 @@ from trainyard_operator.engine.errors import (
 )
 from trainyard_operator.engine.kube import path_of
 from trainyard_operator.engine.ownership import unlabelled
+from trainyard_operator.engine.plan import Object
 from trainyard_operator.engine.shapes import reader_of
 
 
@@ -41,7 +43,8 @@ from trainyard_operator.engine.shapes import reader_of
 def test_an_answer_is_an_error_of_ours(
     code: int, message: str, kind: type[Exception], reason: str
 ) -> None:
-    body = f'{{"message": "{message}", "reason": "AlreadyExists"}}'.encode()
+    said = {"kind": "Status", "message": message, "reason": "AlreadyExists"}
+    body = orjson.dumps(said)
     error = error_of(code, body, {"Retry-After": "3"})
 
     assert type(error) is kind
@@ -53,7 +56,9 @@ def test_an_answer_that_is_no_json_is_kept_as_text() -> None:
 
 
 @pytest.mark.parametrize("code", [302, 400, 404, 409, 412, 422, 502])
-@pytest.mark.parametrize("body", [b"<html>proxy", b"", b"null", b"[1]", b'"busy"'])
+@pytest.mark.parametrize(
+    "body", [b"<html>proxy", b"", b"null", b"[1]", b'"busy"', b'{"message":"no route"}']
+)
 def test_what_a_proxy_says_in_place_of_the_api_server_is_no_refusal(code: int, body: bytes) -> None:
     assert type(error_of(code, body, {})) is Unavailable
 
@@ -62,6 +67,21 @@ def test_what_a_proxy_says_in_place_of_the_api_server_is_no_refusal(code: int, b
 def test_what_is_no_object_counts_as_no_answer(body: bytes) -> None:
     with pytest.raises(Unavailable, match="GET /x: the answer is no JSON object"):
         parsed(body, "GET /x")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"status": "ok"},
+        {"apiVersion": "v1", "kind": "Status", "metadata": {}},
+        {"apiVersion": ["v1"], "kind": "Pod", "metadata": {}},
+        {"apiVersion": "v1", "kind": "Pod", "metadata": None},
+    ],
+)
+def test_a_write_that_is_answered_with_no_object_of_ours_is_unknown(answer: Object) -> None:
+    with pytest.raises(Unavailable, match="something else than an object"):
+        written_object(answer)
 
 
 @pytest.mark.parametrize("resource", ["runs", "pods"])

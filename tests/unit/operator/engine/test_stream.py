@@ -202,7 +202,7 @@ async def test_who_reads_slowly_has_the_server_wait(scene: Scene, monkeypatch: o
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 18\r\n\r\n" + b'{"message":"gone"}', NotFound),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 17\r\n\r\n" + b'{"kind":"Status"}', NotFound),
         (b"HTTP/1.1 503 No\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n", Unheard),
         (b"HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\ncut", Unheard),
     ],
