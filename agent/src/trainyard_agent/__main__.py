@@ -26,7 +26,7 @@ from trainyard_api import authority
 
 from trainyard_agent import archive, git, publish, source, termination
 from trainyard_agent.convert import convert
-from trainyard_agent.errors import AgentError
+from trainyard_agent.errors import AgentError, of_system
 from trainyard_agent.transport import Tracking
 
 
@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AgentError as exc:
         return _failed(exc)
     except OSError as exc:
-        return _failed(AgentError(f"{exc.filename or 'the pod'}: {exc.strerror or exc}"))
+        told, reason = of_system(exc)
+        return _failed(AgentError(told, reason=reason))
     except Exception as exc:  # noqa: BLE001  # a traceback is told to nobody
         return _failed(AgentError(f"unexpected {type(exc).__name__}: {exc}"))
     termination.report(result)

@@ -10,7 +10,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from trainyard_agent.errors import SourceError
+from trainyard_agent.errors import SourceError, of_system
+from trainyard_agent.progress import Told
 from trainyard_agent.transport import Tracking
 
 
@@ -21,12 +22,12 @@ def fetch(
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / "source.tar.gz"
         size = tracking.download(f"/blobs/{digest}", target, digest=digest)
-        count = unpack(target, into=into)
+        count = unpack(target, into=into, say=say)
     say(f"unpacked {count} entries of {digest} ({size} bytes) to {into}")
     return count
 
 
-def unpack(archive: Path, *, into: Path) -> int:
+def unpack(archive: Path, *, into: Path, say: Callable[[str], None] = print) -> int:
     """Unpack a tar.gz and return the number of its entries.
 
     Raises:
@@ -34,19 +35,34 @@ def unpack(archive: Path, *, into: Path) -> int:
             room for it.
     """
     into.mkdir(parents=True, exist_ok=True)
-    count = 0
+    count = done = 0
+    told = Told("unpacked", say)
     try:
         with tarfile.open(archive, mode="r:gz") as tar:
             for member in tar:
                 tar.extract(member, path=into, filter="data")
                 count += 1
+                done += member.size
+                told(done, 0)
     except tarfile.FilterError as exc:
         raise SourceError(
             f"the archive holds an entry that may not be unpacked: {exc}", reason="UnsafePath"
         ) from exc
-    except (tarfile.TarError, EOFError, OSError, KeyError, zlib.error) as exc:
+    # Names with NUL and times without end are a ValueError and its like.
+    except (
+        tarfile.TarError,
+        EOFError,
+        OSError,
+        LookupError,
+        ValueError,
+        ArithmeticError,
+        zlib.error,
+    ) as exc:
         if isinstance(exc, OSError) and exc.errno:
             # What gzip says has no number: this is the folder's.
-            raise SourceError(f"the archive can't be unpacked to {into}: {exc}") from exc
+            said, reason = of_system(exc, str(into))
+            raise SourceError(
+                f"the archive can't be unpacked to {into}: {said}", reason=reason
+            ) from exc
         raise SourceError(f"the archive is no readable tar.gz: {exc}") from exc
     return count

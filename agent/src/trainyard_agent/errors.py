@@ -6,6 +6,12 @@ AgentError(reason, message)
 └── TransportError   the tracking service could not be reached in time: time's to fix
 """
 
+import errno
+
+NO_ROOM = "VolumeFailed"
+"""The pod's volume takes no more: its node's fault, not the code's."""
+_OF_VOLUMES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
+
 
 class AgentError(Exception):
     """A failure with a reason for machines and a one-line message for people."""
@@ -38,3 +44,13 @@ class TransportError(AgentError):
 
     reason = "TrackingUnavailable"
     exit_code = 4
+
+
+def of_system(exc: OSError, where: str = "") -> tuple[str, str]:
+    """Return what to say of a failure of files, and its reason; empty for the ordinary one."""
+    told = f"{exc.filename or where or 'the pod'}: {exc.strerror or exc}"
+    if exc.errno not in _OF_VOLUMES:
+        return told, ""
+    if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
+        told += ": ask for more in resources.requests.ephemeral-storage, or make it smaller"
+    return told, NO_ROOM

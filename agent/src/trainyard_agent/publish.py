@@ -7,18 +7,19 @@ the manifest says is canonical JSON, so that the same files always give the same
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from trainyard_agent import beside
 from trainyard_agent.errors import RefusedError, SourceError
 from trainyard_agent.paths import files_under
+from trainyard_agent.progress import Told
 from trainyard_agent.transport import CHUNK, Tracking
 
 SCHEMA_VERSION = 1
-_PARALLEL = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def publish(
     Raises:
         RefusedError: a file, or the list of them, is refused for good; the message names it.
     """
-    entries = [_entry(path, model) for path in files_under(model)]
+    entries = _entries(model, say=say)
     if not entries:
         raise SourceError("the model folder is empty", reason="SourceMissing")
     say(f"publishing {len(entries)} files, {sum(e.size for e in entries) >> 20} MiB")
@@ -62,16 +63,9 @@ def _upload(tracking: Tracking, model: Path, entries: list[Entry]) -> int:
         with _naming(entry.path):
             return tracking.upload(f"/blobs/{entry.digest}", model / entry.path, size=entry.size)
 
-    pool = ThreadPoolExecutor(_PARALLEL)
     # The largest first: it takes longest, and is the first to be refused.
     ordered = sorted(entries, key=lambda entry: -entry.size)
-    going = [pool.submit(upload, entry) for entry in ordered]
-    try:
-        done, _ = wait(going, return_when=FIRST_EXCEPTION)
-        return sum(each.result() for each in done)
-    finally:
-        # What is under way beside a refusal may take hours, and changes nothing any more.
-        pool.shutdown(wait=False, cancel_futures=True)
+    return sum(beside.each(partial(upload, entry) for entry in ordered))
 
 
 @contextmanager
@@ -94,12 +88,19 @@ def canonical_manifest(entries: list[Entry], fields: Mapping[str, Any]) -> bytes
     return text.encode()
 
 
-def _entry(path: Path, model: Path) -> Entry:
-    hasher = hashlib.sha256()
-    size = 0
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            hasher.update(chunk)
-            size += len(chunk)
-    name = path.relative_to(model).as_posix()
-    return Entry(name, size, f"sha256:{hasher.hexdigest()}")
+def _entries(model: Path, *, say: Callable[[str], None]) -> list[Entry]:
+    """Read every file once, for its digest."""
+    paths = files_under(model)
+    size = sum(path.stat().st_size for path in paths)
+    told, done, found = Told("read", say), 0, []
+    for path in paths:
+        before = done
+        hasher = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                hasher.update(chunk)
+                done += len(chunk)
+                told(done, size)
+        name = path.relative_to(model).as_posix()
+        found.append(Entry(name, done - before, f"sha256:{hasher.hexdigest()}"))
+    return found

@@ -1,16 +1,15 @@
 """Fetching the files of a model version's source, as the tracking service resolves it."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from trainyard_agent import beside
 from trainyard_agent.errors import SourceError
 from trainyard_agent.paths import inside
 from trainyard_agent.transport import Tracking
-
-_PARALLEL = 4
 
 
 def fetch(
@@ -41,8 +40,7 @@ def fetch(
             )
         return size
 
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        total = sum(pool.map(lambda pair: download(*pair), targets))
+    total = sum(beside.each(partial(download, *pair) for pair in targets))
     say(f"fetched {len(files)} files ({total} bytes) of {source.get('uri', version)}")
     told = {"size": total, "uri": source.get("uri"), "runID": source.get("runID")}
     return {name: value for name, value in told.items() if value is not None}

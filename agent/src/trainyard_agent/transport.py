@@ -7,7 +7,7 @@ told on stdout, which is the container's log. What was cut off goes on from wher
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPMessage, HTTPResponse
 from pathlib import Path
@@ -18,12 +18,12 @@ from trainyard_api.slices import Window, content_range, send
 from trainyard_api.transfer import Away, Client, Corrupt, Refused, patiently
 
 from trainyard_agent.errors import RefusedError, SourceError, TransportError
+from trainyard_agent.progress import Told
 
 CHUNK = 1 << 20
 _MOST_JSON = 64 << 20
 _ANSWER_SECONDS = 300.0
 """How long a PUT may be without an answer: the object store puts a large file together."""
-_TOLD_EVERY_SECONDS = 10.0
 _FINAL = {413: "TooLarge", 422: "ContentRefused"}
 """What is said of the content itself, so that a repeat would be told the same."""
 _T = TypeVar("_T")
@@ -60,10 +60,12 @@ class Tracking:
             SourceError: The content is not what the digest says.
         """
         url = self.base + path
+        told = Told(target.name, self.say)
         if digest:
-            return self._patiently(lambda: self._client.download(url, target, digest=digest))
+            return self._patiently(
+                lambda: self._client.download(url, target, digest=digest, told=told)
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
-        told = _Told(target.name, self.say)
         with target.open("wb") as file:
             under = _Download(self._client, url, file, told)
             return self._patiently(under.go_on)
@@ -71,7 +73,7 @@ class Tracking:
     def upload(self, path: str, content: Path, *, size: int) -> bool:
         """Send a file to the path of its digest, but for what is there; tell if that was any."""
         with content.open("rb") as file:
-            under = _Upload(self._client, self.base + path, file, size, _Told(path, self.say))
+            under = _Upload(self._client, self.base + path, file, size, Told(path, self.say))
             return self._patiently(under.go_on)
 
     def put(self, path: str, content: bytes) -> None:
@@ -107,20 +109,6 @@ class Tracking:
             raise SourceError(f"{exc}: upload it again", reason="DigestMismatch") from exc
 
 
-class _Told:
-    """Says how far a file is, now and then."""
-
-    def __init__(self, name: str, say: Callable[[str], None]) -> None:
-        self._name = name
-        self._say = say
-        self._at = time.monotonic()
-
-    def __call__(self, done: int, size: int) -> None:
-        if time.monotonic() - self._at >= _TOLD_EVERY_SECONDS:
-            self._at = time.monotonic()
-            self._say(f"{self._name}: {done >> 20} of {size >> 20} MiB")
-
-
 class _Upload:
     """A file on its way to the service, over as many attempts as it takes."""
 
@@ -147,10 +135,10 @@ class _Upload:
     def _ask(self) -> tuple[bool, int]:
         url = f"{self._url}/upload"
         found = _document(self._client.get(url, most=CHUNK), url)
-        offset = int(found["offset"])
+        offset = _number(found, url)
         self._is_resumed = self._is_resumed or offset > 0
         self._reach(offset)
-        return bool(found["complete"]), offset
+        return bool(found.get("complete")), offset
 
     def _put(self, begin: int, end: int) -> int | None:
         headers = content_range(begin, end, self._size)
@@ -184,7 +172,15 @@ def _offset(response: HTTPResponse, url: str) -> int | None:
     """Read how much the service has of a file; None if all."""
     if response.status != 202:
         return None
-    return int(_document(transfer.read(response, CHUNK), url)["offset"])
+    return _number(_document(transfer.read(response, CHUNK), url), url)
+
+
+def _number(found: Mapping[str, Any], url: str) -> int:
+    """Read how far the service is."""
+    offset = found.get("offset")
+    if not isinstance(offset, int) or offset < 0:
+        raise Away(f"{url} does not say how far it is: does something else answer there?")
+    return offset
 
 
 def _document(raw: bytes, url: str) -> dict[str, Any]:

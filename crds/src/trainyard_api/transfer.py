@@ -179,7 +179,15 @@ class Client:
             raise Away(f"{url} broke off at {len(body)} of {told} bytes")
         return bytes(body)
 
-    def download(self, url: str, target: Path, *, digest: str = "", size: int | None = None) -> int:
+    def download(
+        self,
+        url: str,
+        target: Path,
+        *,
+        digest: str = "",
+        size: int | None = None,
+        told: Callable[[int, int], None] = lambda done, size: None,
+    ) -> int:
         """Stream a file to the target, which appears once it is whole; return its bytes.
 
         With a digest, what an earlier call left in `<target>.part` is not asked for again.
@@ -187,6 +195,7 @@ class Client:
         Args:
             digest: `sha256:` and 64 hex digits that it must have.
             size: Bytes that it must have; not one chunk more is read.
+            told: Hears after each chunk how many bytes are there, and of how many (0: unknown).
 
         Raises:
             Away: As `open`, or it broke off; what came is kept if there is a digest.
@@ -197,7 +206,7 @@ class Client:
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f"{target.name}.part")
         with part.open("a+b" if digest else "w+b") as file:
-            found = _Partial(file, size)
+            found = _Partial(file, size, told)
             begun = found.bytes
             try:
                 if size is None or begun < size:
@@ -248,8 +257,11 @@ class Client:
 class _Partial:
     """A file under way: how much is there, and the hash of it."""
 
-    def __init__(self, file: IO[bytes], limit: int | None) -> None:
+    def __init__(
+        self, file: IO[bytes], limit: int | None, told: Callable[[int, int], None]
+    ) -> None:
         self._file = file
+        self._told = told
         self.limit = limit
         self.bytes = 0
         self.hash = hashlib.sha256()
@@ -257,6 +269,7 @@ class _Partial:
         while chunk := file.read(CHUNK):
             self.hash.update(chunk)
             self.bytes += len(chunk)
+            told(self.bytes, limit or 0)
 
     def restart(self) -> None:
         self._file.seek(0)
@@ -266,10 +279,13 @@ class _Partial:
     def take(self, response: HTTPResponse) -> None:
         """Append the body, at most one chunk beyond the limit."""
         limit = self.limit
+        left = response.length
+        size = limit or (self.bytes + left if left else 0)
         while (limit is None or self.bytes <= limit) and (chunk := read(response, CHUNK)):
             self._file.write(chunk)
             self.hash.update(chunk)
             self.bytes += len(chunk)
+            self._told(self.bytes, size)
 
 
 def read(response: HTTPResponse, most: int) -> bytes:
