@@ -6,10 +6,7 @@ attempt of the Run names it and no attempt sees another. A submodule is a checko
 other, at the commit that is recorded for it.
 """
 
-import os
-import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -18,29 +15,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from trainyard_agent import git_access, lfs, submodules
+from trainyard_agent import git_access, git_words, lfs, submodules, watched
 from trainyard_agent.errors import SourceError
 from trainyard_agent.git_access import shown
 from trainyard_agent.paths import inside
 
 _ATTEMPTS = 4
-_TRANSIENT = re.compile(
-    r"could not resolve host|connection (refused|reset|timed out)|failed to connect|timed out"
-    r"|operation too slow|early eof|the remote end hung up|returned error: (429|5\d\d)"
-    r"|unexpected disconnect",
-    re.IGNORECASE,
-)
-_DENIED = re.compile(
-    r"authentication failed|could not read username|could not read password|permission denied"
-    r"|terminal prompts disabled|returned error: 40[13]|host key verification failed"
-    r"|authorization error|bad credentials",
-    re.IGNORECASE,
-)
-_ABSENT = re.compile(
-    r"repository .* not found|does not appear to be a git repository|returned error: 404"
-    r"|does not exist",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +32,8 @@ class Checkout:
         credentials: Folder of a mounted Secret: `username` and `password` (or `token`), or
             `ssh-privatekey` with `known_hosts`.
         outer: Of a submodule: the URL of the repository that the Run names.
-        longest: Seconds for one command of git, for servers that are silent where git knows no
-            limit of its own (git://, ssh), or never come to an end.
+        silence: Seconds in which a command of git may print nothing and write nothing, for
+            servers that are silent where git knows no limit of its own (git://, ssh).
     """
 
     url: str
@@ -65,7 +45,7 @@ class Checkout:
     sleep: Callable[[float], None] = time.sleep
     environment: Mapping[str, str] = field(default_factory=dict)
     outer: str = ""
-    longest: float = 3600.0
+    silence: float = 600.0
 
 
 def fetch(checkout: Checkout) -> str:
@@ -92,7 +72,7 @@ def _check_out(checkout: Checkout, *, environment: Mapping[str, str]) -> str:
     checkout.into.mkdir(parents=True, exist_ok=True)
     _git(checkout, "init", "--quiet", environment=environment)
     commit = _fetch_commit(checkout, environment=environment)
-    _git(checkout, "checkout", "--quiet", "--detach", commit, environment=environment)
+    _git(checkout, "checkout", "--progress", "--detach", commit, environment=environment)
     checkout.say(f"checked out {checkout.revision} of {shown(checkout.url)} at {commit}")
     _fetch_large_files(checkout, environment=environment)
     _check_out_submodules(checkout, environment=environment)
@@ -119,7 +99,9 @@ def _fetch_large_files(checkout: Checkout, *, environment: Mapping[str, str]) ->
         return
     settings = {**lfs.SETTINGS, "remote.origin.url": checkout.url}
     able = git_access.with_settings(environment, settings)
-    result = _patiently(checkout, ["lfs", "pull", "origin"], environment=able)
+    # What came of it before it broke off stays there.
+    kept = checkout.into / ".git" / "lfs"
+    result = _patiently(checkout, ["lfs", "pull", "origin"], environment=able, kept=kept)
     # The store of what was fetched would take as much room again, and hooks call for git-lfs.
     for name in ("lfs", "hooks"):
         shutil.rmtree(checkout.into / ".git" / name, ignore_errors=True)
@@ -134,9 +116,9 @@ def _not_given(checkout: Checkout, names: list[str], told: str) -> SourceError:
     if "is not a git command" in told:
         return SourceError(f"{what}, and there is no git-lfs in the agent's image: use a newer one")
     return SourceError(
-        f"{what}, which did not give the content ({_last_line(told)}): see whether it was pushed,"
-        " and whether spec.source.git.credentialsSecret may read it",
-        reason="AccessDenied" if _DENIED.search(told) else "",
+        f"{what}, which did not give the content ({git_words.gist(told)}): see whether it was"
+        " pushed, and whether spec.source.git.credentialsSecret may read it",
+        reason=git_words.reason(told),
     )
 
 
@@ -152,7 +134,7 @@ def _fetch_commit(checkout: Checkout, *, environment: Mapping[str, str]) -> str:
     refs = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
     everything = _fetch(checkout, *refs, depth=None, environment=environment)
     if everything.returncode:
-        raise _failed(checkout, everything.stderr)
+        raise _failed(checkout, everything)
     for name in (f"refs/remotes/origin/{checkout.revision}", checkout.revision):
         commit = _resolved(checkout, name, environment=environment)
         if commit:
@@ -168,32 +150,41 @@ def _fetch_commit(checkout: Checkout, *, environment: Mapping[str, str]) -> str:
 def _fetch(
     checkout: Checkout, *refs: str, depth: int | None, environment: Mapping[str, str]
 ) -> "subprocess.CompletedProcess[str]":
-    arguments = ["fetch", "--quiet", "--no-recurse-submodules"]
+    # What it prints of its progress is the sign of life of a server that packs for an hour.
+    arguments = ["fetch", "--progress", "--no-recurse-submodules"]
     if depth:
         arguments += [f"--depth={depth}", "--no-tags"]
     arguments += ["--", checkout.url, *refs]
     result = _patiently(checkout, arguments, environment=environment)
-    told = result.stderr
-    away = _DENIED.search(told) or (_ABSENT.search(told) and not _TRANSIENT.search(told))
-    if result.returncode and away:
-        raise _failed(checkout, told)
+    if result.returncode and git_words.is_final(result):
+        raise _failed(checkout, result)
     return result
 
 
 def _patiently(
-    checkout: Checkout, arguments: list[str], *, environment: Mapping[str, str]
+    checkout: Checkout,
+    arguments: list[str],
+    *,
+    environment: Mapping[str, str],
+    kept: Path | None = None,
 ) -> "subprocess.CompletedProcess[str]":
-    for attempt in range(1, _ATTEMPTS + 1):
+    """Run git again while its server is away.
+
+    Args:
+        kept: Folder with what a try leaves for the next: one that got further counts for none.
+    """
+    attempt, furthest = 0, 0
+    while True:
         result = _run(checkout, arguments, environment=environment)
         told = result.stderr
-        if result.returncode == 0 or _DENIED.search(told):
-            return result
-        if attempt == _ATTEMPTS or not _TRANSIENT.search(told):
+        reached = watched.there(kept)[1] if kept else 0
+        attempt = 1 if reached > furthest else attempt + 1
+        furthest = max(reached, furthest)
+        if result.returncode == 0 or attempt == _ATTEMPTS or not git_words.is_worth_another(told):
             return result
         pause = 2.0**attempt
-        checkout.say(f"{_last_line(told)}; trying again in {pause:g} s")
+        checkout.say(f"{git_words.gist(told)}; trying again in {pause:g} s")
         checkout.sleep(pause)
-    raise AssertionError("unreachable")
 
 
 def _resolved(checkout: Checkout, name: str, *, environment: Mapping[str, str]) -> str:
@@ -232,7 +223,7 @@ def _check_path(checkout: Checkout) -> None:
 def _git(checkout: Checkout, *arguments: str, environment: Mapping[str, str]) -> str:
     result = _run(checkout, arguments, environment=environment)
     if result.returncode:
-        raise _failed(checkout, result.stderr)
+        raise _failed(checkout, result)
     return result.stdout
 
 
@@ -245,49 +236,25 @@ def _run(
     git = shutil.which("git")
     if git is None:
         raise SourceError("there is no git in this image", reason="StartFailed")
+    # url and revision are after -- and never start with -
     command = [git, "-C", str(checkout.into), *arguments]
-    # A group of its own: git's helpers hold its pipes, and would be waited for when it is ended.
-    with subprocess.Popen(  # noqa: S603  # url and revision are after -- and never start with -
-        command,
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="surrogateescape",
-        start_new_session=True,
-    ) as process:
-        try:
-            stdout, stderr = process.communicate(timeout=checkout.longest)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            said = f"git {arguments[0]} had not ended after {checkout.longest:g} s"
-            raise SourceError(
-                f"{said}: is {shown(checkout.url)} there, and not too large?"
-            ) from None
-    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
-
-
-def _failed(checkout: Checkout, told: str) -> SourceError:
-    url = shown(checkout.url)
-    if _DENIED.search(told):
-        advice = (
-            f"credentials go to the server of {shown(checkout.outer)} only, and must be good for"
-            " this one as well; the url in .gitmodules had best be relative"
-            if checkout.outer
-            else "name a Secret with username and password, token or ssh-privatekey in"
-            " spec.source.git.credentialsSecret"
+    try:
+        return watched.run(
+            command,
+            folder=checkout.into,
+            environment=environment,
+            silence=checkout.silence,
+            say=checkout.say,
         )
-        said = f"{url} refused access ({_last_line(told)}): {advice}"
-        return SourceError(said, reason="AccessDenied")
-    if _ABSENT.search(told):
-        field = "its url in .gitmodules" if checkout.outer else "spec.source.git.url"
-        return SourceError(f"{url} is no git repository: check {field}")
-    return SourceError(f"git could not fetch {checkout.revision} from {url}: {_last_line(told)}")
+    except watched.Silent:
+        raise SourceError(
+            f"git {arguments[0]} printed and wrote nothing for {checkout.silence:g} s, and was"
+            f" ended: is {shown(checkout.url)} there, and does it answer?",
+            reason=git_words.UNAVAILABLE,
+        ) from None
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
-    return shown((fatal or lines or ["no message"])[0])
+def _failed(checkout: Checkout, result: "subprocess.CompletedProcess[str]") -> SourceError:
+    return git_words.failure(
+        result, url=checkout.url, revision=checkout.revision, outer=checkout.outer
+    )

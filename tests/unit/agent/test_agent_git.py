@@ -122,15 +122,20 @@ def test_a_server_that_refuses_connections_is_tried_again_and_then_told(tmp_path
 
     assert len(pauses) >= 3
     assert "127.0.0.1" in caught.value.message
+    assert caught.value.reason == "SourceUnavailable"
 
 
 def test_a_server_that_takes_the_call_and_says_nothing_is_given_up(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"git://127.0.0.1:{silent.getsockname()[1]}/code"
-        checkout = Checkout(url, "main", tmp_path / "work", longest=0.5)
+        checkout = Checkout(url, "main", tmp_path / "work", silence=0.5)
 
-        with pytest.raises(SourceError, match=r"git fetch had not ended after 0\.5 s"):
+        with pytest.raises(
+            SourceError, match=r"git fetch printed and wrote nothing for 0\.5 s"
+        ) as e:
             fetch(checkout)
+
+    assert e.value.reason == "SourceUnavailable"
 
 
 def test_a_password_written_into_the_url_is_not_repeated(tmp_path: Path) -> None:

@@ -107,3 +107,45 @@ def test_a_file_that_only_its_attributes_call_large_is_taken_as_it_is(tmp_path: 
     fetch(checkout(there, tmp_path / "work"))
 
     assert (tmp_path / "work/a.bin").read_text() == "small"
+
+
+def breaking_off(tmp_path: Path, *, more: str) -> str:
+    """Make git-lfs break off seven times, and do its work at the eighth."""
+    tool = tmp_path / "tools" / "git-lfs"
+    tool.rename(f"{tool}-whole")
+    tool.write_text(
+        f"""#!/bin/sh
+mkdir -p .git/lfs
+echo >> {tmp_path}/tries
+[ $(wc -l < {tmp_path}/tries) -lt 8 ] || exec {tool}-whole "$@"
+{more}
+echo "read tcp: i/o timeout" >&2
+exit 2
+"""
+    )
+    tool.chmod(0o755)
+    return f"{tool.parent}:{os.environ['PATH']}"
+
+
+def test_a_server_that_breaks_off_is_asked_again_as_long_as_more_comes_each_time(
+    tmp_path: Path, tools: dict[str, str]
+) -> None:
+    there = with_large_file(tmp_path / "there", "a.bin")
+    path = breaking_off(tmp_path, more="seq 100 >> .git/lfs/part")
+
+    fetch(checkout(there, tmp_path / "work", environment={**tools, "PATH": path}))
+
+    assert (tmp_path / "work/a.bin").read_text() == _CONTENT
+
+
+def test_a_server_of_which_nothing_comes_is_given_up_for_now(
+    tmp_path: Path, tools: dict[str, str]
+) -> None:
+    there = with_large_file(tmp_path / "there", "a.bin")
+    path = breaking_off(tmp_path, more="true")
+
+    with pytest.raises(SourceError, match="i/o timeout") as caught:
+        fetch(checkout(there, tmp_path / "work", environment={**tools, "PATH": path}))
+
+    assert caught.value.reason == "SourceUnavailable"
+    assert len((tmp_path / "tries").read_text()) == 4
