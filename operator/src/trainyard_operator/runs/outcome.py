@@ -83,8 +83,8 @@ TOO_LONG = Outcome(
     Fault.FINAL,
 )
 
-# Reasons of the agent (trainyard_agent/{errors,__main__}.py) that say nothing of the code.
-_NOT_THE_USERS = frozenset({"TrackingUnavailable", "Stopped"})
+# Reasons of the agent (trainyard_agent/{errors,git_words,__main__}.py) that say nothing of code.
+_NOT_THE_USERS = frozenset({"TrackingUnavailable", "SourceUnavailable", "VolumeFailed", "Stopped"})
 _START_FAILURES = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
 _NOT_IN_IMAGE = "spec.command[0] is not in the image (is it spelled right, and in $PATH?)"
 # What the runtime says of the program itself → the fix; whatever else it says is the node's.
@@ -192,19 +192,30 @@ def _failure(pod: Object, ended: Mapping[str, Any], code: int) -> Outcome:
 
 
 def _of_source(pod: Object, ended: Mapping[str, Any]) -> Outcome:
-    told = reported(ended)
-    tail = tail_of(ended.get("message"))
-    said = told.get("message") or (tail[-1] if tail else "no more is known")
-    ours = told.get("reason") in _NOT_THE_USERS
-    fault = Fault.INFRASTRUCTURE if ours else Fault.USER
-    failed = Outcome("SourceFailed", f"The code could not be fetched: {said}", fault)
     return replace(
-        told_to_leave(pod, ended) or failed,
+        told_to_leave(pod, ended) or _source_failure(pod, ended),
         exit_code=int(ended["exitCode"]),
         started=_time(ended, "startedAt"),
         finished=_time(ended, "finishedAt"),
-        log_tail=() if told else tail,
+        log_tail=() if reported(ended) else tail_of(ended.get("message")),
     )
+
+
+def _source_failure(pod: Object, ended: Mapping[str, Any]) -> Outcome:
+    why = ended.get("reason")
+    if why == "OOMKilled":
+        return Outcome("OutOfMemory", _out_of_memory(pod, "Fetching the code"), Fault.USER)
+    if why in _START_FAILURES:
+        detail = str(ended.get("message", "")).strip()[-_LINE_LIMIT:]
+        said = f"The node could not start the container that fetches the code: {detail}"
+        return Outcome("PodLost", said, Fault.INFRASTRUCTURE)
+    if why == "ContainerStatusUnknown":
+        return LOST
+    told, tail = reported(ended), tail_of(ended.get("message"))
+    said = told.get("message") or (tail[-1] if tail else "no more is known")
+    ours = told.get("reason") in _NOT_THE_USERS
+    fault = Fault.INFRASTRUCTURE if ours else Fault.USER
+    return Outcome("SourceFailed", f"The code could not be fetched: {said}", fault)
 
 
 def _of_foreign(pod: Object) -> Outcome | None:
@@ -236,12 +247,12 @@ def _foreign_failure(name: str, ended: Mapping[str, Any]) -> Outcome:
     )
 
 
-def _out_of_memory(pod: Object) -> str:
+def _out_of_memory(pod: Object, what: str = "The program") -> str:
     limit = _limit(pod, "memory")
     if not limit:
         return "The node ran out of memory: set spec.resources.requests.memory to what it needs"
     return (
-        f"The program used more memory than its limit of {limit}: raise"
+        f"{what} used more memory than its limit of {limit}: raise"
         f" spec.resources.limits.memory, to {doubled(limit)} for example"
     )
 

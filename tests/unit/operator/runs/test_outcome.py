@@ -217,6 +217,37 @@ ENDS = {
         "SourceFailed",
         Fault.INFRASTRUCTURE,
     ),
+    "code on a server that is away": (
+        pod(
+            phase="Failed",
+            source=ended(2, message='{"reason": "SourceUnavailable", "message": "no such host"}'),
+        ),
+        "SourceFailed",
+        Fault.INFRASTRUCTURE,
+    ),
+    "code for which the node has no room": (
+        pod(
+            phase="Failed",
+            source=ended(2, message='{"reason": "VolumeFailed", "message": "no space left"}'),
+        ),
+        "SourceFailed",
+        Fault.INFRASTRUCTURE,
+    ),
+    "code whose fetching took too much memory": (
+        pod(phase="Failed", source=ended(137, reason="OOMKilled", message="unpacked 900 MiB")),
+        "OutOfMemory",
+        Fault.USER,
+    ),
+    "code whose fetching the node could not start": (
+        pod(phase="Failed", source=ended(128, reason="StartError", message="cgroup: no space")),
+        "PodLost",
+        Fault.INFRASTRUCTURE,
+    ),
+    "code whose fetching the node knows nothing of any more": (
+        pod(phase="Failed", source=ended(137, reason="ContainerStatusUnknown")),
+        "PodLost",
+        Fault.INFRASTRUCTURE,
+    ),
     "code whose fetching was told to stop": (
         pod(phase="Failed", source=ended(143, message='{"reason": "Stopped", "message": "gone"}')),
         "SourceFailed",
@@ -318,3 +349,14 @@ def test_the_commit_is_what_the_agent_reports() -> None:
 @pytest.mark.parametrize("message", ["", "no JSON", "[1]"])
 def test_without_a_report_there_is_no_commit(message: str) -> None:
     assert commit_of(pod(source=ended(0, message=message))) == ""
+
+
+def test_memory_that_fetching_lacked_is_told_with_the_limit_to_raise() -> None:
+    limits = {"limits": {"memory": "1Gi"}}
+    stopped = pod(source=ended(137, reason="OOMKilled", message="unpacked 900 MiB"))
+    stopped["spec"]["containers"] = [{"name": "main", "resources": limits}]
+
+    outcome = outcome_of(stopped)
+
+    assert outcome is not None
+    assert outcome.message.startswith("Fetching the code used more memory than its limit of 1Gi:")
