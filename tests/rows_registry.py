@@ -13,6 +13,20 @@ def gate(**requirement: Any) -> Object:
     return {"stages": [stage]}
 
 
+SOURCE_URIS = [
+    ("mlflow-artifacts:/1/a[1]/m", "mlflow-artifacts://[x/m", "a host or a bucket"),
+    ("mlflow-artifacts://[::1]:5000/1/m", "mlflow-artifacts://[::1/1/m", "a host or a bucket"),
+    ("abfss://c@a.dfs.example.com/x", "abfss://c@a]/x", "a host or a bucket"),
+    ("models:/digits/1", "models://digits/1", "write one slash"),
+    ("runs:/ab/model", "runs:/ab/model#2", "ends before ? and #"),
+    ("s3://my_bucket/x?versionId=1", "mlflow-artifacts:/1/x?versionId=1", "ends before ? and #"),
+    ("runs:/ab/modèle", "runs:/ab/m\x01", "no control character"),
+    ("runs:/ab/model..2/.x/", "runs:/ab/../model", "each folder by its name"),
+    ("s3://bucket/a//b", "runs:/ab//model", "each folder by its name"),
+    ("runs:/ab/a%20b", "mlflow-artifacts:/1/a%20b", "not encoded"),
+]
+"""Of a version: a URI that may be, one that may not, and why."""
+
 ROWS = [
     Row(
         "tags are not MLflow's own",
@@ -179,6 +193,17 @@ ROWS = [
         "a source URI names its store first",
         "spec.source.uri",
         "ModelVersion",
+    ),
+    *(
+        Row(
+            f"a source URI is a plain path: {refused}",
+            {"source": {"uri": passes}},
+            {"source": {"uri": refused}},
+            says,
+            "spec.source.uri",
+            "ModelVersion",
+        )
+        for passes, refused, says in SOURCE_URIS
     ),
     Row(
         "a Deployment says what it serves",

@@ -50,6 +50,34 @@ ROWS = [
         "a git URL starts with https://",
         "spec.source.git.url",
     ),
+    *(
+        Row(
+            f"git url names a host: {refused}",
+            git(url=passes),
+            git(url=refused),
+            "a git URL names its host after ://",
+            "spec.source.git.url",
+        )
+        for passes, refused in (
+            ("https://[::1]:8443/a[1].git", "https://[x/a.git"),
+            ("ssh://git@git.example:2222/~me/a", "ssh://git@git.example:port/a"),
+            ("git://bücher.example/a", "git://x\\y/a"),
+        )
+    ),
+    Row(
+        "git revision is one",
+        git(revision="feature/#12~1"),
+        git(revision="refs/heads/*"),
+        "a revision is one branch, tag or commit",
+        "spec.source.git.revision",
+    ),
+    Row(
+        "git path has no control character",
+        git(path="größe/a b"),
+        git(path="a\x01b"),
+        "a path has no control character",
+        "spec.source.git.path",
+    ),
     Row(
         "git url holds no password",
         git(url="ssh://git@git.example/a"),

@@ -47,6 +47,33 @@ class MlflowRunOutput(ApiModel):
     """Name or artifact path of the logged model."""
 
 
+# What the tracking service could not take for one folder, or would take for another.
+_OURS = "^(mlflow-artifacts|models|runs):"
+_HOST = r"([a-zA-Z0-9._~:-]*|\\[[0-9a-fA-F:.]+\\](:[0-9]*)?)"
+_URI_RULES = (
+    Rule(
+        r"!self.matches('[\\x00-\\x1f\\x7f]')" + f" && !self.matches('{_OURS}.*[?#]')",
+        "a source URI has no control character, and its path ends before ? and #: rename the"
+        " folder, or name it by mlflowRun and artifactPath",
+    ),
+    Rule(
+        "!self.matches('^(models|runs)://[^/]') && (!self.matches('^[^:]*://')"
+        f" || self.matches('^[^:]*://([^/@\\\\[\\\\]]*@)?{_HOST}(/|$)'))",
+        "what follows :// is a host or a bucket, without [, ] and the like: write one slash, as in"
+        " mlflow-artifacts:/… and runs:/…, before a path",
+    ),
+    Rule(
+        f"!self.matches('{_OURS}.*/[.][.]?(/|$)') && !self.matches('{_OURS}/+[^/]+/(.*/)?/+[^/]')",
+        "the path of a source URI says each folder by its name: remove //, /./ and /../ from it",
+    ),
+    Rule(
+        "!self.startsWith('mlflow-artifacts:') || !self.contains('%')",
+        "the path of a source URI is not encoded: write each character itself in place of %, or"
+        " name the folder by mlflowRun and artifactPath",
+    ),
+)
+
+
 class ModelSource(ApiModel):
     """Where the model's files come from; exactly one of run, mlflowRun and uri."""
 
@@ -73,6 +100,7 @@ class ModelSource(ApiModel):
                 "a source URI names its store first, such as mlflow-artifacts:/1/…, runs:/… or"
                 " s3://…",
             ),
+            *_URI_RULES,
         ]
         | None
     ) = None

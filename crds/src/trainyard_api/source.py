@@ -21,6 +21,12 @@ class GitSource(ApiModel):
             "a git URL starts with https://, http://, ssh:// or git://, or is user@host:path",
         ),
         Rule(
+            r"!self.matches('^[a-z]+://') || self.matches('^[a-z]+://([^/@]*@)?"
+            r"([^/@:?#%\\[\\]\\\\\\x00-\\x20\\x7f]+|\\[[0-9a-fA-F:.]+\\])(:[0-9]*)?(/|$)')",
+            "a git URL names its host after ://, with a port perhaps, and then a path, as in"
+            " https://example.com/team/code.git",
+        ),
+        Rule(
             r"!self.matches('^https?://[^/@]*@')",
             "the URL holds a credential that everyone could read: put username and password into"
             " a Secret, and name it in credentialsSecret",
@@ -33,6 +39,11 @@ class GitSource(ApiModel):
         Rule(
             r"self.matches('^[^-\\s][^\\s]*$')",
             "a revision is a branch, tag or commit; it has no space and starts with no dash",
+        ),
+        Rule(
+            r"!self.matches('[*?\\[\\x00-\\x1f\\x7f]')",
+            "a revision is one branch, tag or commit: git has no name with *, ?, [ or a control"
+            " character in it",
         ),
     ]
     """Branch, tag or commit."""

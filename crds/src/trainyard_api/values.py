@@ -58,6 +58,10 @@ RelativePath = Annotated[
         r"!self.startsWith('/') && !self.matches('(^|/)\\.\\.(/|$)')",
         "a path here is relative and stays inside: remove the leading / and any ..",
     ),
+    Rule(
+        r"!self.matches('[\\x00-\\x1f\\x7f]')",
+        "a path has no control character: rename the file or folder",
+    ),
 ]
 
 Quantity = Annotated[
