@@ -156,6 +156,14 @@ def test_a_source_that_is_no_uri_is_the_versions_fault(yard):
     assert "is no URI" in answer.json()["message"]
 
 
+@pytest.mark.parametrize("more", ["#2", "?x=1"])
+def test_a_source_is_never_cut_to_another_folders(yard, more):
+    answer = yard.source(source={"uri": f"runs:/{yard.first.run_id}/model{more}"})
+
+    assert answer.status_code == 422
+    assert "no plain path" in answer.json()["message"]
+
+
 def test_a_resource_whose_keys_cant_be_told_costs_no_other_one_its_own():
     def keys(one):
         return (one["spec"]["key"],)

@@ -120,6 +120,9 @@ class Sources:
             parts = urlsplit(uri)
         except ValueError as exc:
             raise Unprocessable(f"Source {uri} is no URI: {exc}") from exc
+        if parts.query or parts.fragment:
+            # Its path would be that of another folder.
+            raise Unprocessable(f"Source {uri} is no plain path: it ends before ? and #")
         first, _, rest = parts.path.strip("/").partition("/")
         if parts.scheme == "runs":
             return _logged(namespace, first, rest)
