@@ -24,6 +24,7 @@ class Service:
     ranges: list[str] = field(default_factory=list)
     changes: dict[str, bytes] = field(default_factory=dict)
     largest: int = 0
+    progress: dict[str, object] | None = None
     silent: threading.Event = field(default_factory=threading.Event)
 
 
@@ -41,7 +42,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if blob != self.path:
             there = blob in service.contents
             offset = len(service.partial.get(blob, b""))
-            self._answer(200, json.dumps({"complete": there, "offset": offset}).encode())
+            told = {"complete": there, "offset": offset}
+            if service.progress is not None:
+                told = service.progress
+            self._answer(200, json.dumps(told).encode())
         elif self.path not in service.contents:
             self._answer(404, json.dumps({"message": "no such thing"}).encode())
         else:

@@ -42,14 +42,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(AgentError(told, reason=reason))
     except Exception as exc:  # noqa: BLE001  # a traceback is told to nobody
         return _failed(AgentError(f"unexpected {type(exc).__name__}: {exc}"))
-    termination.report(result)
-    return 0
+    return 0 if _reported(result) else 1
 
 
 def _failed(exc: AgentError) -> int:
-    termination.report({"reason": exc.reason, "message": exc.message})
+    _reported({"reason": exc.reason, "message": exc.message})
+    # Last of all: without a message, the kubelet takes the end of the log for it.
     _say(f"{exc.reason}: {exc.message}")
     return exc.exit_code
+
+
+def _reported(message: dict[str, Any]) -> bool:
+    try:
+        termination.report(message)
+    except OSError as exc:
+        _say(f"what came of it can't be told: the termination message: {exc.strerror}")
+        return False
+    return True
 
 
 def _stop(number: int, _: object) -> NoReturn:

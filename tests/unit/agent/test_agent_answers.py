@@ -1,5 +1,6 @@
 """Answers that something else than the tracking service gives."""
 
+import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from builders import threaded
 from builders.agent_service import Service
 from trainyard_agent import transport
+from trainyard_agent.__main__ import main
 from trainyard_agent.errors import TransportError
 from trainyard_agent.transport import Tracking
 
@@ -22,6 +24,47 @@ def test_an_answer_that_is_no_json_object_is_waited_out_and_told(
         hasty.json("/source")
 
     assert caught.value.reason == "TrackingUnavailable"
+
+
+def test_how_far_an_upload_is_that_is_no_number_is_waited_out(
+    service: Service, said: list[str], tmp_path: Path
+) -> None:
+    hasty = Tracking(service.url, "t", patience=0, say=said.append, sleep=lambda _: None)
+    (tmp_path / "x").write_bytes(b"x")
+    service.partial["/blobs/x"] = b""
+
+    for answer in ({}, {"complete": False, "offset": "1"}, {"complete": False, "offset": -1}):
+        service.progress = answer
+        with pytest.raises(TransportError, match="does not say how far it is"):
+            hasty.upload("/blobs/x", tmp_path / "x", size=1)
+
+
+@pytest.mark.parametrize(
+    ("files", "code", "last"),
+    [
+        ([{"path": "x", "size": 1}], 1, "what came of it can't be told"),
+        ([], 2, "SourceMissing: u holds no file"),
+    ],
+)
+def test_where_no_message_can_be_written_the_end_of_the_log_says_it(
+    *,
+    service: Service,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    files: list[object],
+    code: int,
+    last: str,
+) -> None:
+    base = "/api/trainyard/v1/namespaces/a/modelversions/b-1/source"
+    service.contents[base] = json.dumps({"uri": "u", "files": files}).encode()
+    service.contents[f"{base}/x"] = b"x"
+    monkeypatch.setenv("TRAINYARD_TERMINATION_LOG", "/dev/full")
+    monkeypatch.setenv("TRAINYARD_TRACKING_URL", service.url)
+    words = ["--namespace", "a", "--version", "b-1", "--into", str(tmp_path)]
+
+    assert main(["fetch", "model", *words]) == code
+    assert capsys.readouterr().out.splitlines()[-1].startswith(last)
 
 
 class _Proxy(BaseHTTPRequestHandler):

@@ -143,6 +143,33 @@ class TestFetchingASource:
 
         assert caught.value.reason == "SourceIncomplete"
 
+    @pytest.mark.parametrize(
+        "files",
+        [
+            pytest.param({"a": b"1", "a/b": b"2"}, id="a file that is a folder"),
+            pytest.param({"a/b": b"2", "a": b"1"}, id="a folder that is a file"),
+            pytest.param({"x" * 300: b"1"}, id="a long name"),
+        ],
+    )
+    def test_a_name_that_a_store_has_and_no_folder_is_told(
+        self, service: Service, tracking: Tracking, tmp_path: Path, files: dict[str, bytes]
+    ) -> None:
+        self.offer(service, files)
+
+        with pytest.raises(SourceError, match=r"can't be a file \((File|Is a|Not a)") as caught:
+            source.fetch(tracking, version="digits-1", into=tmp_path / "model")
+
+        assert caught.value.reason == "SourceFailed"
+
+    @pytest.mark.parametrize("listed", ["abc", [1], [{}], [{"path": "a", "size": "1"}]])
+    def test_a_list_of_files_that_is_none_is_told(
+        self, service: Service, tracking: Tracking, tmp_path: Path, listed: object
+    ) -> None:
+        service.contents[self.BASE] = json.dumps({"uri": "u", "files": listed}).encode()
+
+        with pytest.raises(TransportError, match="list of files is none"):
+            source.fetch(tracking, version="digits-1", into=tmp_path / "model")
+
     @pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "a/../../b", "a\0b"])
     def test_a_path_that_leaves_the_folder_is_refused(
         self, service: Service, tracking: Tracking, tmp_path: Path, path: str

@@ -38,6 +38,7 @@ _REASONS = {
     "SourceFailed": SOURCE_MISSING,
     "UnsafePath": SOURCE_MISSING,
 }
+_OUT_OF_MEMORY = "it was killed for memory: raise agent.resources in the chart's values"
 # What the tracking service says of the files themselves (trainyard_agent/transport.py).
 _REFUSALS = frozenset({"TooLarge", "ContentRefused"})
 
@@ -160,17 +161,20 @@ def _failed(
     ended: datetime,
 ) -> Attempt:
     told = results.get(container) or {}
-    text = str(told.get("message") or terminated.get("message") or "").strip()
+    killed = _OUT_OF_MEMORY if terminated.get("reason") == "OOMKilled" else ""
+    text = str(told.get("message") or killed or terminated.get("message") or "").strip()
     reason = _REASONS.get(str(told.get("reason", "")), PUBLISH_FAILED)
     why = text.splitlines()[-1] if text else f"exit code {terminated.get('exitCode')}"
     is_refused = told.get("reason") in _REFUSALS
     if is_refused:
-        why = f"{why}; once that is mended, change spec.retry"
+        # What fetch is refused is the source, which never changes.
+        fix = "make another version" if container == FETCH else "change spec.retry"
+        why = f"{why}; once that is mended, {fix}"
     # What fetch does not find may only be late; what convert says of the files stays true.
     is_final = (
         is_refused
         or reason == FORMAT_NOT_ALLOWED
-        or (container != "fetch" and reason in {SOURCE_MISSING, SOURCE_INCOMPLETE})
+        or (container != FETCH and reason in {SOURCE_MISSING, SOURCE_INCOMPLETE})
     )
     return Attempt(number, ended, results, reason, f"{container}: {why}", is_final=is_final)
 

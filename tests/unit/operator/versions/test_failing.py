@@ -47,6 +47,27 @@ def test_what_the_tracking_service_says_of_the_files_is_final_until_it_is_mended
     assert again.create[-1]["metadata"]["name"] == "digits-1-publish-2"
 
 
+def test_a_source_that_is_refused_needs_another_version() -> None:
+    resource = version()
+    said = {"reason": "ContentRefused", "message": "s3://a/b is outside of the store"}
+
+    told = plan(resource, observed(attempt(resource, init=[ended("fetch", 3, said)])))
+
+    assert condition(told)["message"] == (
+        "fetch: s3://a/b is outside of the store; once that is mended, make another version"
+    )
+
+
+def test_a_container_that_was_killed_for_memory_says_so() -> None:
+    resource = version()
+    killed = ended("convert", 137, "flavors: sklearn\n")
+    killed["state"]["terminated"]["reason"] = "OOMKilled"
+
+    told = plan(resource, observed(attempt(resource, init=[ended("fetch"), killed])))
+
+    assert "convert: it was killed for memory: raise agent.resources" in condition(told)["message"]
+
+
 def test_what_was_rejected_stays_so() -> None:
     rejected = {"phase": "Rejected"}
 
