@@ -139,10 +139,13 @@ def _fetch_commit(checkout: Checkout, *, environment: Mapping[str, str]) -> str:
         commit = _resolved(checkout, name, environment=environment)
         if commit:
             return commit
+    names = _names(checkout, environment=environment)
     advice = "was it pushed?" if checkout.outer else "check spec.source.git.revision"
+    if not names:
+        advice = "was it pushed to, and is it a repository, not a page to log in at?"
     raise SourceError(
         f"revision {checkout.revision} not found in {shown(checkout.url)}"
-        f" (it has: {_names(checkout, environment=environment)}); {advice}",
+        f" (it has: {names or 'no branch'}); {advice}",
         reason="RevisionNotFound",
     )
 
@@ -204,7 +207,7 @@ def _names(checkout: Checkout, *, environment: Mapping[str, str]) -> str:
     )
     names = sorted(set(result.stdout.split()) - {"HEAD"})
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return (", ".join(names[:10]) or "no branch") + more
+    return ", ".join(names[:10]) + more
 
 
 def _check_path(checkout: Checkout) -> None:

@@ -1,7 +1,9 @@
 import socket
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from builders import threaded
 from builders.repositories import checkout, git
 from trainyard_agent.errors import SourceError
 from trainyard_agent.git import Checkout, fetch
@@ -55,6 +57,23 @@ def test_a_revision_that_is_not_there_is_told_with_those_that_are(
 
     assert caught.value.reason == "RevisionNotFound"
     assert "main, v1" in caught.value.message
+
+
+def test_a_page_that_answers_in_place_of_a_repository_is_asked_about(tmp_path: Path) -> None:
+    class LogIn(BaseHTTPRequestHandler):
+        def log_message(self, *given: object) -> None:
+            """Say nothing: a test's output is no access log."""
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>Who are you?</html>")
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), LogIn)
+    url = f"http://127.0.0.1:{server.server_port}/code"
+
+    with threaded.running(server), pytest.raises(SourceError, match="not a page to log in at"):
+        fetch(checkout(tmp_path, tmp_path / "work", url=url, environment={}))
 
 
 @pytest.mark.parametrize("what", ["main^{tree}", "main:src/train.py"])
