@@ -213,7 +213,9 @@ def _source_failure(pod: Object, ended: Mapping[str, Any]) -> Outcome:
         return LOST
     told, tail = reported(ended), tail_of(ended.get("message"))
     said = told.get("message") or (tail[-1] if tail else "no more is known")
-    ours = told.get("reason") in _NOT_THE_USERS
+    # Of a SIGTERM before the agent listened it tells nothing; no code of the user's sends one here.
+    is_told_to_stop = not told and int(ended["exitCode"]) == 143
+    ours = told.get("reason") in _NOT_THE_USERS or is_told_to_stop
     fault = Fault.INFRASTRUCTURE if ours else Fault.USER
     return Outcome("SourceFailed", f"The code could not be fetched: {said}", fault)
 

@@ -253,6 +253,11 @@ ENDS = {
         "SourceFailed",
         Fault.INFRASTRUCTURE,
     ),
+    "code whose fetching was told to stop before it had begun": (
+        pod(phase="Failed", source=ended(143)),
+        "SourceFailed",
+        Fault.INFRASTRUCTURE,
+    ),
     "code that cannot be copied": (
         pod(source=ended(1, message="cp: no space\n")),
         "SourceFailed",
