@@ -10,8 +10,9 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+from trainyard_api.progress import Told
+
 from trainyard_agent.errors import SourceError, of_system
-from trainyard_agent.progress import Told
 from trainyard_agent.transport import Tracking
 
 

@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from trainyard_api.progress import Told
+
 from trainyard_agent import beside
 from trainyard_agent.errors import RefusedError, SourceError
 from trainyard_agent.paths import files_under
-from trainyard_agent.progress import Told
 from trainyard_agent.transport import CHUNK, Tracking
 
 SCHEMA_VERSION = 1

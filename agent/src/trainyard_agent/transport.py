@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
 from trainyard_api import transfer
+from trainyard_api.progress import Told
 from trainyard_api.slices import Window, content_range, send
 from trainyard_api.transfer import Away, Client, Corrupt, Refused, patiently
 
 from trainyard_agent.errors import RefusedError, SourceError, TransportError
-from trainyard_agent.progress import Told
 
 CHUNK = 1 << 20
 _MOST_JSON = 64 << 20

@@ -7,6 +7,7 @@ and a file that broke off is fetched from there on.
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,12 @@ from typing import Final
 from urllib.parse import quote
 
 from trainyard_api.paths import segments
-from trainyard_api.transfer import Away, Client, Corrupt, Refused
+from trainyard_api.progress import Told
+from trainyard_api.transfer import CHUNK, Away, Client, Corrupt, Refused
 
 from trainyard_serving.errors import LoadError, SourceUnavailable
 
+LOG = logging.getLogger(__name__)
 _MAX_MANIFEST: Final = 16 * 1024 * 1024
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -88,14 +91,21 @@ def _file(entry: dict[str, object]) -> File:
 def _is_right(target: Path, file: File) -> bool:
     if not target.is_file() or target.stat().st_size != file.size:
         return False
+    told, hasher, done = Told(f"verified of {file.path}", LOG.info), hashlib.sha256(), 0
     with target.open("rb") as stream:
-        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}" == file.digest
+        while chunk := stream.read(CHUNK):
+            hasher.update(chunk)
+            done += len(chunk)
+            told(done, file.size)
+    return f"sha256:{hasher.hexdigest()}" == file.digest
 
 
 def _download(source: Source, file: File, target: Path) -> None:
     url = f"{_base(source)}/files/{quote(file.path)}"
     with _told(source, file.path):
-        _client(source).download(url, target, digest=file.digest, size=file.size)
+        told = Told(f"fetched of {file.path}", LOG.info)
+        client = _client(source)
+        client.download(url, target, digest=file.digest, size=file.size, told=told)
 
 
 @contextmanager

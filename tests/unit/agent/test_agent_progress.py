@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from builders.agent_service import Service
-from trainyard_agent import archive, beside, progress
+from trainyard_agent import archive, beside
 from trainyard_agent.publish import publish
 from trainyard_agent.transport import Tracking
+from trainyard_api import progress
 
 _MIB = 1 << 20
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from builders import threaded
 from builders.authority import Authority
+from trainyard_api import progress
 from trainyard_serving.errors import LoadError, SourceUnavailable
 from trainyard_serving.fetch import Source, fetch
 
@@ -95,6 +96,19 @@ def test_what_is_here_and_right_is_not_fetched_again(store, tmp_path):
 
     assert [path for path, _ in store.asked] == ["/models/x", "/models/x/files/MLmodel"]
     assert (folder / "MLmodel").read_bytes() == store.files["MLmodel"]
+
+
+def test_how_far_fetching_and_verifying_are_is_in_the_log(store, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(progress, "_EVERY_SECONDS", 0.0)
+    caplog.set_level("INFO")
+    fetch(store.source(), tmp_path)
+    assert all(line.startswith("fetched of ") for line in caplog.messages)
+    caplog.clear()
+
+    fetch(store.source(), tmp_path)
+
+    assert caplog.messages
+    assert all(line.startswith("verified of ") for line in caplog.messages)
 
 
 @pytest.mark.parametrize(
