@@ -9,6 +9,7 @@ from builders.tracking import OPERATOR, SCIENTIST, bearer
 from builders.tracking_attempts import API, PARENT, V2, Run
 from builders.tracking_side import Side
 
+V3 = "/api/3.0/mlflow"
 # The stand-in for the API server lets the operator write in every namespace.
 ELSEWHERE = {**bearer(OPERATOR), "X-MLFLOW-WORKSPACE": "other"}
 TEAM = {**bearer(SCIENTIST), "X-MLFLOW-WORKSPACE": "team"}
@@ -169,6 +170,34 @@ def test_nothing_is_written_that_names_a_model_or_trace_elsewhere(
     assert not shown.get("inputs")
     model = theirs.get(f"{V2}/logged-models/{theirs.model}").json()["model"]
     assert not model.get("data", {}).get("metrics")
+
+
+ASSESSED = {"assessment_name": "good", "source": {"source_type": "HUMAN", "source_id": "me"}}
+WHEN = "2026-11-27T00:00:00Z"
+
+
+@pytest.mark.parametrize("field", ["assessment_id", "overrides"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_trace_takes_no_assessment_of_another_namespace(
+    run: Run, theirs: Side, field: str, is_there: bool
+) -> None:
+    trace, client = trace_of(theirs), run.world.client
+    body = {"assessment": {**ASSESSED, "feedback": {"value": "theirs"}}}
+    kept = client.post(f"{V3}/traces/{trace}/assessments", json=body, headers=ELSEWHERE).json()
+    id_ = kept["assessment"]["assessment_id"]
+    mine = Side(run.world)
+    name = trace_of(mine) if is_there else f"tr-{uuid.uuid4().hex}"
+    times = {"create_time": WHEN, "last_update_time": WHEN}
+    said = {**ASSESSED, **times, "feedback": {"value": "mine"}, field: id_}
+    where = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": mine.experiment}}
+    info = {"trace_id": name, "trace_location": where, "request_time": WHEN, "state": "OK"}
+
+    sent = {"trace": {"trace_info": {**info, "assessments": [said]}}}
+    answer = mine.post(f"{V3}/traces", sent)
+
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    found = client.get(f"{V3}/traces/{trace}/assessments/{id_}", headers=ELSEWHERE).json()
+    assert found == kept
 
 
 def test_records_of_a_data_set_that_is_not_here_are_404(world: Any) -> None:

@@ -17,7 +17,7 @@ from mlflow.exceptions import (
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST
 from mlflow.store.db.db_types import SQLITE
 from mlflow.store.tracking import MAX_TRACE_LINKS_PER_REQUEST
-from mlflow.store.tracking.dbmodels.models import SqlLoggedModel, SqlTraceInfo
+from mlflow.store.tracking.dbmodels.models import SqlAssessments, SqlLoggedModel, SqlTraceInfo
 from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from mlflow.tracing.constant import SpanAttributeKey
 from mlflow.utils.time import get_current_time_millis
@@ -130,13 +130,14 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
         super().link_traces_to_run(trace_ids, run_id)
 
     def start_trace(self, trace_info: Any) -> Any:
-        """Note a trace; 400 if its id, which its caller makes, is no name for its folder."""
+        """Note a trace; 400 if an id that its caller makes names no folder, or is another's."""
         if _NO_FOLDER.search(str(trace_info.trace_id or "")):
             raise MlflowException(
                 f"Trace id {trace_info.trace_id!r} names the folder of its files: make it of"
                 " letters and digits, without / ? # % and \\",
                 INVALID_PARAMETER_VALUE,
             )
+        self._require_own_assessments(trace_info)
         return super().start_trace(trace_info)
 
     def _get_spans_with_trace_info(self, trace_info: Any, *args: Any, **more: Any) -> Any:
@@ -168,6 +169,21 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
     def _require_models(self, named: Any) -> None:
         ids = [one.model_id for one in named or () if one.model_id is not None]
         self._require("Logged model", SqlLoggedModel, SqlLoggedModel.model_id, ids)
+
+    def _require_own_assessments(self, trace_info: Any) -> None:
+        """Refuse ids of assessments of other traces, which MLflow would move to this one."""
+        told = ((one.assessment_id, one.overrides) for one in trace_info.assessments)
+        named = sorted({id_ for ids in told for id_ in ids if id_})
+        with self.ManagedSessionMaker() as session:
+            query = session.query(SqlAssessments.assessment_id)
+            others = query.filter(SqlAssessments.trace_id != trace_info.trace_id)
+            for some in deletions.chunks(named):
+                if found := others.filter(SqlAssessments.assessment_id.in_(some)).first():
+                    raise MlflowException(
+                        f"Assessment {found[0]} is of another trace than {trace_info.trace_id}:"
+                        " leave assessment_id and overrides out, or name one of this trace",
+                        INVALID_PARAMETER_VALUE,
+                    )
 
     def _require(self, kind: str, model: Any, column: Any, ids: Iterable[str]) -> None:
         """Find out with one look that all these are in the workspace of the request."""
