@@ -43,6 +43,7 @@ _NUMBERS = {
     FieldDescriptor.CPPTYPE_BOOL: True,
 }
 _DEEPEST = 4
+_PAGES = ("/", "/static-files/<path:path>")
 _WELL_KNOWN = {
     "Value": 1,
     "Timestamp": "2026-11-27T00:00:00Z",
@@ -173,6 +174,16 @@ def routes(world: Any) -> Iterator[tuple[str, str]]:
             yield from ((method, path) for method in route.methods)
     for rule in flask_app.url_map.iter_rules():
         yield from ((method, rule.rule) for method in rule.methods - {"OPTIONS"})
+
+
+def once(world: Any) -> list[tuple[str, str]]:
+    """Give them without pages and the UI's spelling of the same, those that delete at the end."""
+    every = set(routes(world))
+    both = {(m, p) for m, p in every if p.startswith("/ajax-api/")} & {
+        (m, p.replace("/api/", "/ajax-api/", 1)) for m, p in every
+    }
+    wanted = [(m, p) for m, p in every - both if m not in {"HEAD", "OPTIONS"} and p not in _PAGES]
+    return sorted(wanted, key=lambda one: ("delete" in f"{one}".lower(), one))
 
 
 def private_routes(world: Any) -> Iterator[tuple[str, str]]:

@@ -11,14 +11,13 @@ import pytest
 from builders.tracking import SCIENTIST, bearer
 from builders.tracking_registry import Registry
 from builders.tracking_side import Side
-from builders.tracking_walk import Sent, Walk, filled, routes
+from builders.tracking_walk import Sent, Walk, filled, once
 from trainyard_tracking.auth.rules import Access
 
 V3 = "/api/3.0/mlflow"
 TEAM = bearer(SCIENTIST, **{"X-MLFLOW-WORKSPACE": "team"})
 STEP = 29
 """Every twenty-ninth is sent, which takes seconds; with 1, minutes: so after an MLflow upgrade."""
-PAGES = ("/", "/static-files/<path:path>")
 
 
 def known(world: Any, side: Side) -> dict[str, Any]:
@@ -63,12 +62,7 @@ def known(world: Any, side: Side) -> dict[str, Any]:
 
 def walked(world: Any, walk: Walk, *, is_run: bool) -> Iterator[Sent]:
     """Give the requests to all routes that one may call, those that delete at the end."""
-    every = set(routes(world))
-    both = {(m, p) for m, p in every if p.startswith("/ajax-api/")} & {
-        (m, p.replace("/api/", "/ajax-api/", 1)) for m, p in every
-    }
-    wanted = [(m, p) for m, p in every - both if m not in {"HEAD", "OPTIONS"} and p not in PAGES]
-    for method, path in sorted(wanted, key=lambda one: ("delete" in f"{one}".lower(), one)):
+    for method, path in once(world):
         found = world.service.table.find(method, filled(path, walk.known))
         is_off = found is None or found.rule.people is Access.NOBODY
         if not is_off and (found.rule.run or not is_run):
