@@ -98,11 +98,11 @@ test-postgres: images ## The examples and the faults, with the tracking service 
 		$(BIN)/pytest tests/e2e
 
 # MLflow brings a minor a month. Only itself is replaced: the packages it comes with may lag behind.
-next-mlflow: venv ## Try the service on MLflow's newest release: imports, routes, the registry (5 minutes)
+next-mlflow: venv ## Try the service on MLflow's newest release: imports, routes, the registry, scoring (5 minutes)
 	@$(PYTHON) -m venv $(NEXT) && $(BIN)/uv pip install --quiet --python $(NEXT)/bin/python -e '.[dev]'
 	@$(BIN)/uv pip install --quiet --no-deps --upgrade --python $(NEXT)/bin/python mlflow
 	@$(NEXT)/bin/python -W ignore -c 'import mlflow; print("==> MLflow", mlflow.__version__)'
-	@$(NEXT)/bin/pytest tests/unit/tracking -q
+	@$(NEXT)/bin/pytest tests/unit/tracking tests/docs/test_docs_scoring.py -q
 
 test-e2e: images ## The examples and the faults, on the local cluster
 	@$(BIN)/pytest tests/e2e
