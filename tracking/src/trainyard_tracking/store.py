@@ -24,7 +24,7 @@ from mlflow.utils.time import get_current_time_millis
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
-from trainyard_tracking import deletions
+from trainyard_tracking import deletions, rows
 from trainyard_tracking.answers import telling
 from trainyard_tracking.deadlines import bound
 from trainyard_tracking.lanes import in_a_thread
@@ -58,6 +58,7 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
             # Those that are open know MLflow's own.
             self.engine.dispose()
         bound(self.engine)
+        rows.bound(self.engine)
 
     def create_experiment(
         self, name: str, artifact_location: str | None = None, tags: Any = None

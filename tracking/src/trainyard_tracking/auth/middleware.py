@@ -36,6 +36,7 @@ from trainyard_tracking.deadlines import LIMIT, Limit, is_read
 from trainyard_tracking.errors import Refused, Unavailable
 from trainyard_tracking.identity import Identity, Person, RunIdentity
 from trainyard_tracking.lanes import Lanes, in_lane, own, put
+from trainyard_tracking.rows import Room
 
 ROUTE_KEY = "trainyard.route"
 """Where the template of the route is left in the ASGI scope, for the metrics."""
@@ -54,6 +55,7 @@ class Door:
     query_seconds: float = 30.0
     """What a query of a request may take."""
     budget: Budget = field(default_factory=Budget)
+    room: Room = field(default_factory=Room)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -78,7 +80,7 @@ class Door:
             await refuse(send, Unavailable("The service restarts: send it again"))
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self.budget.request() as share:
+        with self.budget.request() as share, self.room.request(share):
             try:
                 reply, onward = await self._admit(scope, receive, share)
             except (Refused, MlflowException, SQLAlchemyError) as exc:

@@ -26,6 +26,7 @@ from mlflow.protos.databricks_pb2 import (
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 
+from trainyard_tracking import rows
 from trainyard_tracking.answers import telling
 from trainyard_tracking.auth.caller import CALLER
 from trainyard_tracking.deadlines import bound
@@ -65,6 +66,7 @@ class Prompts:
         """Open MLflow's own registry store, once the database is migrated."""
         store = _PromptStore(self.database_url)
         bound(store.engine)
+        rows.bound(store.engine)
         store.ManagedSessionMaker = telling(store.ManagedSessionMaker)
         self._store = store
 
