@@ -189,6 +189,17 @@ def test_requests_at_once_are_bounded_and_given_back():
     assert budget.under_way == 0
 
 
+@pytest.mark.parametrize("value", ["{}", "[]", "0", '{"key": "k"}'])
+def test_json_of_next_to_nothing_but_brackets_is_the_callers_fault(world, headers, value):
+    raw = '{"run_id": "x", "metrics": [' + ",".join([value] * 60_000) + "]}"
+
+    answer = world.client.post(f"{V2}/runs/log-batch", content=raw, headers=headers)
+
+    assert answer.status_code == 400
+    assert "50000 values" in answer.json()["message"]
+    check_body({"metrics": [{"key": "k", "value": n, "timestamp": n} for n in range(10_000)]})
+
+
 def test_metadata_of_an_assessment_is_bounded():
     check_body({"assessment": {"metadata": {"k": "x" * 60_000}}})
 

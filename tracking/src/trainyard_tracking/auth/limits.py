@@ -23,6 +23,8 @@ _ORDERS = 20
 _ORDER = 512
 _DEEPEST = 60
 """Nested lists and objects; the messages of MLflow have ten."""
+_VALUES = 50_000
+"""Of all lists and objects; MLflow makes messages of them in Python, and log-batch has 6,000."""
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _LIKE = re.compile(r"\bi?like\s*('[^']*'?|\"[^\"]*\"?)|'[^']*'|\"[^\"]*\"|`[^`]*`", re.IGNORECASE)
 # One of the two numbers by which JSON may write one letter: alone it is none.
@@ -45,9 +47,9 @@ def check_body(found: Any) -> None:
     """Bound what a request asks in its JSON.
 
     Raises:
-        Refused: a field is too long, or the JSON nested too deep.
+        Refused: a field is too long, or the JSON nested too deep, or has too many values.
     """
-    _check_depth(found)
+    _check_shape(found)
     if not isinstance(found, dict):
         return
     _check(found.items())
@@ -150,9 +152,13 @@ def _check_assessment(found: Any) -> None:
         )
 
 
-def _check_depth(found: Any) -> None:
+def _check_shape(found: Any) -> None:
     level = [found] if isinstance(found, dict | list) else []
+    values = 0
     for _ in range(_DEEPEST):
+        values += sum(map(len, level))
+        if values > _VALUES:
+            raise Refused(f"The JSON has more than {_VALUES} values: send fewer at once")
         level = [
             inner
             for one in level
