@@ -25,6 +25,8 @@ _DEEPEST = 60
 """Nested lists and objects; the messages of MLflow have ten."""
 _VALUES = 50_000
 """Of all lists and objects; MLflow makes messages of them in Python, and log-batch has 6,000."""
+_SIGNS = 700_000
+"""Commas and brackets in a body, those in texts too: a list of lists takes 20 times its bytes."""
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _LIKE = re.compile(r"\bi?like\s*('[^']*'?|\"[^\"]*\"?)|'[^']*'|\"[^\"]*\"|`[^`]*`", re.IGNORECASE)
 # One of the two numbers by which JSON may write one letter: alone it is none.
@@ -64,8 +66,11 @@ def parsed(raw: bytes) -> Any:
     """Decode JSON of whoever sent it; None if it is none, which MLflow tells better.
 
     Raises:
-        Refused: it is nested too deep, or has half of a letter, which no database takes.
+        Refused: it is nested too deep, has too many values, or half of a letter, which no database
+            takes.
     """
+    if sum(map(raw.count, (b",", b"[", b"{"))) > _SIGNS:
+        raise _too_many()
     try:
         found = json.loads(raw) if raw.strip() else None
         # Clients of long ago send JSON in JSON, and MLflow takes it.
@@ -158,7 +163,7 @@ def _check_shape(found: Any) -> None:
     for _ in range(_DEEPEST):
         values += sum(map(len, level))
         if values > _VALUES:
-            raise Refused(f"The JSON has more than {_VALUES} values: send fewer at once")
+            raise _too_many()
         level = [
             inner
             for one in level
@@ -168,6 +173,10 @@ def _check_shape(found: Any) -> None:
         if not level:
             return
     raise _too_deep()
+
+
+def _too_many() -> Refused:
+    return Refused(f"The JSON has more than {_VALUES} values: send fewer at once")
 
 
 def _too_deep() -> Refused:
