@@ -138,6 +138,9 @@ def test_models_that_are_published_take_no_place_of_files(world, monkeypatch):
         pytest.param(manifest(("a", b"x")) + b"\n", id="is not canonical"),
         pytest.param(b"[]", id="is no object"),
         pytest.param(b"not JSON", id="is no JSON"),
+        pytest.param(b"[" * 50_000, id="is nested without end"),
+        pytest.param(manifest(("a", b"x"), more="\ud800"), id="has half a letter"),
+        pytest.param(manifest(("a", b"x")).replace(b'"size":1', b'"size":1e999'), id="has no size"),
     ],
 )
 def test_a_manifest_is_refused_that(world, raw):

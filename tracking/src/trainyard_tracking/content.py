@@ -159,11 +159,12 @@ def manifest_files(raw: bytes) -> list[tuple[Entry, str]]:
             (Entry(str(one["path"]), int(one["size"])), str(one["digest"]).removeprefix("sha256:"))
             for one in manifest["files"]
         ]
-    except (ValueError, KeyError, TypeError) as exc:
-        raise Unprocessable(f"The manifest can't be read: {exc}") from exc
+        is_canonical = canonical(manifest) == raw
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as exc:
+        raise Unprocessable(f"The manifest can't be read: {exc!a:.300}") from exc
     if manifest.get("schemaVersion") != SCHEMA_VERSION:
         raise Unprocessable(f"The manifest must have schemaVersion {SCHEMA_VERSION}")
-    if canonical(manifest) != raw:
+    if not is_canonical:
         raise Unprocessable("The manifest is not canonical JSON: sort keys, no spaces, UTF-8")
     paths = [entry.path for entry, _ in files]
     if not paths or paths != sorted(set(paths)) or not all(map(is_plain, paths)):
