@@ -126,6 +126,27 @@ def test_few_bytes_that_unpack_to_many_are_refused(world, headers):
     assert answer.status_code == 413
 
 
+@pytest.mark.parametrize("empty", [b"\x12\x00", b"\x12\x02\x4a\x00"], ids=["spans", "attributes"])
+def test_spans_of_next_to_nothing_are_the_callers_fault(world, headers, empty):
+    inner = empty * 1_000_000
+    for _ in range(2):
+        inner = (b"\x12" if inner.startswith(empty) else b"\x0a") + varint(len(inner)) + inner
+    spans = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
+
+    answer = world.client.post(
+        "/v1/traces", content=gzip.compress(inner), headers={**headers, **spans}
+    )
+
+    assert answer.status_code == 400
+    assert "300000 fields" in answer.json()["message"]
+
+
+def varint(number):
+    return bytes([number & 127 | 128, number >> 7 & 127 | 128, number >> 14 & 127 | 128]) + bytes(
+        [number >> 21]
+    )
+
+
 def test_spans_that_are_packed_are_read(world):
     side = Side(world)
     spans = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}

@@ -8,6 +8,7 @@ from trainyard_tracking.auth.call import Body, Call, read_body, with_snake_keys
 from trainyard_tracking.auth.limits import check_body, parsed
 from trainyard_tracking.auth.reading import GRAPHQL, SPANS, UPLOAD, inflated, largest
 from trainyard_tracking.auth.rules import Match
+from trainyard_tracking.auth.span_fields import check_fields
 from trainyard_tracking.errors import Refused
 from trainyard_tracking.identity import Identity, Person, RunIdentity
 
@@ -69,6 +70,7 @@ def _unpack(call: Call) -> None:
     encoding = call.headers.pop("content-encoding", "").strip().lower()
     if encoding not in {"", "identity"}:
         call.raw = inflated(call.raw, encoding, largest(SPANS))
+    check_fields(call.raw)
 
 
 def _body(raw: bytes, sent: object, who: Identity) -> Body | None:
