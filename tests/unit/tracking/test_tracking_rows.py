@@ -65,6 +65,27 @@ def test_a_run_with_very_much_in_it_is_refused_however_it_is_asked_for(
     assert mine.get(f"{V2}/logged-models/{mine.model}").status_code == 200
 
 
+@pytest.mark.usefixtures("small")
+def test_a_large_page_of_runs_comes_as_smaller_ones(world: Any) -> None:
+    mine = Side(world, experiment="pages")
+    run, made = {"experiment_id": mine.experiment}, [mine.run_id]
+    for _ in range(11):
+        answer = world.client.post(f"{V2}/runs/create", json=run, headers=TEAM)
+        made.append(answer.json()["run"]["info"]["run_id"])
+    tags = [{"key": f"k{n}", "value": "x" * 8000} for n in range(50)]
+    insert(SqlTag, [{"run_uuid": each, **tag} for each in made for tag in tags])
+    found, pages, token = list[str](), 0, "first"
+    asked = {"experiment_ids": [mine.experiment], "max_results": 12}
+    while token:
+        answer = world.client.post(f"{V2}/runs/search", json=asked, headers=TEAM).json()
+        found += [each["info"]["run_id"] for each in answer["runs"]]
+        token, pages = answer.get("next_page_token"), pages + 1
+        asked["page_token"] = token
+
+    assert sorted(found) == sorted(made)
+    assert pages == 3
+
+
 def share(*owners: str) -> Share:
     return Share(Budget(), owners=owners)
 

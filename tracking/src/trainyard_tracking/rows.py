@@ -6,11 +6,11 @@ MLflow makes six, in objects, messages and JSON. One answer would take the memor
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
@@ -27,6 +27,11 @@ _FREE = 1 << 20
 _VALUE = 48
 """Bytes that a value takes, beside those of a text."""
 _STEP = 64 << 10
+_T = TypeVar("_T")
+
+
+class TooMuchError(MlflowException):  # type: ignore[misc]  # MLflow is untyped
+    """One request reads more than any may: it must ask for less."""
 
 
 @dataclass(slots=True)
@@ -70,14 +75,15 @@ class Read:
         """Count bytes more.
 
         Raises:
-            MlflowException: it is too much for one request, or beside those of others.
+            TooMuchError: It is too much for one request.
+            MlflowException: It is too much beside those of others.
         """
         self.size += size
         if self.size <= _FREE:
             return
         room = self.room
         if self.size > room.most_of_one:
-            raise MlflowException(
+            raise TooMuchError(
                 f"This reads more than {room.most_of_one >> 20} MiB of the database, which is the"
                 " limit of the service: ask for less at once, by max_results with page_token, by"
                 " a filter, or by fewer runs or traces",
@@ -105,16 +111,26 @@ class Read:
         for owner in self.owners:
             room.by_owner[owner] += size
 
+    def forget(self, size: int) -> None:
+        """Give back what was read beyond so many bytes, which nobody holds any more."""
+        with self.room.lock:
+            self.size = size
+            self._give_back(max(self.held - size, 0))
+
     def close(self) -> None:
         """Give all back."""
-        room = self.room
-        with room.lock:
+        with self.room.lock:
             self.closed = True
-            room.held -= self.held
-            for owner in self.owners if self.held else ():
-                room.by_owner[owner] -= self.held
-                if not room.by_owner[owner]:
-                    del room.by_owner[owner]
+            self._give_back(self.held)
+
+    def _give_back(self, size: int) -> None:
+        room = self.room
+        room.held -= size
+        self.held -= size
+        for owner in self.owners if size else ():
+            room.by_owner[owner] -= size
+            if not room.by_owner[owner]:
+                del room.by_owner[owner]
 
 
 READ: ContextVar[Read | None] = ContextVar("trainyard_read", default=None)
@@ -124,6 +140,26 @@ READ: ContextVar[Read | None] = ContextVar("trainyard_read", default=None)
 def bound(engine: Engine) -> None:
     """Have what is read by an engine counted."""
     event.listen(engine, "after_cursor_execute", _count)
+
+
+def page(search: Callable[[int], _T], most: int) -> _T:
+    """Search for a page of so many, or of fewer if that reads more than a request may.
+
+    Clients ask for what follows by the page's token, however many it holds.
+
+    Raises:
+        TooMuchError: A single one is too much.
+    """
+    read = READ.get()
+    before = read.size if read else 0
+    while True:
+        try:
+            return search(most)
+        except TooMuchError:
+            if read is None or most <= 1:
+                raise
+            read.forget(before)
+            most = max(most // 4, 1)
 
 
 class _Counted(CursorFetchStrategy):

@@ -16,7 +16,10 @@ from mlflow.exceptions import (
 )
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST
 from mlflow.store.db.db_types import SQLITE
-from mlflow.store.tracking import MAX_TRACE_LINKS_PER_REQUEST
+from mlflow.store.tracking import (
+    MAX_TRACE_LINKS_PER_REQUEST,
+    SEARCH_TRACES_DEFAULT_MAX_RESULTS,
+)
 from mlflow.store.tracking.dbmodels.models import SqlAssessments, SqlLoggedModel, SqlTraceInfo
 from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from mlflow.tracing.constant import SpanAttributeKey
@@ -140,6 +143,30 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
             )
         self._require_own_assessments(trace_info)
         return super().start_trace(trace_info)
+
+    def _search_runs(  # noqa: PLR0917  # MLflow's
+        self, ids: Any, filters: Any, view: Any, max_results: Any, order: Any, token: Any
+    ) -> Any:
+        def search(most: int) -> Any:
+            return super(RunStore, self)._search_runs(ids, filters, view, most, order, token)
+
+        return rows.page(search, max_results)
+
+    def search_traces(
+        self,
+        experiment_ids: Any = None,
+        filter_string: Any = None,
+        max_results: int = SEARCH_TRACES_DEFAULT_MAX_RESULTS,
+        *args: Any,
+        **more: Any,
+    ) -> Any:
+        """Search traces, by as many at once as may be read."""
+
+        def search(most: int) -> Any:
+            found = super(RunStore, self).search_traces
+            return found(experiment_ids, filter_string, most, *args, **more)
+
+        return rows.page(search, max_results)
 
     def _get_spans_with_trace_info(self, trace_info: Any, *args: Any, **more: Any) -> Any:
         """Give the spans of a trace; 400 if they are files, which MLflow reads by another route."""
