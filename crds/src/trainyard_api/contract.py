@@ -71,6 +71,10 @@ HEALTH_ROUTE: Final = f"{TRACKING_API}/health"
 READY_ROUTE: Final = f"{TRACKING_API}/ready"
 """Whether it can do its work: its database answers."""
 
+TRACKING_ANNOTATION: Final = f"{GROUP}/tracking"
+"""On the operator's Lease: TRACKING_ANSWERS, or how the tracking service fails the operator."""
+TRACKING_ANSWERS: Final = "answers"
+
 CLAIM_ISSUER: Final = "trainyard"
 CLAIM_AUDIENCE: Final = "trainyard-tracking"
 SIGNATURE_ALGORITHM: Final = "EdDSA"

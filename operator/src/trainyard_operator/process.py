@@ -19,6 +19,7 @@ from typing import Any
 
 import uvloop
 from trainyard_api import authority
+from trainyard_api.contract import TRACKING_ANNOTATION
 
 from trainyard_operator.engine import connections, journal, probes, sweep, watch
 from trainyard_operator.engine.access import Access, find_access
@@ -66,6 +67,8 @@ class Operator:
             namespace=settings.namespace,
             name=settings.lease_name,
             identity=settings.identity,
+            # Whoever may see the Lease is told: `trainyard doctor` is.
+            notes=lambda: {TRACKING_ANNOTATION: self.tracking.state},
         )
         self.clock = ServerClock()
         self.kube = Kube(
@@ -141,6 +144,7 @@ class Operator:
         # What was just loaded lives long: the collector need not look at it again.
         gc.freeze()
         self.background.start("recorder", self.recorder.run())
+        self.background.start("look at tracking", self.tracking.look_for_ever())
         self.background.start("sweep", sweep.sweep_for_ever(self._kill_orphans))
         await self.shell.start(self.reconciler, workers=self.settings.workers)
         for task in self.shell.tasks:

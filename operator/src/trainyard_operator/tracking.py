@@ -8,6 +8,7 @@ The token is the operator's own service-account token, read again because it is 
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import re
@@ -20,7 +21,13 @@ from urllib.parse import quote
 
 import orjson
 from trainyard_api.authority import advice
-from trainyard_api.contract import LOG_PLACE_HEADER, TRACKING_API, UPLOAD_OFFSET_HEADER
+from trainyard_api.contract import (
+    LOG_PLACE_HEADER,
+    READY_ROUTE,
+    TRACKING_ANSWERS,
+    TRACKING_API,
+    UPLOAD_OFFSET_HEADER,
+)
 
 from trainyard_operator.engine.access import Access
 from trainyard_operator.engine.answers import json_object
@@ -42,6 +49,7 @@ Json = Mapping[str, Any]
 CALLS = 8
 UPLOADS = 16
 TURN = 2.0
+LOOK_EVERY = 30.0
 # Blocks of a log, and a whole log that becomes an artifact, are megabytes.
 _PATIENCE = 5.0
 _UPLOAD_PATIENCE = 30.0
@@ -85,6 +93,21 @@ class TrackingClient:
         self._access = Access(url, token_file=token_file)
         self._ca_file = ca_file
         self._distrust = ""
+
+    @property
+    def state(self) -> str:
+        """How the service is, as its callers found it; "" before anybody called."""
+        if self._breaker.is_open:
+            return f"does not answer at {self._url}{self._distrust}"
+        return TRACKING_ANSWERS if self._breaker.has_answered else ""
+
+    async def look_for_ever(self) -> None:
+        """Ask now and then whether the service is ready, so that `state` is of this minute."""
+        while True:
+            # Whether it answers is told where it is asked; what it says is nobody's concern here.
+            with contextlib.suppress(OperatorError, OSError):
+                await self._request("GET", READY_ROUTE.removeprefix(TRACKING_API))
+            await asyncio.sleep(LOOK_EVERY)
 
     async def put_run(self, namespace: str, run_id: str, body: Json) -> Json:
         """Make an MLflow run; again is fine. Answers {runID, experimentID, artifactURI}."""

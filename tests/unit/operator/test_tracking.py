@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from trainyard_api.contract import READY_ROUTE, TRACKING_ANSWERS
 from trainyard_operator import tracking
 from trainyard_operator.engine import connections
 from trainyard_operator.engine.access import Access
@@ -187,3 +188,33 @@ async def test_bytes_of_a_log_are_kept_only_if_the_service_says_how_many(
         await scene.client.append_log(log, offset=0, reached="", data=b"x")
     with pytest.raises(Unavailable):
         await scene.client.log_offset(log)
+
+
+async def test_how_the_service_is_can_be_told_at_any_time(scene: Scene) -> None:
+    assert scene.client.state == ""
+    await scene.ask(1)
+    assert scene.client.state == TRACKING_ANSWERS
+
+    scene.service.code = 503
+    await scene.ask(1)
+    assert scene.client.state.startswith("does not answer at http://127.0.0.1:")
+
+    scene.service.code, scene.clock[0] = 200, 60.0
+    await scene.ask(1)
+    assert scene.client.state == TRACKING_ANSWERS
+
+
+async def test_a_service_that_nobody_needs_is_looked_at_all_the_same(
+    scene: Scene, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(tracking, "LOOK_EVERY", 0)
+    looking = asyncio.create_task(scene.client.look_for_ever())
+    while scene.service.asked < 2:
+        await asyncio.sleep(0)
+    scene.service.code = 503
+    while scene.client.state == TRACKING_ANSWERS:
+        await asyncio.sleep(0)
+
+    assert not looking.done()
+    assert set(scene.service.paths) == {READY_ROUTE}
+    looking.cancel()

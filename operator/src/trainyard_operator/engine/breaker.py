@@ -54,6 +54,11 @@ class Breaker:
         """Whether the service failed and has not answered since."""
         return self._is_open
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether the service ever answered."""
+        return self._answered > -float("inf")
+
     def enter(self) -> Pass | None:
         """Return leave to call, None if the caller must not."""
         now = self._monotonic()

@@ -10,7 +10,7 @@ wakes up without its lease.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,6 +48,8 @@ class Lease:
 
     Args:
         monotonic, now: Clocks.
+        notes: Returns annotations for who reads the Lease, written with each renewal; those
+            without a value are taken off.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class Lease:
         identity: str,
         monotonic: Callable[[], float] = uptime,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        notes: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._kube = kube
         self._ref = Ref("coordination.k8s.io/v1", "Lease", namespace, name)
         self._identity = identity
         self._monotonic = monotonic
         self._now = now
+        self._notes = notes
         self._seen: tuple[str, float] = ("", 0.0)
         self._held: Object = {}
         self._renewed = -float("inf")
@@ -223,8 +227,7 @@ class Lease:
         return {
             "apiVersion": self._ref.api_version,
             "kind": self._ref.kind,
-            "metadata": found.get("metadata")
-            or {"name": self._ref.name, "namespace": self._ref.namespace},
+            "metadata": self._metadata(found),
             "spec": {
                 "holderIdentity": self._identity,
                 "leaseDurationSeconds": int(DURATION),
@@ -233,3 +236,11 @@ class Lease:
                 "leaseTransitions": count,
             },
         }
+
+    def _metadata(self, found: Object) -> Object:
+        there = found.get("metadata") or {
+            "name": self._ref.name,
+            "namespace": self._ref.namespace,
+        }
+        noted = {**(there.get("annotations") or {}), **self._notes()}
+        return {**there, "annotations": {key: value for key, value in noted.items() if value}}

@@ -253,3 +253,25 @@ async def test_an_answer_that_is_no_lease_takes_none(monkeypatch: Any) -> None:
         patched.setattr(leases, "post", garbage)
         assert not await first.try_acquire()
     assert await first.try_acquire()
+
+
+async def test_what_is_noted_is_written_with_each_renewal_and_taken_off() -> None:
+    leases, notes = FakeLeases(), {"told": "away"}
+    ours = Lease(
+        leases,  # type: ignore[arg-type]  # a fake
+        namespace="n",
+        name="l",
+        identity="a",
+        monotonic=lambda: 0.0,
+        now=lambda: NOW,
+        notes=lambda: notes,
+    )
+    await ours.try_acquire()
+    assert leases.held is not None
+    leases.held["metadata"]["annotations"]["other"] = "stays"
+    assert leases.held["metadata"]["annotations"] == {"told": "away", "other": "stays"}
+
+    notes["told"] = ""
+    await ours.try_acquire()
+
+    assert leases.held["metadata"]["annotations"] == {"other": "stays"}
