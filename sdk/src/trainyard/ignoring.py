@@ -52,7 +52,23 @@ class Ignore:
             for line in file.read_text(encoding="utf-8", errors="replace").splitlines()
         ]
         if lines:
-            self._specs[folder] = GitIgnoreSpec.from_lines(lines)
+            self._specs[folder] = _spec(lines)
+
+
+def _spec(lines: list[str]) -> GitIgnoreSpec:
+    """Read the rules; as git does, one that means nothing (`!` alone) is passed over."""
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except ValueError:
+        return GitIgnoreSpec.from_lines(line for line in lines if _means_something(line))
+
+
+def _means_something(line: str) -> bool:
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except ValueError:
+        return False
+    return True
 
 
 def is_clutter(path: Path) -> bool:

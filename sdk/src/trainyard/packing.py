@@ -14,6 +14,7 @@ from typing import IO
 
 from pathspec import GitIgnoreSpec
 
+from trainyard._progress import Showing, Step, counted, human_size, in_lines
 from trainyard.errors import InvalidInput
 from trainyard.ignoring import Ignore, is_clutter
 
@@ -41,7 +42,13 @@ class Archive:
         return self.size > WARN_BYTES
 
 
-def pack(folder: Path, *, limit: int = LIMIT_BYTES, include: Sequence[str] = ()) -> Archive:
+def pack(
+    folder: Path,
+    *,
+    limit: int = LIMIT_BYTES,
+    include: Sequence[str] = (),
+    showing: Showing = in_lines,
+) -> Archive:
     """Pack what git would keep of *folder*, and what *include* names.
 
     Order, times, owners and permissions are fixed, so the digest depends on
@@ -51,6 +58,7 @@ def pack(folder: Path, *, limit: int = LIMIT_BYTES, include: Sequence[str] = ())
 
     Args:
         include: patterns as in .gitignore of what travels all the same: `data/`, `*.pkl`.
+        showing: shows how far it is; what is short shows nothing.
 
     Raises:
         InvalidInput: *folder* is no folder, holds nothing to pack, or more than *limit* bytes; a
@@ -59,8 +67,8 @@ def pack(folder: Path, *, limit: int = LIMIT_BYTES, include: Sequence[str] = ())
     root = folder.resolve()
     if not root.is_dir():
         raise InvalidInput(f"{folder} is not a folder", fix="Name the folder that holds the script")
-    walk = Walk(root, include)
     try:
+        walk = Walk(root, include)
         files = sorted(walk.files(), key=lambda file: file.relative_to(root).as_posix())
         sizes = {file.relative_to(root).as_posix(): file.stat().st_size for file in files}
     except OSError as exc:
@@ -68,15 +76,17 @@ def pack(folder: Path, *, limit: int = LIMIT_BYTES, include: Sequence[str] = ())
     if not files:
         raise InvalidInput(f"{folder} holds no file to pack", fix="Check its .gitignore")
     largest = tuple(sorted(sizes.items(), key=lambda item: -item[1])[:3])
-    if sum(sizes.values()) > limit:
-        raise _too_large(folder, sum(sizes.values()), limit, largest)
+    if (total := sum(sizes.values())) > limit:
+        raise _too_large(folder, total, limit, largest)
     content: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # the archive owns it
     try:
-        _write(content, root, files)
+        with showing(f"Packing {folder}", total) as step:
+            _write(_Room(content), root, files, step)
+        with showing(f"Hashing {folder}", content.tell()) as step:
+            size, digest = _measure(content, step)
     except BaseException:
         content.close()
         raise
-    size, digest = _measure(content)
     left = (dict(sorted(walk.skipped.items())), tuple(sorted(walk.ignored)))
     return Archive(content, digest, size, len(files), largest, *left)
 
@@ -107,16 +117,6 @@ def few(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def human_size(count: int) -> str:
-    """Write *count* bytes for people: `12 B`, `3.4 KiB`."""
-    size = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
-
-
 class Walk:
     """The way through a folder: which files travel, what stays behind and why."""
 
@@ -125,8 +125,9 @@ class Walk:
         self.ignored: list[str] = []
         self._root = root
         self._ignore = Ignore(root)
-        self._wanted = {pattern: GitIgnoreSpec.from_lines([pattern]) for pattern in include}
+        self._wanted = {pattern: _wanted(pattern) for pattern in include}
         self._met: set[str] = set()
+        self._step = counted(f"Looking through {root}", "files and folders")
 
     def files(self) -> Iterator[Path]:
         """Yield the files that travel.
@@ -145,6 +146,7 @@ class Walk:
     def _below(self, folder: Path, *, ignored: bool) -> Iterator[Path]:
         self._ignore.enter(folder)
         for path in sorted(folder.iterdir()):
+            self._step(1)
             if is_clutter(path):
                 continue
             name = path.relative_to(self._root).as_posix()
@@ -175,6 +177,16 @@ class Walk:
         return bool(met)
 
 
+def _wanted(pattern: str) -> GitIgnoreSpec:
+    try:
+        return GitIgnoreSpec.from_lines([pattern])
+    except ValueError as exc:
+        raise InvalidInput(
+            f"--include {pattern!r} is no pattern",
+            fix="Write it as in .gitignore, from the folder on: data/, data/*.csv, *.pkl",
+        ) from exc
+
+
 def _why_not(path: Path, root: Path) -> str:
     """Tell why *path* cannot be packed; "" if it can."""
     if not path.is_symlink():
@@ -193,25 +205,69 @@ def _why_not(path: Path, root: Path) -> str:
     return "" if target.is_file() or target.is_dir() else "a link to no file"
 
 
-def _write(content: IO[bytes], root: Path, files: list[Path]) -> None:
+class _Room:
+    """Where the archive is written; what it does not take is not the fault of a file."""
+
+    def __init__(self, content: IO[bytes]) -> None:
+        self._content = content
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._content.write(data)
+        except OSError as exc:
+            raise _no_room(exc) from exc
+
+    def flush(self) -> None:
+        try:
+            self._content.flush()
+        except OSError as exc:
+            raise _no_room(exc) from exc
+
+
+def _no_room(error: OSError) -> InvalidInput:
+    return InvalidInput(
+        f"The packed folder does not fit into {tempfile.gettempdir()}: {error.strerror}",
+        fix="Make room there, or name another place with TMPDIR",
+    )
+
+
+class _Seen:
+    """A file that tells how much of it was read."""
+
+    def __init__(self, file: IO[bytes], step: Step) -> None:
+        self._file, self._step = file, step
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._step(len(data))
+        return data
+
+
+def _write(content: _Room, root: Path, files: list[Path], step: Step) -> None:
     with (
-        gzip.GzipFile(filename="", mode="wb", fileobj=content, compresslevel=6, mtime=0) as packed,
+        gzip.GzipFile(
+            filename="",
+            mode="wb",
+            fileobj=content,
+            compresslevel=6,
+            mtime=0,
+        ) as packed,
         tarfile.open(mode="w", fileobj=packed, format=tarfile.PAX_FORMAT) as archive,
     ):
         for file in files:
             try:
-                _add(archive, file, file.relative_to(root).as_posix())
+                _add(archive, file, file.relative_to(root).as_posix(), step)
             except OSError as exc:
                 raise _unreadable(file, exc) from exc
 
 
-def _add(archive: tarfile.TarFile, file: Path, name: str) -> None:
+def _add(archive: tarfile.TarFile, file: Path, name: str, step: Step) -> None:
     with file.open("rb") as data:
         status = file.stat()
         entry = tarfile.TarInfo(name)
         entry.size = status.st_size
         entry.mode = 0o755 if status.st_mode & 0o111 else 0o644
-        archive.addfile(entry, data)
+        archive.addfile(entry, _Seen(data, step))
 
 
 def _unreadable(file: Path | str, error: OSError) -> InvalidInput:
@@ -226,12 +282,13 @@ def _unreadable(file: Path | str, error: OSError) -> InvalidInput:
     )
 
 
-def _measure(content: IO[bytes]) -> tuple[int, str]:
+def _measure(content: IO[bytes], step: Step) -> tuple[int, str]:
     size = content.tell()
     content.seek(0)
     digest = hashlib.sha256()
     while block := content.read(1024**2):
         digest.update(block)
+        step(len(block))
     content.seek(0)
     return size, f"sha256:{digest.hexdigest()}"
 

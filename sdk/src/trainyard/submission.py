@@ -12,6 +12,7 @@ from trainyard_api.contract import CREATED_BY_ANNOTATION
 from trainyard_api.run import Run
 
 from trainyard._patience import on_stderr
+from trainyard._progress import in_lines
 from trainyard.client import Client
 from trainyard.errors import InvalidInput, TrainyardError
 from trainyard.kinds import validated
@@ -189,8 +190,8 @@ def run(
     archive = pack(place, include=include)
     for remark in remarks(archive):
         on_stderr(remark)
-    with archive.content:
-        upload(client, archive)
+    with archive.content, in_lines("Uploading", archive.size) as sent:
+        upload(client, archive, sent=sent)
     return create(client, archive_run(chosen, archive.digest, prefix=name_prefix(place)))
 
 

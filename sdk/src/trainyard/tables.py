@@ -1,8 +1,17 @@
 """A table that is read anywhere: plain text when printed, HTML in a notebook. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
+
+_GAP = 2
+_READABLE = 14
+"""Characters of a cell that is still read when it goes on in the next line."""
+
+
+def clipped(text: str, longest: int) -> str:
+    """Shorten *text* so that it shows that it was."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,23 @@ class Table:
             "  ".join(str(c).ljust(w) for c, w in zip(line, widths, strict=True)).rstrip()
             for line in lines
         ]
+
+    def fits(self, width: int) -> bool:
+        """Tell whether a terminal of *width* shows it so that a column can be read."""
+        lines = [self.titles, *self.rows]
+        longest = [max(len(str(line[at])) for line in lines) for at in range(len(self.titles))]
+        needed = [
+            max(len(title), min(column, _READABLE))
+            for title, column in zip(self.titles, longest, strict=True)
+        ]
+        return sum(needed) + _GAP * (len(needed) - 1) <= width
+
+    def records(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+        """Yield each row as what its first cell says, and its other cells by title."""
+        for row in self.rows:
+            first, *rest = map(str, row)
+            told = list(zip(self.titles[1:], rest, strict=True)) if any(rest) else []
+            yield f"{self.titles[0]} {first}".strip(), told
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{escape(title)}</th>" for title in self.titles)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from trainyard._progress import human_size
 from trainyard.errors import InvalidInput
-from trainyard.packing import human_size, pack, remarks
+from trainyard.packing import pack, remarks
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:

@@ -6,16 +6,21 @@ and errors go to standard error, so that output can be piped.
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from trainyard import tables
-from trainyard.errors import TrainyardError
+from trainyard._progress import Step, in_lines
+from trainyard.errors import TrainyardError, Unreachable
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_SHORT = 0.5
+"""Seconds of a work that need no bar."""
 
 
 def console() -> "Console":
@@ -53,10 +58,36 @@ def show_error(error: TrainyardError) -> None:
         out.print(f"  → {error.fix}", style="cyan" if out.is_terminal else None, markup=False)
 
 
+def for_each(names: Sequence[str], do: Callable[[str], None]) -> bool:
+    """Do something for each of *names*, whatever comes of the others; tell whether all went well.
+
+    Raises:
+        Unreachable: nobody answers, and would not for the others either.
+    """
+    well = True
+    for name in names:
+        try:
+            do(name)
+        except Unreachable:
+            raise
+        except TrainyardError as exc:
+            sys.stdout.flush()
+            show_error(exc)
+            well = False
+    return well
+
+
 def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: columns fitted to a terminal, or aligned and whole when piped."""
+    """Print a table: columns fitted to a terminal, or aligned and whole when piped.
+
+    On a terminal that is too narrow for columns, each row is some lines of its own.
+    """
+    plain = tables.Table(titles, rows)
     if not sys.stdout.isatty():
-        print(*tables.Table(titles, rows).lines(), sep="\n")
+        print(*plain.lines(), sep="\n")
+        return
+    if not plain.fits(console().width):
+        _show_records(plain)
         return
     from rich.table import Table  # noqa: PLC0415  # not for --help
     from rich.text import Text  # noqa: PLC0415
@@ -67,6 +98,15 @@ def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(str(cell), style=cell_style(str(cell))) for cell in row))
     console().print(table)
+
+
+def _show_records(table: "tables.Table") -> None:
+    out = _console(sys.stdout, soft_wrap=True)  # the terminal wraps: what is copied stays whole
+    for head, told in table.records():
+        out.print(head, style="bold", markup=False)
+        for title, cell in told:
+            out.print(f"  {title} " if title else "  ", style="dim", end="", markup=False)
+            out.print(cell, style=cell_style(cell) or None, markup=False)
 
 
 _STYLES = {
@@ -104,23 +144,58 @@ def show_data(data: object, form: str) -> None:
 
 
 @contextmanager
-def progress(what: str, total: int) -> "Iterator[Any]":
-    """Show how far a transfer of *total* bytes is; yields a function that takes steps."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.progress import (  # noqa: PLC0415  # not for --help
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+def progress(what: str, total: int) -> "Iterator[Step]":
+    """Show how much of *total* bytes is done, once it lasts; yields a function that takes steps.
 
-    columns = (TextColumn(what), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=messages(), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda step: bar.advance(task, step)
+    A bar on a terminal, a line now and then elsewhere.
+    """
+    if not sys.stderr.isatty() or messages().is_dumb_terminal:
+        with in_lines(what, total) as step:
+            yield step
+        return
+    bar = _Bar(what, total)
+    try:
+        yield bar
+    finally:
+        bar.close()
+
+
+class _Bar:
+    """A bar that shows up only where there is something to wait for."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self._what, self._total = what, total
+        self._from = time.monotonic() + _SHORT
+        self._done = 0
+        self._shown: Any = None
+        self._task: Any = None
+
+    def __call__(self, step: int) -> None:
+        self._done += step
+        if self._shown is None and time.monotonic() >= self._from:
+            self._show()
+        if self._shown is not None:
+            self._shown.update(self._task, completed=self._done)
+
+    def _show(self) -> None:
+        from rich.progress import (  # noqa: PLC0415  # not for --help
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = (TextColumn(_plain(self._what)), BarColumn(), DownloadColumn())
+        out = _console(sys.stderr, soft_wrap=False)
+        self._shown = Progress(*columns, TimeRemainingColumn(), console=out, transient=True)
+        self._task = self._shown.add_task("", total=self._total)
+        self._shown.start()
+
+    def close(self) -> None:
+        """Take it away."""
+        if self._shown is not None:
+            self._shown.stop()
 
 
 class LiveLog:
@@ -130,6 +205,7 @@ class LiveLog:
         self._told = ""
         self._status: Any = None
         self._in_line = False
+        self.has_printed = False
 
     def __enter__(self) -> Self:
         return self
@@ -144,6 +220,7 @@ class LiveLog:
         """Print a piece of the log as it is."""
         self.close()
         _standard_output(data)
+        self.has_printed = True
         self._in_line = not data.endswith(b"\n")
 
     def state(self, text: str) -> None:
