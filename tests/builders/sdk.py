@@ -42,6 +42,7 @@ class FakeCluster:
         self.mlflow_runs: dict[str, dict[str, Any]] = {}
         self.mlflow_experiments: dict[str, str] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.leases: dict[str, dict[str, Any]] = {}
         self.token_requests: list[dict[str, Any]] = []
         self.forbidden: set[str] = set()
         self.speaks_plain = False
@@ -225,6 +226,12 @@ class _Handler(BaseHTTPRequestHandler):
     def no_events(self) -> None:
         self.give({"items": []})
 
+    def lease(self, name: str) -> None:
+        if name in self.cluster.leases:
+            self.give(self.cluster.leases[name])
+        else:
+            self.fail(404, "NotFound", f'leases "{name}" not found', name=name)
+
     def version_info(self) -> None:
         self.give({"gitVersion": "v1.37.2"})
 
@@ -279,6 +286,10 @@ _ROUTES = [
     (rf"{API}/namespaces/([^/]+)/([^/]+)/([^/]+)", _Handler.resource),
     (r"/apis/authentication.k8s.io/v1/selfsubjectreviews", _Handler.who),
     (r"/api/v1/namespaces/trainyard-system/serviceaccounts/([^/]+)/token", _Handler.token),
+    (
+        r"/apis/coordination.k8s.io/v1/namespaces/trainyard-system/leases/([^/]+)",
+        _Handler.lease,
+    ),
     (r"/version", _Handler.version_info),
     (r"/api/v1/namespaces", _Handler.namespaces),
     (r"/api/v1/namespaces/([^/]+)", _Handler.namespace),

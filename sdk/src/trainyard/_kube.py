@@ -7,6 +7,7 @@ to the tracking service do. Knows no kinds: paths and plain objects only.
 
 import json
 import os
+import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from urllib.request import getproxies
 
 import httpx
@@ -30,6 +32,7 @@ JSON_PATCH = "application/json-patch+json"
 # What the kubernetes package raises on a file that is no kubeconfig.
 _NO_KUBECONFIG = (yaml.YAMLError, KeyError, TypeError, AttributeError)
 _TIMEOUT = httpx.Timeout(30, connect=10)
+_NAMESPACE = re.compile("/namespaces/([^/]+)")
 _NO_CLUSTER = (
     "Set KUBECONFIG or --context, or make a local cluster (make cluster);"
     " `trainyard run --local FOLDER` needs none"
@@ -52,6 +55,17 @@ class Access:
     proxy: str | None = None
     server_name: str | None = None
     is_chosen: bool = False
+
+    def command_options(self, namespace: str = "") -> str:
+        """Return the options by which a command comes here: ` -n team --context lab`, or "".
+
+        The kubeconfig's own namespace is named as well, since what is printed may be typed
+        when another is current; `default` alone needs no word.
+        """
+        where = namespace or self.namespace
+        is_usual = where == self.namespace == "default"
+        context = f" --context {self.context}" if self.is_chosen else ""
+        return ("" if is_usual else f" -n {where}") + context
 
 
 class Kube:
@@ -122,7 +136,7 @@ class Kube:
                 headers={**headers, **self.credentials()},
                 extensions=self.extensions,
             )
-        return object_of(answer, what)
+        return object_of(answer, what, where=self._options(path))
 
     @contextmanager
     def stream(
@@ -146,13 +160,18 @@ class Kube:
         ):
             if not answer.is_success:
                 answer.read()
-                raise error_of(answer, what)
+                raise error_of(answer, what, where=self._options(path))
             yield answer
 
     def credentials(self) -> dict[str, str]:
         """Return the header that lets one in; empty where a client certificate does."""
         token = self.access.token()
         return {"Authorization": f"Bearer {token}"} if token else {}
+
+    def _options(self, path: str) -> str:
+        """Return the command's options for the namespace that a path leads into."""
+        found = _NAMESPACE.search(path)
+        return self.access.command_options(unquote(found[1]) if found else "")
 
     @property
     def extensions(self) -> dict[str, Any]:
@@ -163,6 +182,7 @@ class Kube:
     @contextmanager
     def reaching(self, what: str) -> Iterator[None]:
         """Translate httpx's connection errors of what happens inside."""
+        doctor = f"`trainyard doctor{self.access.command_options()}`"
         try:
             yield
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
@@ -179,13 +199,13 @@ class Kube:
         except httpx.ReadTimeout as exc:
             raise Unreachable(
                 f"Cannot {what}: {self.access.server} took the request and does not answer",
-                fix="Try again; `trainyard doctor` checks the way",
+                fix=f"Try again; {doctor} checks the way",
             ) from exc
         except (httpx.TransportError, ssl.SSLError) as exc:
             raise Unreachable(
                 f"Cannot {what}: the connection to {self.access.server} broke off"
                 f" ({str(exc) or type(exc).__name__})",
-                fix="Try again; `trainyard doctor` checks the way",
+                fix=f"Try again; {doctor} checks the way",
             ) from exc
 
 
@@ -203,22 +223,23 @@ def lines(answer: httpx.Response) -> Iterator[bytes]:
         yield rest
 
 
-def error_of(answer: httpx.Response, what: str) -> ApiError:
-    """Translate an error answer; *what* as in `Kube.request`."""
+def error_of(answer: httpx.Response, what: str, *, where: str = "") -> ApiError:
+    """Translate an error answer; *what* as in `Kube.request`, *where* as in `from_response`."""
     if not answer.is_error:
         return _strange(answer, what)
     later = answer.headers.get("Retry-After", "")
-    return from_response(answer.status_code, as_json(answer), what=what, retry_after=later)
+    body = as_json(answer)
+    return from_response(answer.status_code, body, what=what, retry_after=later, where=where)
 
 
-def object_of(answer: httpx.Response, what: str) -> Object:
+def object_of(answer: httpx.Response, what: str, *, where: str = "") -> Object:
     """Return the JSON object, or array, of a success.
 
     Raises:
         ApiError: it is an error, or none of the server's own: a page of a login or a proxy.
     """
     if not answer.is_success:
-        raise error_of(answer, what)
+        raise error_of(answer, what, where=where)
     try:
         body = answer.json()
     except ValueError:

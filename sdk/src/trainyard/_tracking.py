@@ -118,13 +118,17 @@ class Tracking:
         extensions: Mapping[str, Any],
         *,
         patience: Patience,
+        options: Callable[[str], str] = lambda _: "",
     ) -> None:
+        """*options* returns those by which the command comes to a namespace."""
         self.http = http
         self.base = base
         self.headers = headers
         self.extensions = dict(extensions)
         self.patience = patience
+        self.timeout = httpx.Timeout(120, connect=10)
         self._reaching = reaching
+        self._options = options
         self._is_settled = False
 
     @classmethod
@@ -140,7 +144,15 @@ class Tracking:
             return {**kube.credentials(), AUTHORIZATION_HEADER: f"Bearer {tokens.current()}"}
 
         base = proxy_path(system_namespace(), scheme="https")
-        return cls(kube.http, base, headers, kube.reaching, kube.extensions, patience=kube.patience)
+        return cls(
+            kube.http,
+            base,
+            headers,
+            kube.reaching,
+            kube.extensions,
+            patience=kube.patience,
+            options=kube.access.command_options,
+        )
 
     def healthy(self) -> Object:
         """Ask the service how it is."""
@@ -259,7 +271,7 @@ class Tracking:
         ):
             if not answer.is_success:
                 answer.read()
-                raise self._error(answer, what)
+                raise self._error(answer, what, namespace)
             yield answer.iter_bytes()
 
     def _blob(self, namespace: str, digest: str) -> str:
@@ -288,7 +300,7 @@ class Tracking:
                     content=content,
                     params=params,
                     headers={**self._headers(namespace), **(headers or {})},
-                    timeout=httpx.Timeout(120, connect=10),
+                    timeout=self.timeout,
                     extensions=self.extensions,
                 )
 
@@ -297,7 +309,7 @@ class Tracking:
         if answer.status_code in _NOT_REACHED and is_whole and self._turns_out_plain(what):
             answer = ask()
         if not answer.is_success:
-            raise self._error(answer, what)
+            raise self._error(answer, what, namespace)
         self._is_settled = True
         return answer
 
@@ -319,22 +331,22 @@ class Tracking:
             self.base, self._is_settled = plain, True
         return self._is_settled
 
-    def _error(self, answer: httpx.Response, what: str) -> ApiError:
-        body = as_json(answer)
+    def _error(self, answer: httpx.Response, what: str, namespace: str) -> ApiError:
+        body, where = as_json(answer), self._options(namespace)
         # The API server answers itself, with a Status, where the service is not there.
         absent = body.get("kind") == "Status" and answer.status_code in {404, 502, 503}
         if absent:
             error = ApiError(
                 f"Cannot {what}: the tracking service in namespace {system_namespace()} does not"
                 f" answer ({body.get('message', '')})",
-                fix="`trainyard doctor` looks at it; TRAINYARD_SYSTEM_NAMESPACE names another"
-                " namespace",
+                fix=f"`trainyard doctor{where}` looks at it; TRAINYARD_SYSTEM_NAMESPACE names"
+                " another namespace",
                 status=503,
                 reason="TrackingUnavailable",
             )
             error.passing = answer.status_code != 404
             return error
-        return error_of(answer, what)
+        return error_of(answer, what, where=where)
 
 
 def _send(

@@ -88,10 +88,7 @@ class Client:
 
     def command_options(self, namespace: str = "") -> str:
         """Return the options by which the command finds what this client does, or a namespace."""
-        access, where = self.kube.access, namespace or self.namespace
-        is_usual = where == access.namespace == "default"
-        context = f" --context {access.context}" if access.is_chosen else ""
-        return ("" if is_usual else f" -n {where}") + context
+        return self.kube.access.command_options(namespace or self.namespace)
 
     def __enter__(self) -> Self:
         return self

@@ -15,6 +15,7 @@ TrainyardError                 the base: str() is one sentence, `fix` what to do
 # ruff: noqa: N818  # NotFound and TimedOut say what happened; the base is the one named Error
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -85,7 +86,7 @@ class Rejected(TrainyardError):
 
 
 def from_response(
-    status: int, body: Mapping[str, Any], *, what: str, retry_after: str = ""
+    status: int, body: Mapping[str, Any], *, what: str, retry_after: str = "", where: str = ""
 ) -> ApiError:
     """Translate an error answer of the API server (a `Status`) or of the tracking service.
 
@@ -94,13 +95,14 @@ def from_response(
         body: the decoded JSON body, or an empty mapping.
         what: the attempt in words that continue "cannot", such as "create Run digits".
         retry_after: the header of this name; a date in it counts as none.
+        where: the options by which a command finds what was asked, as ` -n team`.
     """
     # The model server says `error`, FastAPI-like services `detail`.
     words = (body.get(key) for key in ("message", "error", "detail", "error_code"))
     said = str(next(filter(None, words), f"HTTP {status}")).rstrip(".")
     reason = str(body.get("reason") or body.get("error_code") or "")
     make = _BY_STATUS.get(status, _other)
-    error = make(what, said, status, reason, body)
+    error = make(_Answer(what, said, status, reason, body, where))
     error.passing = _is_passing(status, body, said)
     error.unsent = status == 429
     error.retry_after = float(retry_after) if retry_after.isdecimal() else 0.0
@@ -115,83 +117,94 @@ def _is_passing(status: int, body: Mapping[str, Any], said: str) -> bool:
     return status in {429, 502, 503, 504} and "no endpoints available" not in said
 
 
-def _login_missing(
-    what: str, said: str, status: int, reason: str, _: Mapping[str, Any]
-) -> ApiError:
-    return Forbidden(
-        f"Cannot {what}: the cluster does not accept your login ({said})",
-        fix="Log in again, or choose another context with --context; `trainyard doctor` checks it",
-        status=status,
-        reason=reason,
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What is known of an error answer; the fields are `from_response`'s."""
+
+    what: str
+    said: str
+    status: int
+    reason: str
+    body: Mapping[str, Any]
+    where: str
+
+    def made(self, kind: type[ApiError], said: str, fix: str, *, reason: str = "") -> ApiError:
+        """Return the error that says *said* of the attempt."""
+        said = f"Cannot {self.what}: {said}"
+        return kind(said, fix=fix, status=self.status, reason=reason or self.reason)
+
+
+def _login_missing(answer: _Answer) -> ApiError:
+    return answer.made(
+        Forbidden,
+        f"the cluster does not accept your login ({answer.said})",
+        "Log in again, or choose another context with --context; `trainyard doctor"
+        f"{answer.where}` checks it",
     )
 
 
-def _right_missing(
-    what: str, said: str, status: int, reason: str, _: Mapping[str, Any]
-) -> ApiError:
-    return Forbidden(
-        f"Cannot {what}: {said}",
-        fix="Whoever administers the namespace grants it with a RoleBinding to one of the chart's"
+def _right_missing(answer: _Answer) -> ApiError:
+    return answer.made(
+        Forbidden,
+        answer.said,
+        "Whoever administers the namespace grants it with a RoleBinding to one of the chart's"
         " roles: trainyard-viewer (read), trainyard-scientist (run, register, serve) or"
         " trainyard-approver (promote)",
-        status=status,
-        reason=reason,
     )
 
 
-def _missing(what: str, said: str, status: int, reason: str, body: Mapping[str, Any]) -> ApiError:
-    details = body.get("details") or {}
-    if "the server could not find the requested resource" in said and not details.get("name"):
-        return NotFound(
-            f"Cannot {what}: this cluster has no Trainyard resources",
-            fix="Install the chart (helm install trainyard charts/trainyard -n trainyard-system"
+def _missing(answer: _Answer) -> ApiError:
+    details = answer.body.get("details") or {}
+    if "the server could not find the requested resource" in answer.said and not details.get(
+        "name"
+    ):
+        return answer.made(
+            NotFound,
+            "this cluster has no Trainyard resources",
+            "Install the chart (helm install trainyard charts/trainyard -n trainyard-system"
             " --create-namespace), or choose another cluster with --context",
-            status=status,
             reason="NotInstalled",
         )
-    kind = details.get("kind", "")
-    listing = f"`trainyard get {kind}` lists" if kind in _KINDS else "`trainyard status` shows"
-    return NotFound(
-        f"Cannot {what}: {said}",
-        fix=f"{listing} what there is; -n chooses another namespace",
-        status=status,
-        reason=reason,
-    )
+    return answer.made(NotFound, answer.said, _where_to_look(answer, details.get("kind", "")))
 
 
-def _conflict(what: str, said: str, status: int, reason: str, _: Mapping[str, Any]) -> ApiError:
-    exists = reason == "AlreadyExists"
+def _where_to_look(answer: _Answer, kind: str) -> str:
+    if kind == "namespaces" or answer.said.startswith("namespaces "):
+        return "Choose another namespace with -n, or have this one made: kubectl create namespace"
+    listing = f"`trainyard get {kind}" if kind in _KINDS else "`trainyard status"
+    verb = "lists" if kind in _KINDS else "shows"
+    return f"{listing}{answer.where}` {verb} what there is; -n chooses another namespace"
+
+
+def _conflict(answer: _Answer) -> ApiError:
+    exists = answer.reason == "AlreadyExists"
     fix = (
         "Choose another name, or leave it out and get a fresh one"
         if exists
         else "Somebody else changed it meanwhile: look at it again and repeat"
     )
-    return Conflict(f"Cannot {what}: {said}", fix=fix, status=status, reason=reason)
+    return answer.made(Conflict, answer.said, fix)
 
 
 _NO_FIELD = "<nil>"
 """Where the API server says, beside what is wrong, that it looked no further."""
 
 
-def _refused(what: str, said: str, status: int, reason: str, body: Mapping[str, Any]) -> ApiError:
-    causes = (body.get("details") or {}).get("causes") or []
+def _refused(answer: _Answer) -> ApiError:
+    causes = (answer.body.get("details") or {}).get("causes") or []
     told = "; ".join(
         f"{cause.get('field') or 'the request'}: {cause.get('message', '')}".rstrip(".")
         for cause in causes
         if cause.get("field") != _NO_FIELD or len(causes) == 1
     )
-    return Refused(
-        f"Cannot {what}: {told or said}",
-        fix="Mend the field and try again" if told else "",
-        status=status,
-        reason=reason,
-    )
+    return answer.made(Refused, told or answer.said, "Mend the field and try again" if told else "")
 
 
-def _other(what: str, said: str, status: int, reason: str, _: Mapping[str, Any]) -> ApiError:
-    down = status in {502, 503, 504}
-    fix = "The service may be starting: try again, then `trainyard doctor`" if down else ""
-    return ApiError(f"Cannot {what}: {said}", fix=fix, status=status, reason=reason)
+def _other(answer: _Answer) -> ApiError:
+    down = answer.status in {502, 503, 504}
+    doctor = f"`trainyard doctor{answer.where}`"
+    fix = f"The service may be starting: try again, then {doctor}" if down else ""
+    return answer.made(ApiError, answer.said, fix)
 
 
 _KINDS = {"experiments", "runs", "models", "modelversions", "modeldeployments"}
