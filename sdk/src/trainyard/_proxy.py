@@ -5,6 +5,7 @@ so it answers nobody that a web page of another origin sent, and, where the mach
 tells whose a connection is, no other user of it.
 """
 
+import errno
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -69,10 +70,7 @@ class TrackingProxy(ThreadingHTTPServer):
         try:
             super().__init__(("127.0.0.1", port), _Handler)
         except OSError as exc:
-            raise InvalidInput(
-                f"Port {port} of this machine is taken ({exc.strerror})",
-                fix="Choose another: trainyard proxy --port 5001 (on macOS AirPlay uses 5000)",
-            ) from exc
+            raise _not_opened(port, exc) from exc
 
     @property
     def url(self) -> str:
@@ -84,6 +82,18 @@ class TrackingProxy(ThreadingHTTPServer):
         error = sys.exception() if sys.version_info >= (3, 12) else sys.exc_info()[1]
         if not isinstance(error, OSError):
             sys.stderr.write(f"A request failed: {type(error).__name__}: {error}\n")
+
+
+def _not_opened(port: int, error: OSError) -> InvalidInput:
+    if error.errno == errno.EADDRINUSE:
+        return InvalidInput(
+            f"Port {port} of this machine is taken ({error.strerror})",
+            fix="Choose another, such as --port 5001 (on macOS AirPlay uses 5000), or --port 0",
+        )
+    return InvalidInput(
+        f"Port {port} of this machine cannot be opened ({error.strerror})",
+        fix="Choose one above 1023, such as --port 5001, or --port 0 for any",
+    )
 
 
 class _BadRequest(Exception):  # noqa: N818  # said to the client, not raised to anybody

@@ -13,6 +13,7 @@ from trainyard.tables import Table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_DRAWN = "Name a file in a folder that is there, ending in .png, .svg or .pdf"
 _LESS_IS_BETTER = frozenset(
     {"loss", "error", "err", "mse", "mae", "mape", "rmse", "perplexity", "deviance", "brier"}
     | {"time", "duration", "latency", "seconds"}
@@ -101,7 +102,7 @@ class Comparison:
         """Draw the metrics as bars, the best in colour; also to *file* (.png, .svg).
 
         Raises:
-            InvalidInput: there is no matplotlib, or there are no metrics.
+            InvalidInput: there is no matplotlib, there are no metrics, or *file* cannot be written.
         """
         try:
             from matplotlib.figure import Figure  # noqa: PLC0415  # an extra of the user's
@@ -118,7 +119,11 @@ class Comparison:
             axes.set_title(line.name, loc="left", fontsize="small")
             axes.invert_yaxis()
         if file is not None:
-            figure.savefig(file)
+            try:
+                figure.savefig(file)
+            except (OSError, ValueError) as exc:
+                said = str(exc).splitlines()[0]
+                raise InvalidInput(f"Cannot draw to {file}: {said}", fix=_DRAWN) from exc
         return figure
 
     def __str__(self) -> str:

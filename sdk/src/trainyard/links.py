@@ -44,13 +44,15 @@ def _route(client: Client, target: str) -> str:
     if not found:
         raise NotFound(
             f"Namespace {client.namespace} has no Run, Model or Experiment {target!r}",
-            fix="`trainyard status` shows what is there; -n names another namespace",
+            fix=f"`trainyard status{client.command_options()}` shows what is there; -n names"
+            " another namespace",
             status=404,
         )
     if len(found) > 1:
         raise InvalidInput(
             f"{target!r} is the name of several: {', '.join(found)}",
-            fix=f"Say which, such as trainyard ui {next(iter(found))}/{target}",
+            fix=f"Say which, such as trainyard ui {next(iter(found))}/{target}"
+            f"{client.command_options()}",
         )
     return next(iter(found.values()))
 
@@ -60,7 +62,7 @@ def _run(client: Client, name: str) -> str:
     if not (status.run_id and status.experiment_id):
         raise InvalidInput(
             f"Run {name} is not on record in MLflow yet",
-            fix=f"`trainyard describe run {name}` says what it waits for",
+            fix=f"`trainyard describe run {name}{client.command_options()}` says what it waits for",
         )
     return f"/experiments/{status.experiment_id}/runs/{status.run_id}"
 

@@ -23,7 +23,7 @@ from trainyard.following import describe as said_of
 from trainyard.kinds import R, kind_called, kind_name, parse
 from trainyard.session import client_or_default
 from trainyard.settling import judge
-from trainyard.tables import Table
+from trainyard.tables import Table, clipped
 
 _FINISHED_SHOWN = 5
 _ACTIVE_SHOWN = 15
@@ -162,7 +162,7 @@ def describe(kind: type[Resource] | str, name: str, *, client: Client | None = N
         f"{kind_name(chosen)} {name}  (namespace {metadata['namespace']})",
         f"Created {metadata['creationTimestamp']}",
         "",
-        *_verdict_lines(chosen, item),
+        *_verdict_lines(chosen, item, client.command_options(metadata["namespace"])),
         "",
         *(["Status:", _indented(plain)] if plain else []),
     ]
@@ -218,16 +218,20 @@ def _kind(kind: type[R] | str) -> type[R]:
     return kind_called(kind) if isinstance(kind, str) else kind  # type: ignore[return-value]  # any kind
 
 
-def _verdict_lines(kind: type[Resource], item: Object) -> Iterator[str]:
-    """Say first where the resource stands, why, and where the way on is explained."""
+def _verdict_lines(kind: type[Resource], item: Object, where: str) -> Iterator[str]:
+    """Say first where the resource stands, why, and where the way on is explained.
+
+    *where*: the options by which a command finds it.
+    """
     verdict, status = judge(parse(kind, item)), item.get("status") or {}
     phase = status.get("phase") or ("Good" if verdict.good else "Waiting")
     yield f"{phase}: {verdict.reason}" + (f": {verdict.message}" if verdict.message else "")
     name = item["metadata"]["name"]
     if kind is Run and verdict.settled and not verdict.good:
-        yield f"  → trainyard logs {name}; once it is mended: trainyard rerun {name}"
+        yield f"  → trainyard logs {name}{where}"
+        yield f"  → once it is mended: trainyard rerun {name}{where}"
     if _has_page(kind.definition.plural, status):
-        yield f"  → trainyard ui {kind.definition.singular}/{name}"
+        yield f"  → trainyard ui {kind.definition.singular}/{name}{where}"
     for condition in status.get("conditions", []):
         if condition["type"] == "Registered" and condition["status"] == "False":
             yield f"Not registered: {condition['reason']}: {condition['message']}"
@@ -278,7 +282,7 @@ def _run_row(run: Run) -> list[str]:
         said = f"{verdict.reason}: {verdict.message}" if verdict.settled else said_of(run)
     created = run.metadata.creation_timestamp
     when = columns.age(rfc3339(created), columns.utc_now()) if created else "-"
-    return [run.metadata.name, str(run.status.phase or "Pending"), when, said[:_LONGEST]]
+    return [run.metadata.name, str(run.status.phase or "Pending"), when, clipped(said, _LONGEST)]
 
 
 def _model_rows(models: Iterable[Model]) -> list[list[str]]:
@@ -290,7 +294,7 @@ def _model_rows(models: Iterable[Model]) -> list[list[str]]:
             version = stage.version if stage else model.status.aliases[name]
             refusal = stage.refusal if stage else None
             said = f"refused {refusal.version}: {refusal.message}" if refusal else ""
-            rows.append([model.metadata.name, name, str(version or "-"), said[:_LONGEST]])
+            rows.append([model.metadata.name, name, str(version or "-"), clipped(said, _LONGEST)])
         if not stages and not model.status.aliases:
             rows.append([model.metadata.name, "-", str(model.status.latest_version or "-"), ""])
     return rows
@@ -298,7 +302,7 @@ def _model_rows(models: Iterable[Model]) -> list[list[str]]:
 
 def _deployment_row(each: Deployment) -> list[str]:
     wanted, verdict = each.spec.model, judge(each)
-    trouble = f"{verdict.reason}: {verdict.message}"[:_LONGEST]
+    trouble = clipped(f"{verdict.reason}: {verdict.message}", _LONGEST)
     return [
         each.metadata.name,
         f"{wanted.name} {wanted.alias or wanted.version}",

@@ -216,7 +216,7 @@ def rollback(
         raise InvalidInput(
             f"No version held {stage} of {model} before",
             fix=f"Choose one: `trainyard versions {model}{client.command_options()}`, then"
-            " `trainyard promote`",
+            f" `trainyard promote {model} VERSION --to {stage}{client.command_options()}`",
         )
     return _moved(client, found, stage, status.previous, timeout=timeout)
 
@@ -239,7 +239,8 @@ def demote(model: str, *, stage: str, timeout: float = 60, client: Client | None
     check_stage(found, stage)
     if wanted(found, stage) is None:
         raise InvalidInput(
-            f"{stage} of {model} is set to no version", fix="`trainyard models` shows what is"
+            f"{stage} of {model} is set to no version",
+            fix=f"`trainyard models{client.command_options()}` shows what is",
         )
     written = _write(client, found, stage, None, force=False)
     generation = written.metadata.generation
@@ -248,7 +249,7 @@ def demote(model: str, *, stage: str, timeout: float = 60, client: Client | None
     ):
         if (latest.status.observed_generation or 0) >= generation:
             return Outcome(held(latest, stage), followers=followers(client, model, stage))
-    raise _unjudged(f"taking {stage} of {model} away", timeout)
+    raise _unjudged(f"taking {stage} of {model} away", timeout, client.command_options())
 
 
 def _moved(
@@ -281,7 +282,7 @@ def _moved(
             return Outcome(answer.held, followers=followers(client, name, stage))
     if unpublished is not None:
         raise _refused(name, stage, version, unpublished, client.command_options())
-    raise _unjudged(f"the move of {stage} to version {version}", timeout)
+    raise _unjudged(f"the move of {stage} to version {version}", timeout, client.command_options())
 
 
 def _refused(model: str, stage: str, version: int, answer: Outcome, where: str) -> Rejected:
@@ -303,10 +304,11 @@ def _refused(model: str, stage: str, version: int, answer: Outcome, where: str) 
     )
 
 
-def _unjudged(what: str, timeout: float) -> TimedOut:
+def _unjudged(what: str, timeout: float, where: str) -> TimedOut:
     return TimedOut(
         f"Nobody judged {what} within {timeout:g} s",
-        fix="The wish is stored and will be judged; `trainyard doctor` looks at the operator",
+        fix=f"The wish is stored and will be judged; `trainyard doctor{where}` looks at the"
+        " operator",
     )
 
 
@@ -352,7 +354,8 @@ def _write(client: Client, model: Model, stage: str, version: int | None, *, for
                 there = f"version {now}" if now is not None else "no version"
                 raise Conflict(
                     f"Somebody moved {stage} of {name} to {there} meanwhile",
-                    fix="Look at it (trainyard models) and repeat if you still want to",
+                    fix=f"Look at it (trainyard models{client.command_options()}) and repeat if you"
+                    " still want to",
                     status=409,
                 ) from exc
     raise Conflict(f"{name} keeps changing", fix="Try again in a moment", status=409)

@@ -56,7 +56,9 @@ def _result(client: Client, run: Run | str) -> Result:
     run_id = client.get(Run, name, namespace=namespace).status.run_id
     if not run_id:
         raise InvalidInput(
-            f"Run {shown} is not recorded yet", fix="Wait until it has begun: trainyard get runs"
+            f"Run {shown} is not recorded yet",
+            fix="`trainyard describe run"
+            f" {name}{client.command_options(namespace)}` says what it waits for",
         )
     return _read(client, namespace, run_id, shown=shown)
 

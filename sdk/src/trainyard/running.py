@@ -138,6 +138,16 @@ def unregistered(run: Run) -> str:
     return f"{condition.reason}: {condition.message}"
 
 
+def unrecorded(run: Run) -> str:
+    """Say why what a Run that is over logged is not on record yet; "" if it is."""
+    condition = run.status.condition("Recorded")
+    if condition is not None and condition.status == "True":
+        return ""
+    if condition is None:
+        return "nobody has recorded it yet"
+    return f"{condition.reason}: {condition.message}"
+
+
 def missed(run: Run, left: Sequence[str]) -> list[str]:
     """List what of *left*, files that stayed behind, the last words of a failed Run name."""
     if judge(run).good or not run.status.attempts:

@@ -14,13 +14,14 @@ from trainyard_api.model import Model
 from trainyard._kube import Object
 from trainyard._tracking import proxy_path
 from trainyard.client import Client
-from trainyard.errors import Conflict, InvalidInput, Rejected
+from trainyard.errors import ApiError, Conflict, InvalidInput, NotFound, Rejected
 from trainyard.kinds import validated
 from trainyard.session import client_or_default
 from trainyard.settling import judge
 
 _WORD = re.compile(r"(?:models:/)?(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))")
 _PORT = 80
+_NO_SERVER = 503
 
 
 def serve(
@@ -114,14 +115,27 @@ def predict(deployment: str, data: Any, *, client: Client | None = None) -> Any:
     """
     client = client_or_default(client)
     route, body = request_for(_as_json(data), deployment)
-    answer = client.kube.request(
-        "POST",
-        proxy_path(client.namespace, deployment, _PORT) + route,
-        what=f"ask Deployment {deployment} in namespace {client.namespace}",
-        body=body,
-        harmless=True,
-    )
+    try:
+        answer = client.kube.request(
+            "POST",
+            proxy_path(client.namespace, deployment, _PORT) + route,
+            what=f"ask Deployment {deployment} in namespace {client.namespace}",
+            body=body,
+            harmless=True,
+        )
+    except ApiError as exc:
+        raise _explained(exc, client, deployment) from exc
     return answer.get("items", answer)
+
+
+def _explained(error: ApiError, client: Client, deployment: str) -> ApiError:
+    """Say where to look if no server of the Deployment is there to ask."""
+    where = client.command_options()
+    if isinstance(error, NotFound) and f'services "{deployment}"' in error.message:
+        error.fix = f"`trainyard get deployments{where}` lists those that there are"
+    elif error.status == _NO_SERVER:
+        error.fix = f"`trainyard describe deployment {deployment}{where}` says why none serves"
+    return error
 
 
 def request_for(data: Any, deployment: str) -> tuple[str, Any]:

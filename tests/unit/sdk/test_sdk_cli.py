@@ -3,11 +3,14 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders.sdk import USER, FakeCluster, condition, finished, model_object, run_object
 from trainyard.cli import app
+from trainyard.cli.run import sum_up
 from trainyard.cli.terminal import LiveLog
+from trainyard_api.run import Run
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
@@ -69,7 +72,7 @@ def test_describe_leads_with_the_verdict_and_ends_with_the_spec(
     assert said.index("Failed: ExitCode") < said.index("trainyard rerun bad")
     assert said.index("trainyard rerun bad") < said.index("Succeeded=False")
     assert said.index("Succeeded=False") < said.index("Spec:")
-    assert "trainyard ui run/bad\n" in said
+    assert "trainyard ui run/bad -n dev\n" in said
 
 
 @pytest.mark.parametrize(
@@ -288,6 +291,78 @@ def test_cancel_is_for_runs_that_go_on(kubeconfig: Path, cluster: FakeCluster) -
 
     assert done.stdout == "run/old had finished already: Succeeded\nrun/new cancelled\n"
     assert cluster.objects["runs", "new"]["spec"]["cancel"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("cancel", "nope", "new"), "run/new cancelled\n"),
+        (("delete", "run", "nope", "new", "-y"), "run/new deleted\n"),
+    ],
+    ids=["cancel", "delete"],
+)
+def test_a_name_that_is_not_there_does_not_keep_the_others(
+    kubeconfig: Path, cluster: FakeCluster, words: tuple[str, ...], said: str
+) -> None:
+    cluster.put("runs", run_object("new"))
+    done = call(*words)
+
+    assert done.exit_code == 1
+    assert done.stdout == said
+    assert 'runs "nope" not found' in done.stderr
+
+
+@pytest.mark.parametrize("option", [("-A",), ("-l", "team=vision")], ids=" ".join)
+def test_names_and_a_choice_of_all_do_not_go_together(
+    kubeconfig: Path, cluster: FakeCluster, option: tuple[str, ...]
+) -> None:
+    cluster.put("runs", run_object("one"))
+    done = call("get", "run", "one", *option)
+
+    assert done.exit_code == 1
+    assert f"Names and {option[0]} do not go together" in done.stderr
+
+
+def second_attempt(**status: object) -> dict[str, Any]:
+    attempts = [
+        {"number": 1, "job": "j", "pod": "p", "completionTime": "2026-01-02T03:05:05Z"},
+        {"number": 2, "job": "k", "pod": "q"},
+    ]
+    goes_on = condition("Finished", "False", "Running", "its program runs")
+    return run_object("one", runID="a" * 32, attempts=attempts, conditions=[goes_on], **status)
+
+
+def test_following_an_attempt_that_is_over_says_that_the_run_goes_on(
+    kubeconfig: Path, cluster: FakeCluster
+) -> None:
+    cluster.put("runs", second_attempt())
+    cluster.recorded_logs["a" * 32, "1"] = b"first\n"
+    done = call("logs", "-f", "one", "--attempt", "1")
+
+    assert (done.exit_code, done.stdout) == (0, "first\n")
+    assert "Attempt 1 is over, and one goes on: Running: its program runs" in done.stderr
+
+
+def test_a_log_without_a_word_is_said_to_be_empty(kubeconfig: Path, cluster: FakeCluster) -> None:
+    cluster.put("runs", finished("one"))
+    done = call("logs", "one")
+
+    assert done.stdout == ""
+    assert "one has printed nothing: Completed" in done.stderr
+
+
+def test_a_success_that_is_not_recorded_is_said_to_be_half_of_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    body = finished("one")
+    away = condition("Recorded", "False", "TrackingUnavailable", "The service is away")
+    body["status"]["conditions"][-1] = away
+    sum_up(Run.model_validate(body), " -n dev")
+    told = capsys.readouterr().err
+
+    assert "one: Succeeded" in told
+    assert "not on record yet: TrackingUnavailable: The service is away" in told
+    assert "trainyard describe run one -n dev\n" in told
 
 
 def test_delete_asks_or_is_told_yes(kubeconfig: Path, cluster: FakeCluster) -> None:

@@ -198,7 +198,8 @@ def deleted(call: CreateVersion) -> str:
     """Return what is said of a Model that is being deleted: it would come back without gates."""
     return (
         f"Model {call.model} is being deleted, so nothing was registered: make it anew, or let"
-        f" `trainyard register {call.run} --as {call.model}` make one without gates"
+        f" `trainyard register {call.run} --as {call.model} -n {call.namespace}` make one without"
+        " gates"
     )
 
 
@@ -223,5 +224,6 @@ def artifact_path(call: CreateVersion, answers: Mapping[str, Mapping[str, Any]])
     raise Terminal(
         "SeveralModelsLogged",
         f"The run logged {len(paths)} models ({', '.join(paths[:5])}), and none was named: choose"
-        f" with `trainyard register {call.run} --artifact {paths[-1]} --as {call.model}`",
+        f" with `trainyard register {call.run} --artifact {paths[-1]} --as {call.model}"
+        f" -n {call.namespace}`",
     )

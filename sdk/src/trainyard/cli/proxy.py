@@ -25,7 +25,7 @@ Shared = Annotated[
 
 def proxy(
     port: Annotated[
-        int, typer.Option(help="Port of this machine; 0 takes a free one.", min=0)
+        int, typer.Option(help="Port of this machine; 0 takes a free one.", min=0, max=65535)
     ] = _PORT,
     *,
     shared: Shared = False,
@@ -77,7 +77,9 @@ def ui(
     port: Annotated[
         int | None,
         typer.Option(
-            help="Port of this machine; default: 5000, or a free one if that is taken.", min=0
+            help="Port of this machine; default: 5000, or a free one if that is taken.",
+            min=0,
+            max=65535,
         ),
     ] = None,
     namespace: Namespace = "",

@@ -48,4 +48,7 @@ def register(
     with telling(f"Stopped: whether it was registered shows {versions}"):
         made = make(run, model, artifact=artifact, client=client)
     print(made.metadata.name)
-    note(f"Registered as version {made.spec.version} of {model}: {versions}")
+    note(
+        f"Registered as version {made.spec.version} of {model}, which is being published:"
+        f" {versions}"
+    )

@@ -6,7 +6,7 @@ import typer
 
 from trainyard.cli.completion import complete_kind, complete_resource
 from trainyard.cli.options import Context, Form, ModelName, Namespace, Output, client_for
-from trainyard.cli.terminal import note, show_data, show_table
+from trainyard.cli.terminal import for_each, note, show_data, show_table
 
 if TYPE_CHECKING:
     from trainyard_api.meta import Resource
@@ -46,9 +46,15 @@ def get(
       trainyard get mdep -A
       trainyard get runs -o name | xargs -n1 trainyard cancel
     """
-    from trainyard.kinds import kind_called  # noqa: PLC0415  # not for --help
+    from trainyard.errors import InvalidInput  # noqa: PLC0415  # not for --help
+    from trainyard.kinds import kind_called  # noqa: PLC0415
 
     chosen = kind_called(kind)
+    if names and (all_namespaces or selector):
+        option = "-A" if all_namespaces else "-l"
+        raise InvalidInput(
+            f"Names and {option} do not go together", fix=f"Leave out {option}, or the names"
+        )
     client = client_for(namespace, context)
     if names:
         items = [client.get_object(chosen, name) for name in names]
@@ -89,7 +95,10 @@ def models(output: Output = Form.TABLE, namespace: Namespace = "", context: Cont
         for each in found
     ]
     if not rows:
-        note(f"There are no models in namespace {client.namespace}: `trainyard run --register`")
+        note(
+            f"There are no models in namespace {client.namespace} yet:"
+            f" trainyard run FOLDER --register MODEL{client.command_options()}"
+        )
         return
     show_table(("MODEL", "MLFLOW NAME", "LATEST", "VERSIONS", "HOLDS", "REFUSED"), rows)
 
@@ -155,9 +164,11 @@ def describe(
     from trainyard.looking import describe as describe_  # noqa: PLC0415
 
     which = kind_name(kind_called(kind))
+    client = client_for(namespace, context)
     if not name:
-        raise InvalidInput(f"No {which} is named", fix=f"`trainyard get {kind}` lists them")
-    print(describe_(kind, name, client=client_for(namespace, context)))
+        fix = f"`trainyard get {kind}{client.command_options()}` lists them"
+        raise InvalidInput(f"No {which} is named", fix=fix)
+    print(describe_(kind, name, client=client))
 
 
 def delete(
@@ -171,6 +182,8 @@ def delete(
     context: Context = "",
 ) -> None:
     """Delete resources. A Run's MLflow record stays; its pod and Job go with it.
+
+    One that cannot be deleted does not keep the others: exit code 1 at the end.
 
     \b
     Example:
@@ -187,10 +200,14 @@ def delete(
     if not (yes or sys.stdin.isatty()):
         raise InvalidInput(f"Nobody is there to ask about {listed}", fix="Say yes with -y")
     if not yes:
-        typer.confirm(f"Delete {listed}?", abort=True)
-    for name in names:
+        typer.confirm(f"Delete {listed}?", abort=True, err=True)
+
+    def delete_one(name: str) -> None:
         client.delete(chosen, name)
         print(f"{chosen.definition.singular}/{name} deleted")
+
+    if not for_each(names, delete_one):
+        raise typer.Exit(1)
 
 
 def _show(

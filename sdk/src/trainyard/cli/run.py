@@ -139,7 +139,8 @@ def _submit(
     client: "Client", folder: Path, options: "RunOptions", include: Sequence[str]
 ) -> "tuple[Run, Sequence[str]]":
     """Create the Run of a folder; returns it and what .gitignore left behind."""
-    from trainyard.packing import human_size, pack, remarks  # noqa: PLC0415  # not for --help
+    from trainyard._progress import human_size  # noqa: PLC0415  # not for --help
+    from trainyard.packing import pack, remarks  # noqa: PLC0415
     from trainyard.submission import (  # noqa: PLC0415
         archive_run,
         create,
@@ -150,7 +151,7 @@ def _submit(
 
     with telling("Stopped: no Run was created."):
         rehearse(client, options, folder)
-        archive = pack(folder, include=include)
+        archive = pack(folder, include=include, showing=progress)
         for remark in remarks(archive):
             note(remark, style="yellow" if archive.skipped or archive.is_large else "dim")
         with archive.content, progress("Uploading", archive.size) as sent:
@@ -200,7 +201,7 @@ def follow_to_end(client: "Client", run: "Run", left: Sequence[str] = ()) -> int
 
 def sum_up(run: "Run", where: str = "") -> None:
     """Say in a line or two how *run* ended, and what made it so; *where*: options to find it."""
-    from trainyard.running import unregistered  # noqa: PLC0415  # not for --help
+    from trainyard.running import unrecorded, unregistered  # noqa: PLC0415  # not for --help
     from trainyard.settling import judge  # noqa: PLC0415
 
     status, verdict = run.status, judge(run)
@@ -213,6 +214,9 @@ def sum_up(run: "Run", where: str = "") -> None:
     note(", ".join(fact for fact in facts if fact), style="green" if verdict.good else "red")
     if not verdict.good:
         note(f"{verdict.reason}: {verdict.message}")
+    if why := unrecorded(run):
+        note(f"Its metrics and log are not on record yet: {why}", style="yellow")
+        note(f"  look again     trainyard describe run {run.metadata.name}{where}")
     if status.run_id:
         note(f"  look at it     trainyard ui {run.metadata.name}{where}", style="dim")
     if (why := unregistered(run)) and run.spec.register_ is not None:

@@ -7,7 +7,7 @@ import typer
 from trainyard.cli.completion import complete_run
 from trainyard.cli.options import Context, Namespace, Parameters, RunName, client_for
 from trainyard.cli.run import follow_to_end
-from trainyard.cli.terminal import LiveLog, note
+from trainyard.cli.terminal import LiveLog, for_each, note
 
 
 def logs(
@@ -37,16 +37,19 @@ def logs(
 
     client = client_for(namespace, context)
     run = client.get(Run, name)
-    if follow and not attempt and not judge(run).settled:
+    over = judge(run).settled
+    if follow and not over and attempt in {0, *(each.number for each in run.status.attempts[-1:])}:
         raise typer.Exit(follow_to_end(client, run))
     sink = LiveLog()
     print_attempt(client, run, sink, attempt=attempt)
     sink.end_line()
-    if not run.status.attempts:
-        yet = "" if judge(run).settled else " yet"
-        note(f"{name} has printed nothing{yet}: {describe(run)}")
-    if follow:
+    if not sink.has_printed:
+        which = f"Attempt {attempt} of {name}" if attempt else name
+        note(f"{which} has printed nothing{'' if over else ' yet'}: {describe(run)}")
+    if follow and over:
         raise typer.Exit(exit_code(run))
+    if follow:
+        note(f"Attempt {attempt} is over, and {name} goes on: {describe(run)}")
 
 
 def rerun(
@@ -92,6 +95,8 @@ def cancel(
 ) -> None:
     """Stop Runs for good. What they logged stays.
 
+    One that cannot be stopped does not keep the others: exit code 1 at the end.
+
     \b
     Examples:
       trainyard cancel digits-deep
@@ -101,9 +106,13 @@ def cancel(
     from trainyard.settling import judge  # noqa: PLC0415
 
     client = client_for(namespace, context)
-    for name in names:
+
+    def cancel_one(name: str) -> None:
         run = running.cancel(name, client=client)
         if judge(run).settled:
             print(f"run/{name} had finished already: {run.status.phase}")
         else:
             print(f"run/{name} cancelled")
+
+    if not for_each(names, cancel_one):
+        raise typer.Exit(1)

@@ -5,7 +5,11 @@ import typer
 from trainyard.cli.options import Context, Namespace, client_for
 from trainyard.cli.terminal import can_draw, console, note, show_table
 
-_HINTS = (": trainyard run FOLDER", ": trainyard run FOLDER --register MODEL", "")
+_HINTS = (
+    "trainyard run FOLDER",
+    "trainyard run FOLDER --register MODEL",
+    "trainyard serve MODEL@STAGE",
+)
 
 
 def status(namespace: Namespace = "", context: Context = "") -> None:
@@ -17,15 +21,16 @@ def status(namespace: Namespace = "", context: Context = "") -> None:
     """
     from trainyard.looking import status as look  # noqa: PLC0415  # not for --help
 
-    found = look(client=client_for(namespace, context))
+    client = client_for(namespace, context)
+    found, where = look(client=client), client.command_options()
     for (title, table), hint in zip(found.parts(), _HINTS, strict=True):
         _heading(title)
         if table.rows:
             show_table(table.titles, table.rows)
         else:
-            note(f"  none yet{hint}")
+            note(f"  none yet: {hint}{where}")
         if table is found.runs and found.unshown_runs:
-            note(f"  and {found.unshown_runs} more: trainyard get runs", style="dim")
+            note(f"  and {found.unshown_runs} more: trainyard get runs{where}", style="dim")
 
 
 def doctor(namespace: Namespace = "", context: Context = "") -> None:
