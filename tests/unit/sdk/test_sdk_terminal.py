@@ -1,7 +1,10 @@
 """How tables look on narrow terminals, and how long work is told."""
 
 import io
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -149,3 +152,12 @@ def test_a_pattern_to_include_that_means_nothing_is_told(tmp_path: Path) -> None
 
     with pytest.raises(InvalidInput, match="--include '!' is no pattern"):
         packing.pack(tmp_path, include=["!"])
+
+
+def test_help_on_a_narrow_terminal_names_options_in_full() -> None:
+    words = [sys.executable, "-c", "from trainyard.cli import app; app()", "run", "--help"]
+    settings = {**os.environ, "COLUMNS": "40"}
+    done = subprocess.run(words, env=settings, capture_output=True, text=True, check=True)
+
+    assert "…" not in done.stdout
+    assert {"--timeout", "--experiment", "--include", "--register"} <= set(done.stdout.split())

@@ -24,8 +24,10 @@ from trainyard.cli import (
 )
 from trainyard.cli.options import close_clients
 from trainyard.cli.stopping import orderly
-from trainyard.cli.terminal import show_error
+from trainyard.cli.terminal import show_error, width
 from trainyard.errors import TrainyardError
+
+_HELP_COLUMNS = 72
 
 
 class _Commands(TyperGroup):
@@ -46,7 +48,8 @@ app = typer.Typer(
     name="trainyard",
     cls=_Commands,
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    # Its columns, where they are narrow, cut the names of options short.
+    rich_markup_mode="rich" if width() >= _HELP_COLUMNS else None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start here: trainyard run --local FOLDER, then without --local. "

@@ -5,6 +5,7 @@ and errors go to standard error, so that output can be piped.
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from trainyard.errors import TrainyardError, Unreachable
 if TYPE_CHECKING:
     from rich.console import Console
 
+_USUAL = 80
 _SHORT = 0.5
 """Seconds of a work that need no bar."""
 
@@ -265,6 +267,17 @@ def _standard_output(data: bytes) -> None:
     else:
         raw.write(data)
         raw.flush()
+
+
+def width() -> int:
+    """Return the columns of the terminal, of whichever stream leads to one; 80 if none does."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    for stream in (0, 1, 2):
+        with suppress(OSError):
+            return os.get_terminal_size(stream).columns or _USUAL
+    return _USUAL
 
 
 @cache
