@@ -165,8 +165,9 @@ def _waiting_for_tracking(client: Client) -> Iterator[str]:
 def _fix_way(client: Client) -> str:
     kubectl = f"kubectl{_kubectl_options(client)} -n {system_namespace()}"
     return (
-        f"The operator's log says more: {kubectl} logs deployment/trainyard-operator. A certificate"
-        " that it does not trust: tracking.tls of the chart; no way at all: NetworkPolicies"
+        "Of a certificate that it does not trust: tracking.tls of the chart; if nothing gets"
+        " through: NetworkPolicies. The operator's log says more:"
+        f" {kubectl} logs deployment/trainyard-operator"
     )
 
 

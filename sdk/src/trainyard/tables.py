@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 _GAP = 2
+_NO = frozenset({"", "-"})
 _READABLE = 14
 """Characters of a cell that is still read when it goes on in the next line."""
 
@@ -53,11 +54,11 @@ class Table:
         return sum(needed) + _GAP * (len(needed) - 1) <= width
 
     def records(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-        """Yield each row as what its first cell says, and its other cells by title."""
+        """Yield each row as what its first cell says, and its other cells that say something."""
         for row in self.rows:
             first, *rest = map(str, row)
-            told = list(zip(self.titles[1:], rest, strict=True)) if any(rest) else []
-            yield f"{self.titles[0]} {first}".strip(), told
+            told = zip(self.titles[1:], rest, strict=True)
+            yield f"{self.titles[0]} {first}".strip(), [each for each in told if each[1] not in _NO]
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{escape(title)}</th>" for title in self.titles)

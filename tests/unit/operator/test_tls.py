@@ -76,6 +76,26 @@ async def test_many_calls_are_one_handshake(service: Service, tmp_path: Path) ->
     assert len(service.peers) == 1
 
 
+async def test_a_service_of_another_authority_is_noted_for_the_doctor(
+    service: Service, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    Authority(tmp_path / "other").issue()
+    other = (tmp_path / "other" / "authority.crt").read_text()
+
+    async with connections.connect(Access("http://127.0.0.1:1"), service.url, other) as opened:
+        client = TrackingClient(
+            opened.tracking, url=service.url, token_file=Path("/none"), ca_file="/ca.crt"
+        )
+        looking = asyncio.create_task(client.look_for_ever())
+        while not client.state:
+            await asyncio.sleep(0.01)
+        looking.cancel()
+
+    assert client.state.startswith(f"does not answer at {service.url}")
+    assert "/ca.crt" in client.state
+
+
 async def test_a_service_of_another_authority_is_asked_nothing_and_the_setting_named(
     service: Service, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class Terminal(io.StringIO):
 
 def shown(monkeypatch: pytest.MonkeyPatch, columns: int, *rows: tuple[str, ...]) -> str:
     monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setattr(terminal.sys, "stdout", out := Terminal())
+    monkeypatch.setattr(sys, "stdout", out := Terminal())
     terminal.show_table(TITLES, rows)
     return re.sub(r"\x1b\[[\d;]*m", "", out.getvalue())
 
@@ -53,6 +54,14 @@ def test_what_is_copied_of_a_narrow_terminal_is_whole(monkeypatch: pytest.Monkey
     endpoint = "http://digits.team.svc.cluster.local/invocations"
 
     assert f"  MODEL {endpoint}\n" in shown(monkeypatch, 40, (*ROW[:6], endpoint, "2m"))
+
+
+def test_a_cell_without_a_value_takes_no_line_of_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = shown(monkeypatch, 40, ("new", "-", "Pending", "-", "", "-", "-", "1s")).splitlines()
+
+    assert lines == ["NAME new", "  PHASE Pending", "  AGE 1s"]
 
 
 def test_few_short_columns_fit_a_narrow_terminal() -> None:
@@ -112,7 +121,7 @@ def test_long_packing_is_told_on_standard_error(
 
 def test_a_bar_is_for_work_that_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(terminal.sys, "stderr", out := Terminal())
+    monkeypatch.setattr(sys, "stderr", out := Terminal())
     with terminal.progress("Uploading", 10) as step:
         step(5)
     short = out.getvalue()
@@ -131,7 +140,7 @@ def test_a_full_disk_is_not_said_to_be_an_unreadable_file(
         def write(self, _: Any) -> int:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(packing.tempfile, "SpooledTemporaryFile", lambda **_: Full())
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", lambda **_: Full())
     (tmp_path / "a").write_bytes(b"1")
 
     with pytest.raises(InvalidInput, match=r"does not fit into .*No space left.*TMPDIR"):

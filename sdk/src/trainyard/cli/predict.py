@@ -58,7 +58,10 @@ def read_data(text: str) -> Any:
         try:
             read = sys.stdin.buffer.read() if place == "-" else Path(place).read_bytes()
         except OSError as exc:
-            raise InvalidInput(f"Cannot read {place}: {exc.strerror}") from exc
+            raise InvalidInput(
+                f"Cannot read {place}: {exc.strerror}",
+                fix="Name a file that is there, or write the rows themselves: --data '[[1, 2, 3]]'",
+            ) from exc
     else:
         read = text.encode()
     try:

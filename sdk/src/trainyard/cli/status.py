@@ -47,7 +47,7 @@ def doctor(namespace: Namespace = "", context: Context = "") -> None:
 
     good, bad, unknown = ("✓", "✗", "·") if can_draw() else ("ok", "NO", "-")
     signs = {True: (good, "green"), False: (bad, "bold red"), None: (unknown, "yellow")}
-    out, to = console(), "→" if can_draw() else "->"
+    out, to = console(soft_wrap=True), "→" if can_draw() else "->"
     try:
         client = client_for(namespace, context, patience=0)
     except TrainyardError as exc:

@@ -25,9 +25,14 @@ _SHORT = 0.5
 """Seconds of a work that need no bar."""
 
 
-def console() -> "Console":
-    """Return the console of standard output."""
-    return _console(sys.stdout, soft_wrap=not sys.stdout.isatty())
+def console(*, soft_wrap: bool = False) -> "Console":
+    """Return the console of standard output.
+
+    Args:
+        soft_wrap: leave it to the terminal where a line goes on, so that a command that is
+            copied from it is one.
+    """
+    return _console(sys.stdout, soft_wrap=soft_wrap or not sys.stdout.isatty())
 
 
 def messages() -> "Console":
@@ -103,7 +108,7 @@ def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _show_records(table: "tables.Table") -> None:
-    out = _console(sys.stdout, soft_wrap=True)  # the terminal wraps: what is copied stays whole
+    out = console(soft_wrap=True)
     for head, told in table.records():
         out.print(head, style="bold", markup=False)
         for title, cell in told:
