@@ -25,6 +25,7 @@ from builders import threaded
 API = "/apis/trainyard.dev/v1alpha1"
 SERVICE = "/api/v1/namespaces/trainyard-system/services/https:trainyard-tracking:5000/proxy"
 PLAIN = SERVICE.replace("https:", "http:")
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/trainyard-system/leases"
 NAMESPACE = "dev"
 USER = "ada@example.com"
 
@@ -286,10 +287,7 @@ _ROUTES = [
     (rf"{API}/namespaces/([^/]+)/([^/]+)/([^/]+)", _Handler.resource),
     (r"/apis/authentication.k8s.io/v1/selfsubjectreviews", _Handler.who),
     (r"/api/v1/namespaces/trainyard-system/serviceaccounts/([^/]+)/token", _Handler.token),
-    (
-        r"/apis/coordination.k8s.io/v1/namespaces/trainyard-system/leases/([^/]+)",
-        _Handler.lease,
-    ),
+    (rf"{LEASES}/([^/]+)", _Handler.lease),
     (r"/version", _Handler.version_info),
     (r"/api/v1/namespaces", _Handler.namespaces),
     (r"/api/v1/namespaces/([^/]+)", _Handler.namespace),

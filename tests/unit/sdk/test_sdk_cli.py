@@ -1,6 +1,5 @@
 """The command line, as typed: output, messages, exit codes."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from trainyard.cli import app
 from trainyard.cli.run import sum_up
 from trainyard.cli.terminal import LiveLog
 from trainyard_api.run import Run
-from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 
@@ -23,23 +21,6 @@ def job(folder: Path) -> Path:
     folder.mkdir()
     (folder / "train.py").write_text("print('hello')")
     return folder
-
-
-@pytest.mark.parametrize("command", sorted(get_command(app).commands))  # type: ignore[attr-defined]  # a group
-def test_help_teaches_by_example(command: str) -> None:
-    asked = "get" if command == "list" else command
-
-    assert f"trainyard {asked} " in call(command, "--help").output.split("Example")[1] + " "
-
-
-def test_help_imports_nothing_heavy() -> None:
-    probe = (
-        "import sys, trainyard.cli;"
-        "print([m for m in ('kubernetes', 'pydantic', 'httpx', 'yaml') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
-
-    assert done.stdout.strip() == "[]"
 
 
 def test_a_run_is_followed_to_its_end(
