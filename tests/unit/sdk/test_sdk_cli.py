@@ -214,29 +214,6 @@ def test_a_run_that_waits_says_what_for(kubeconfig: Path, cluster: FakeCluster) 
     assert "Unschedulable: No node has 64 CPUs" in done.stderr
 
 
-def test_get_prints_plain_columns_when_piped(kubeconfig: Path, cluster: FakeCluster) -> None:
-    cluster.put("runs", finished("digits-deep", metric="acc=0.9", attemptCount=1, duration="41s"))
-    first, second = call("get", "runs").stdout.splitlines()
-
-    assert first.split()[:5] == ["NAME", "EXPERIMENT", "PHASE", "ATTEMPTS", "METRIC"]
-    assert second.split()[:6] == ["digits-deep", "-", "Succeeded", "1", "acc=0.9", "41s"]
-
-
-@pytest.mark.parametrize(
-    ("form", "said"), [("name", "one\n"), ("json", '"name": "one"'), ("yaml", "name: one")]
-)
-def test_get_prints_for_programs(
-    kubeconfig: Path, cluster: FakeCluster, form: str, said: str
-) -> None:
-    cluster.put("runs", run_object("one"))
-
-    assert said in call("get", "run", "one", "-o", form).stdout
-
-
-def test_an_unknown_kind_gets_a_suggestion(kubeconfig: Path) -> None:
-    assert "Did you mean runs?" in call("get", "rnus").stderr
-
-
 def test_a_rerun_changes_parameters_only(kubeconfig: Path, cluster: FakeCluster) -> None:
     cluster.put("runs", finished("one"))
     done = call("rerun", "one", "-p", "depth=9", "-p", "fast=true", "-d")

@@ -181,6 +181,15 @@ def test_predict_says_that_a_file_is_no_json(
     assert "rows.json is not JSON" in done.stderr
 
 
+def test_predict_names_the_place_that_holds_no_json(kubeconfig: Path) -> None:
+    empty = CliRunner().invoke(app, ["predict", "digits", "--data", "@-"], input="")
+    absent = call("predict", "digits", "--data", "@rows")
+
+    assert "standard input is not JSON" in empty.stderr
+    assert "Cannot read rows: No such file or directory" in absent.stderr
+    assert "Name a file that is there" in absent.stderr
+
+
 def test_status_is_one_screen(kubeconfig: Path, cluster: FakeCluster) -> None:
     cluster.put("runs", finished("bad", good=False, code=3))
     cluster.put("runs", run_object("waits"))

@@ -54,9 +54,9 @@ def read_data(text: str) -> Any:
 
     place = "--data"
     if text.startswith("@"):
-        place = text[1:]
+        place = text[1:] if text != "@-" else "standard input"
         try:
-            read = sys.stdin.buffer.read() if place == "-" else Path(place).read_bytes()
+            read = sys.stdin.buffer.read() if text == "@-" else Path(place).read_bytes()
         except OSError as exc:
             raise InvalidInput(
                 f"Cannot read {place}: {exc.strerror}",

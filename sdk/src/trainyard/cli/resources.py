@@ -63,7 +63,8 @@ def get(
         items = list(client.list_objects(chosen, namespace=where, labels=selector))
     if not items and output is Form.TABLE:
         place = "in any namespace" if all_namespaces else f"in namespace {client.namespace}"
-        note(f"There are no {chosen.definition.plural} {place}")
+        which = f" with {selector}" if selector else ""
+        note(f"There are no {chosen.definition.plural}{which} {place}")
         return
     _show(chosen, items, output, one=len(names or []) == 1, namespaced=all_namespaces)
 
