@@ -13,12 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from trainyard_api.digests import digest_of
 from trainyard_api.progress import Told
 
 from trainyard_agent import beside
 from trainyard_agent.errors import RefusedError, SourceError
 from trainyard_agent.paths import files_under
-from trainyard_agent.transport import CHUNK, Tracking
+from trainyard_agent.transport import Tracking
 
 SCHEMA_VERSION = 1
 
@@ -94,14 +95,15 @@ def _entries(model: Path, *, say: Callable[[str], None]) -> list[Entry]:
     paths = files_under(model)
     size = sum(path.stat().st_size for path in paths)
     told, done, found = Told("read", say), 0, []
+
+    def took(count: int) -> None:
+        nonlocal done
+        done += count
+        told(done, size)
+
     for path in paths:
         before = done
-        hasher = hashlib.sha256()
         with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                hasher.update(chunk)
-                done += len(chunk)
-                told(done, size)
-        name = path.relative_to(model).as_posix()
-        found.append(Entry(name, done - before, f"sha256:{hasher.hexdigest()}"))
+            digest = digest_of(file, took)
+        found.append(Entry(path.relative_to(model).as_posix(), done - before, digest))
     return found

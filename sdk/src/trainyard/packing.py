@@ -4,7 +4,6 @@ Knows nothing of clusters: the archive is a temporary file with its digest.
 """
 
 import gzip
-import hashlib
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from pathspec import GitIgnoreSpec
+from trainyard_api.digests import digest_of
 
 from trainyard._progress import Showing, Step, counted, human_size, in_lines
 from trainyard.errors import InvalidInput
@@ -285,12 +285,9 @@ def _unreadable(file: Path | str, error: OSError) -> InvalidInput:
 def _measure(content: IO[bytes], step: Step) -> tuple[int, str]:
     size = content.tell()
     content.seek(0)
-    digest = hashlib.sha256()
-    while block := content.read(1024**2):
-        digest.update(block)
-        step(len(block))
+    digest = digest_of(content, step)
     content.seek(0)
-    return size, f"sha256:{digest.hexdigest()}"
+    return size, digest
 
 
 def _too_large(

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from trainyard_api.digests import digest_of
 from trainyard_api.paths import segments
 from trainyard_api.progress import Told
-from trainyard_api.transfer import CHUNK, Away, Client, Corrupt, Refused
+from trainyard_api.transfer import Away, Client, Corrupt, Refused
 
 from trainyard_serving.errors import LoadError, SourceUnavailable
 
@@ -91,13 +92,9 @@ def _file(entry: dict[str, object]) -> File:
 def _is_right(target: Path, file: File) -> bool:
     if not target.is_file() or target.stat().st_size != file.size:
         return False
-    told, hasher, done = Told(f"verified of {file.path}", LOG.info), hashlib.sha256(), 0
+    told = Told(f"verified of {file.path}", LOG.info)
     with target.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            hasher.update(chunk)
-            done += len(chunk)
-            told(done, file.size)
-    return f"sha256:{hasher.hexdigest()}" == file.digest
+        return digest_of(stream, lambda _: told(stream.tell(), file.size)) == file.digest
 
 
 def _download(source: Source, file: File, target: Path) -> None:
