@@ -202,6 +202,8 @@ class RunStore(WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]  # MLflow i
         """Refuse ids of assessments of other traces, which MLflow would move to this one."""
         told = ((one.assessment_id, one.overrides) for one in trace_info.assessments)
         named = sorted({id_ for ids in told for id_ in ids if id_})
+        if not named:
+            return
         with self.ManagedSessionMaker() as session:
             query = session.query(SqlAssessments.assessment_id)
             others = query.filter(SqlAssessments.trace_id != trace_info.trace_id)
