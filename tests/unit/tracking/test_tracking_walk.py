@@ -77,13 +77,7 @@ def test_nothing_that_is_wrong_in_a_request_is_a_fault_of_the_service(
     headers = TEAM if who == "a scientist" else mine.headers
     asked, faults = 0, []
     for one in islice(walked(world, walk, is_run=who == "a Run"), 0, None, STEP):
-        answer = world.client.request(
-            one.method,
-            one.path,
-            params=list(one.query) or None,
-            content=one.body,
-            headers={**headers, "Content-Type": "application/json"},
-        )
+        answer = one.by(world.client, headers)
         asked += 1
         if answer.status_code >= 500 and answer.status_code != 501:
             faults.append((one.method, one.template, one.odd, answer.text[:200]))

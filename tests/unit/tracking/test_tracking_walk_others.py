@@ -72,13 +72,7 @@ def test_nothing_of_anothers_is_shown_or_changed_by_any_route(
     headers = mine.headers if who == "a Run" else person
     wrong, answered = [], set()
     for one in asked(world, Walk({**NEUTRAL, **others.known}, odd=()), is_run=who == "a Run"):
-        answer = world.client.request(
-            one.method,
-            one.path,
-            params=list(one.query) or None,
-            content=one.body,
-            headers={**headers, "Content-Type": "application/json"},
-        )
+        answer = one.by(world.client, headers)
         if others.secret in answer.text or answer.status_code == 500:
             wrong.append((one.method, one.path, one.odd, answer.text[:200]))
         if answer.is_success and one.odd == "nothing":

@@ -113,15 +113,14 @@ class Lease:
         if found is None:
             if self._is_held_yet():
                 return False
-            self._held = self._checked(await self._kube.post(self._described({}, transitions=0)))
+            await self._make()
             return True
         if not self._is_free(found):
             return False
         spec = found.get("spec") or {}
         ours = spec.get("holderIdentity") == self._identity
         transitions = int(spec.get("leaseTransitions") or 0) + (0 if ours else 1)
-        wanted = self._described(found, transitions=transitions)
-        self._held = self._checked(await self._kube.replace(wanted))
+        await self._replace(found, transitions=transitions)
         return True
 
     async def keep(self) -> None:
@@ -168,17 +167,22 @@ class Lease:
 
     async def _renew(self) -> None:
         try:
-            held = self._described(self._held, transitions=None)
-            self._held = self._checked(await self._kube.replace(held))
+            await self._replace(self._held)
         except Conflict as exc:
             # A write of ours whose answer was lost also conflicts: look before giving up, and
             # renew what is there: when it was written is not known.
             await self._look(exc)
-            held = self._described(self._held, transitions=None)
-            self._held = self._checked(await self._kube.replace(held))
+            await self._replace(self._held)
         except NotFound:
             # Somebody deleted it: who makes it anew leads, and that is whoever leads.
-            self._held = self._checked(await self._kube.post(self._described({}, transitions=0)))
+            await self._make()
+
+    async def _make(self) -> None:
+        self._held = self._checked(await self._kube.post(self._described({}, transitions=0)))
+
+    async def _replace(self, found: Object, *, transitions: int | None = None) -> None:
+        wanted = self._described(found, transitions=transitions)
+        self._held = self._checked(await self._kube.replace(wanted))
 
     def _checked(self, answer: Object) -> Object:
         """Return the lease that a write was answered with.

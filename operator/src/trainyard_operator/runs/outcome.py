@@ -192,16 +192,19 @@ def _failure(pod: Object, ended: Mapping[str, Any], code: int) -> Outcome:
 
 
 def _of_source(pod: Object, ended: Mapping[str, Any]) -> Outcome:
+    told, tail = reported(ended), tail_of(ended.get("message"))
     return replace(
-        told_to_leave(pod, ended) or _source_failure(pod, ended),
+        told_to_leave(pod, ended) or _source_failure(pod, ended, told, tail),
         exit_code=int(ended["exitCode"]),
         started=_time(ended, "startedAt"),
         finished=_time(ended, "finishedAt"),
-        log_tail=() if reported(ended) else tail_of(ended.get("message")),
+        log_tail=() if told else tail,
     )
 
 
-def _source_failure(pod: Object, ended: Mapping[str, Any]) -> Outcome:
+def _source_failure(
+    pod: Object, ended: Mapping[str, Any], told: Mapping[str, Any], tail: Sequence[str]
+) -> Outcome:
     why = ended.get("reason")
     if why == "OOMKilled":
         return Outcome("OutOfMemory", _out_of_memory(pod, "Fetching the code"), Fault.USER)
@@ -211,7 +214,6 @@ def _source_failure(pod: Object, ended: Mapping[str, Any]) -> Outcome:
         return Outcome("PodLost", said, Fault.INFRASTRUCTURE)
     if why == "ContainerStatusUnknown":
         return LOST
-    told, tail = reported(ended), tail_of(ended.get("message"))
     said = told.get("message") or (tail[-1] if tail else "no more is known")
     # Of a SIGTERM before the agent listened it tells nothing; no code of the user's sends one here.
     is_told_to_stop = not told and int(ended["exitCode"]) == 143

@@ -54,17 +54,15 @@ def serve(
     from trainyard import serving  # noqa: PLC0415  # not for --help
 
     client = client_for(namespace, context)
-    where = client.command_options()
     with telling(
         "Stopped while the Deployment was written: it may be there.",
-        f"  look for it  trainyard get deployments{where}",
+        f"  look for it  trainyard get deployments{client.command_options()}",
     ):
         made = serving.serve(model, name=name, replicas=replicas, wait=False, client=client)
     changed = "Changed" if made.metadata.generation > 1 else "Created"
-    called = made.metadata.name
-    note(f"{changed} Deployment {called} in namespace {made.metadata.namespace}")
+    note(f"{changed} Deployment {made.metadata.name} in namespace {made.metadata.namespace}")
     if detach:
-        print(called)
+        print(made.metadata.name)
         return
     _until_it_serves(client, made, timeout=timeout)
 
